@@ -1,0 +1,8 @@
+file(GLOB_RECURSE app_sources CONFIGURE_DEPENDS src/app/*.cpp experiments/*.cpp)
+add_executable(outlierlab ${app_sources})
+target_include_directories(outlierlab PRIVATE src ${CMAKE_SOURCE_DIR})
+target_compile_definitions(outlierlab PRIVATE OUTLIERLAB_VERSION="${PROJECT_VERSION}")
+target_link_libraries(outlierlab PRIVATE outlierlab_quant outlierlab_store outlierlab_report Boost::program_options)
+if(TARGET outlierlab_training)
+  target_link_libraries(outlierlab PRIVATE outlierlab_training)
+endif()

@@ -1,0 +1,11 @@
+# Training and the reference network are the only users of libtorch.
+if(OUTLIERLAB_TRAINING)
+  find_package(Torch REQUIRED)
+  file(GLOB_RECURSE training_sources CONFIGURE_DEPENDS src/model/training/*.cpp)
+  if(training_sources)
+    add_library(outlierlab_training STATIC ${training_sources})
+    target_include_directories(outlierlab_training PUBLIC src)
+    target_link_libraries(outlierlab_training PUBLIC outlierlab_model ${TORCH_LIBRARIES})
+    target_precompile_headers(outlierlab_training PRIVATE <torch/torch.h>)
+  endif()
+endif()

@@ -1,0 +1,129 @@
+#include "core/files.h"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <sstream>
+
+#include "core/error.h"
+
+namespace outlierlab {
+
+namespace fs = std::filesystem;
+
+std::string read_file(const fs::path& path) {
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored)) fail_expected(path.string(), "a file", "a folder");
+  std::ifstream in(path, std::ios::binary);
+  if (!in) fail_expected(path.string(), "a readable file", std::strerror(errno));
+  std::ostringstream bytes;
+  bytes << in.rdbuf();
+  if (in.bad()) fail_expected(path.string(), "a readable file", "a read error");
+  return std::move(bytes).str();
+}
+
+void write_atomically(const fs::path& path, const std::function<void(const fs::path&)>& write) {
+  std::error_code error;
+  if (path.has_parent_path()) fs::create_directories(path.parent_path(), error);
+  if (error) fail_expected(path.parent_path().string(), "a folder that can be created", error.message());
+  const fs::path temporary = path.string() + ".tmp" + std::to_string(::getpid());
+  try {
+    write(temporary);
+    const int fd = ::open(temporary.c_str(), O_RDONLY);
+    if (fd < 0) fail_expected(path.string(), "a writable file", std::strerror(errno));
+    const int synced = ::fsync(fd);
+    ::close(fd);
+    if (synced != 0) fail_expected(path.string(), "a file that can be flushed", std::strerror(errno));
+    fs::rename(temporary, path, error);
+    if (error) fail_expected(path.string(), "a writable file", error.message());
+  } catch (...) {
+    fs::remove(temporary, error);
+    throw;
+  }
+}
+
+void write_file_atomically(const fs::path& path, const std::string& contents) {
+  write_atomically(path, [&](const fs::path& temporary) {
+    std::ofstream out(temporary, std::ios::binary);
+    out.write(contents.data(), static_cast<std::streamsize>(contents.size()));
+    out.close();
+    if (!out) fail_expected(path.string(), "a writable file", std::strerror(errno));
+  });
+}
+
+namespace {
+class Sha256 {
+ public:
+  Sha256() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
+    EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr);
+  }
+  void update(const void* data, std::size_t size) { EVP_DigestUpdate(context_.get(), data, size); }
+  std::string hex() {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned int length = 0;
+    EVP_DigestFinal_ex(context_.get(), digest, &length);
+    std::string text;
+    for (unsigned int i = 0; i < length; ++i) {
+      text += "0123456789abcdef"[digest[i] >> 4];
+      text += "0123456789abcdef"[digest[i] & 15];
+    }
+    return text;
+  }
+
+ private:
+  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
+};
+}  // namespace
+
+std::string sha256(const std::string& bytes) {
+  Sha256 hash;
+  hash.update(bytes.data(), bytes.size());
+  return hash.hex();
+}
+
+std::string sha256_file(const fs::path& path) {
+  const MappedFile file(path);
+  Sha256 hash;
+  hash.update(file.data(), file.size());
+  return hash.hex();
+}
+
+MappedFile::MappedFile(const fs::path& path) : path_(path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) fail_expected(path.string(), "a readable file", std::strerror(errno));
+  struct stat status {};
+  if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+    ::close(fd);
+    fail_expected(path.string(), "a regular file", "something else");
+  }
+  size_ = static_cast<std::size_t>(status.st_size);
+  if (size_ > 0) {
+    void* mapped = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (mapped == MAP_FAILED) {
+      const int code = errno;
+      ::close(fd);
+      fail_expected(path.string(), "a file that can be mapped", std::strerror(code));
+    }
+    data_ = static_cast<const std::byte*>(mapped);
+  }
+  ::close(fd);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)), data_(other.data_), size_(other.size_) {
+  other.data_ = nullptr;
+  other.size_ = 0;
+}
+
+MappedFile::~MappedFile() {
+  if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+}  // namespace outlierlab

@@ -1,0 +1,254 @@
+// Sixteen float lanes on every CPU: one register with AVX-512, two with AVX2, an array elsewhere.
+//
+// A kernel is written once in a `*_impl.h` file against these names and compiled three times, by `*_portable.cpp`,
+// `*_avx2.cpp` and `*_avx512.cpp` (CMake sets the flags by the file's suffix); `dispatch` in core/isa.h picks one at run
+// time. Since the number of lanes and every operation (fused multiply-add included) are the same in all three, so are
+// the results, to the bit. Kernel files include nothing that defines inline functions of the standard library: the
+// linker might otherwise keep an AVX-512 copy for all callers.
+#pragma once
+
+#if !defined(OUTLIERLAB_ISA_NAMESPACE)
+#error "define OUTLIERLAB_ISA_NAMESPACE (portable, avx2 or avx512) before including core/simd.h"
+#endif
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace outlierlab::OUTLIERLAB_ISA_NAMESPACE {
+
+constexpr int lanes = 16;
+
+#if defined(__AVX512F__)
+
+struct F16 {
+  __m512 v;
+};
+struct Mask16 {
+  __mmask16 m;
+};
+inline F16 load(const float* p) { return {_mm512_loadu_ps(p)}; }
+inline void store(float* p, F16 a) { _mm512_storeu_ps(p, a.v); }
+/// The first n lanes (0 <= n <= 16); the others read as `fill`.
+inline F16 load_first(const float* p, int n, float fill = 0.0f) {
+  return {_mm512_mask_loadu_ps(_mm512_set1_ps(fill), static_cast<__mmask16>((1u << n) - 1), p)};
+}
+inline void store_first(float* p, F16 a, int n) {
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), a.v);
+}
+inline F16 splat(float x) { return {_mm512_set1_ps(x)}; }
+inline F16 operator+(F16 a, F16 b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline F16 operator-(F16 a, F16 b) { return {_mm512_sub_ps(a.v, b.v)}; }
+inline F16 operator*(F16 a, F16 b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline F16 operator/(F16 a, F16 b) { return {_mm512_div_ps(a.v, b.v)}; }
+/// a * b + c with one rounding
+inline F16 fma(F16 a, F16 b, F16 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+/// As the instruction: the second operand where either is NaN.
+inline F16 min(F16 a, F16 b) { return {_mm512_min_ps(a.v, b.v)}; }
+inline F16 max(F16 a, F16 b) { return {_mm512_max_ps(a.v, b.v)}; }
+inline F16 abs(F16 a) { return {_mm512_abs_ps(a.v)}; }
+inline F16 sqrt(F16 a) { return {_mm512_sqrt_ps(a.v)}; }
+/// To the nearest whole number, ties to even.
+inline F16 round_even(F16 a) {
+  return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+inline Mask16 less(F16 a, F16 b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)}; }
+/// a where the mask is set, else b
+inline F16 select(Mask16 m, F16 a, F16 b) { return {_mm512_mask_blend_ps(m.m, b.v, a.v)}; }
+inline unsigned bits(Mask16 m) { return m.m; }
+/// 2^n for whole n in [-126, 127]
+inline F16 power_of_two(F16 n) {
+  const __m512i e = _mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(e, 23))};
+}
+/// The magnitude of a with the sign of b.
+inline F16 copy_sign(F16 a, F16 b) {
+  const __m512i s = _mm512_set1_epi32(static_cast<int>(0x80000000u));
+  return {_mm512_castsi512_ps(_mm512_or_si512(_mm512_andnot_si512(s, _mm512_castps_si512(a.v)),
+                                              _mm512_and_si512(s, _mm512_castps_si512(b.v))))};
+}
+
+#elif defined(__AVX2__)
+
+struct F16 {
+  __m256 a, b;
+};
+struct Mask16 {
+  __m256 a, b;
+};
+inline F16 load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+inline void store(float* p, F16 x) {
+  _mm256_storeu_ps(p, x.a);
+  _mm256_storeu_ps(p + 8, x.b);
+}
+inline F16 load_first(const float* p, int n, float fill = 0.0f) {
+  alignas(32) float t[16];
+  for (int i = 0; i < 16; ++i) t[i] = i < n ? p[i] : fill;
+  return load(t);
+}
+inline void store_first(float* p, F16 x, int n) {
+  alignas(32) float t[16];
+  store(t, x);
+  for (int i = 0; i < n; ++i) p[i] = t[i];
+}
+inline F16 splat(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+inline F16 operator+(F16 x, F16 y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
+inline F16 operator-(F16 x, F16 y) { return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)}; }
+inline F16 operator*(F16 x, F16 y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
+inline F16 operator/(F16 x, F16 y) { return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)}; }
+inline F16 fma(F16 x, F16 y, F16 z) {
+  return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
+}
+inline F16 min(F16 x, F16 y) { return {_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)}; }
+inline F16 max(F16 x, F16 y) { return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)}; }
+inline F16 abs(F16 x) {
+  const __m256 s = _mm256_set1_ps(-0.0f);
+  return {_mm256_andnot_ps(s, x.a), _mm256_andnot_ps(s, x.b)};
+}
+inline F16 sqrt(F16 x) { return {_mm256_sqrt_ps(x.a), _mm256_sqrt_ps(x.b)}; }
+inline F16 round_even(F16 x) {
+  return {_mm256_round_ps(x.a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC),
+          _mm256_round_ps(x.b, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+inline Mask16 less(F16 x, F16 y) {
+  return {_mm256_cmp_ps(x.a, y.a, _CMP_LT_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_LT_OQ)};
+}
+inline F16 select(Mask16 m, F16 x, F16 y) {
+  return {_mm256_blendv_ps(y.a, x.a, m.a), _mm256_blendv_ps(y.b, x.b, m.b)};
+}
+inline unsigned bits(Mask16 m) {
+  return static_cast<unsigned>(_mm256_movemask_ps(m.a)) | static_cast<unsigned>(_mm256_movemask_ps(m.b)) << 8;
+}
+inline F16 power_of_two(F16 n) {
+  const __m256i bias = _mm256_set1_epi32(127);
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n.a), bias), 23)),
+          _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n.b), bias), 23))};
+}
+inline F16 copy_sign(F16 x, F16 y) {
+  const __m256 s = _mm256_set1_ps(-0.0f);
+  return {_mm256_or_ps(_mm256_andnot_ps(s, x.a), _mm256_and_ps(s, y.a)),
+          _mm256_or_ps(_mm256_andnot_ps(s, x.b), _mm256_and_ps(s, y.b))};
+}
+
+#else
+
+struct F16 {
+  float v[16];
+};
+struct Mask16 {
+  bool m[16];
+};
+#define OUTLIERLAB_LANES(result, expression) \
+  F16 result;                                \
+  for (int i = 0; i < 16; ++i) result.v[i] = (expression)
+inline F16 load(const float* p) {
+  OUTLIERLAB_LANES(r, p[i]);
+  return r;
+}
+inline void store(float* p, F16 a) {
+  for (int i = 0; i < 16; ++i) p[i] = a.v[i];
+}
+inline F16 load_first(const float* p, int n, float fill = 0.0f) {
+  OUTLIERLAB_LANES(r, i < n ? p[i] : fill);
+  return r;
+}
+inline void store_first(float* p, F16 a, int n) {
+  for (int i = 0; i < n; ++i) p[i] = a.v[i];
+}
+inline F16 splat(float x) {
+  OUTLIERLAB_LANES(r, x);
+  return r;
+}
+inline F16 operator+(F16 a, F16 b) {
+  OUTLIERLAB_LANES(r, a.v[i] + b.v[i]);
+  return r;
+}
+inline F16 operator-(F16 a, F16 b) {
+  OUTLIERLAB_LANES(r, a.v[i] - b.v[i]);
+  return r;
+}
+inline F16 operator*(F16 a, F16 b) {
+  OUTLIERLAB_LANES(r, a.v[i] * b.v[i]);
+  return r;
+}
+inline F16 operator/(F16 a, F16 b) {
+  OUTLIERLAB_LANES(r, a.v[i] / b.v[i]);
+  return r;
+}
+inline F16 fma(F16 a, F16 b, F16 c) {
+  OUTLIERLAB_LANES(r, __builtin_fmaf(a.v[i], b.v[i], c.v[i]));
+  return r;
+}
+inline F16 min(F16 a, F16 b) {
+  OUTLIERLAB_LANES(r, a.v[i] < b.v[i] ? a.v[i] : b.v[i]);
+  return r;
+}
+inline F16 max(F16 a, F16 b) {
+  OUTLIERLAB_LANES(r, a.v[i] > b.v[i] ? a.v[i] : b.v[i]);
+  return r;
+}
+inline F16 abs(F16 a) {
+  OUTLIERLAB_LANES(r, __builtin_fabsf(a.v[i]));
+  return r;
+}
+inline F16 sqrt(F16 a) {
+  OUTLIERLAB_LANES(r, __builtin_sqrtf(a.v[i]));
+  return r;
+}
+inline F16 round_even(F16 a) {
+  OUTLIERLAB_LANES(r, __builtin_nearbyintf(a.v[i]));
+  return r;
+}
+inline Mask16 less(F16 a, F16 b) {
+  Mask16 r;
+  for (int i = 0; i < 16; ++i) r.m[i] = a.v[i] < b.v[i];
+  return r;
+}
+inline F16 select(Mask16 m, F16 a, F16 b) {
+  OUTLIERLAB_LANES(r, m.m[i] ? a.v[i] : b.v[i]);
+  return r;
+}
+inline unsigned bits(Mask16 m) {
+  unsigned r = 0;
+  for (int i = 0; i < 16; ++i) r |= static_cast<unsigned>(m.m[i]) << i;
+  return r;
+}
+inline F16 power_of_two(F16 n) {
+  OUTLIERLAB_LANES(r, __builtin_ldexpf(1.0f, static_cast<int>(n.v[i])));
+  return r;
+}
+inline F16 copy_sign(F16 a, F16 b) {
+  OUTLIERLAB_LANES(r, __builtin_copysignf(a.v[i], b.v[i]));
+  return r;
+}
+#undef OUTLIERLAB_LANES
+
+#endif
+
+/// Sum, smallest and largest of the lanes, by a fixed tree: lane i with i + 8, then + 4, + 2, + 1.
+inline float sum_lanes(F16 a) {
+  float t[16];
+  store(t, a);
+  for (int half = 8; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) t[i] += t[i + half];
+  }
+  return t[0];
+}
+inline float min_lanes(F16 a) {
+  float t[16];
+  store(t, a);
+  for (int half = 8; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) t[i] = t[i] < t[i + half] ? t[i] : t[i + half];
+  }
+  return t[0];
+}
+inline float max_lanes(F16 a) {
+  float t[16];
+  store(t, a);
+  for (int half = 8; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) t[i] = t[i] > t[i + half] ? t[i] : t[i + half];
+  }
+  return t[0];
+}
+
+}  // namespace outlierlab::OUTLIERLAB_ISA_NAMESPACE

@@ -1,0 +1,106 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/ini.h"
+#include "model/runner.h"
+#include "model/sites.h"
+#include "model/weights.h"
+#include "quant/calibrator.h"
+#include "quant/weight_quantizer.h"
+
+namespace outlierlab {
+
+/// What is done at every site and weight; an INI file (docs/design.md, section 6):
+///
+///     base = w8a8                      # optional: another scheme, whose keys this one overrides
+///     description = ...
+///     [calibration]
+///     order = parallel                 # or sequential
+///     [weights]                        # every 2-D weight; bits = 32 is float
+///     bits = 8
+///     quantizer = absmax
+///     granularity = tensor             # tensor, channel, block (with block = N)
+///     [weights.layer.0.*]              # a pattern over weight names overrides keys
+///     [activations]
+///     bits = 8
+///     calibrator = minmax              # with its own keys, such as percentile = 99.99
+///     grid = affine                    # or symmetric
+///     granularity = tensor             # tensor, channel, group (groups, permute = none|range), token, block (block)
+///     keep_channels = 0                # share of channels, by absmax, that stays in float
+///     [activations.*.ffn_output]       # a pattern over sites (or x, h, y) overrides keys
+///
+/// Unknown keys, patterns that match nothing, bits other than 2-16 and 32, and K of 0 or more than the channels are
+/// UsageErrors with file and line.
+class Scheme {
+ public:
+  /// A name in `folder` (configs/schemes) or the path of an INI file; `base` is resolved in the same folder.
+  static Scheme load(const std::string& name_or_path, const std::filesystem::path& folder,
+                     const std::vector<std::string>& overrides = {});
+  static Scheme parse(const Ini& ini, const std::string& name);
+  /// This scheme with further "section.key=value" overrides.
+  Scheme with(const std::vector<std::string>& overrides) const;
+
+  const std::string& name() const { return name_; }
+  const std::string& description() const { return description_; }
+  bool sequential() const { return sequential_; }
+  const Ini& ini() const { return ini_; }
+
+  /// The effective section of a site or weight: defaults, then each matching pattern in file order.
+  IniSection activation_rule(const SiteTable& sites, std::size_t site) const;
+  IniSection weight_rule(const std::string& weight_name) const;
+  bool quantizes_activations(const SiteTable& sites) const;
+  bool quantizes_weights() const;
+  /// Checks every rule against the network: patterns, keys, values. Called by load once the network is known.
+  void check(const SiteTable& sites, const std::vector<std::string>& weight_names) const;
+
+ private:
+  std::string name_, description_;
+  bool sequential_ = false;
+  Ini ini_;
+};
+
+/// Groups of channels for PEG: K groups, equal in size (the first C mod K get one more); with `by_range` the channels
+/// are first sorted by (max - min), ties by index.
+std::vector<std::vector<std::size_t>> peg_groups(const ChannelStatistics& channels, std::size_t groups, bool by_range);
+
+/// A scheme made ready for one network: per-site grids, computed from statistics.
+class ActivationQuantizer : public SiteHook {
+ public:
+  /// `statistics` may be null if no site needs calibration (token, block, or float everywhere).
+  ActivationQuantizer(const Scheme& scheme, const SiteTable& sites, const NetworkStatistics* statistics);
+  ~ActivationQuantizer() override;
+  ActivationQuantizer(ActivationQuantizer&&) noexcept;
+
+  void visit(const SiteTile& tile, int thread) override;
+
+  /// Recomputes one site from new statistics (sequential calibration).
+  void calibrate(std::size_t site, const SiteStatistics& statistics);
+  /// Switches a site to float and back (sensitivity studies).
+  void enable(std::size_t site, bool on);
+  bool enabled(std::size_t site) const;  ///< quantizes at all
+  /// Throws Error naming the first site at which a NaN or Inf was seen.
+  void require_finite() const;
+  /// The grids of a site: one per tensor, group or channel; empty for float and dynamic sites.
+  std::vector<Grid> grids(std::size_t site) const;
+
+ private:
+  struct Plan;
+  std::unique_ptr<Plan> plan_;
+};
+
+/// Weights with the scheme's weight rules applied (fake-quantized copy). `statistics` serves quantizers that need their
+/// input's statistics. `stored_bytes` (optional) receives the size of all parameters: quantized matrices as they would be
+/// stored, everything else in float32.
+BertWeights quantize_weights(const BertWeights& weights, const Scheme& scheme, const NetworkStatistics* statistics,
+                             std::size_t* stored_bytes = nullptr);
+
+/// `calibration.order = sequential`: re-estimates each site with everything before it quantized. `runner` runs the
+/// quantized weights.
+void calibrate_sequentially(ActivationQuantizer& quantizer, const BertRunner& runner,
+                            const std::vector<Batch>& calibration);
+
+}  // namespace outlierlab
