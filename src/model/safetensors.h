@@ -22,11 +22,13 @@ struct TensorEntry {
   std::size_t count() const;
   /// Converts F32, F16 or BF16 to float. Another dtype is an Error naming file and tensor.
   std::vector<float> to_float() const;
+  /// As above into out[count()].
+  void to_float(float* out) const;
 };
 
-/// A read-only, memory-mapped safetensors file (format: 8-byte little-endian header length, JSON header, data).
-/// Everything is validated on opening: the header's length and JSON, each dtype, shape x dtype size = bytes,
-/// offsets inside the file, no overlap, no gap. Each violation is an Error that names file and tensor.
+/// A read-only, memory-mapped safetensors file (format: 8-byte little-endian header length, JSON header,
+/// data). Everything is validated on opening: the header's length and JSON, each dtype, shape x dtype size =
+/// bytes, offsets inside the file, no overlap, no gap. Each violation is an Error that names file and tensor.
 class SafetensorsFile {
  public:
   explicit SafetensorsFile(const std::filesystem::path& path);

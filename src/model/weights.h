@@ -44,16 +44,25 @@ struct BertWeights {
   Linear pooler, classifier;  ///< empty where the checkpoint has none
   std::optional<MlmHead> mlm;
 
-  /// Visits every 2-D weight with its short name: embeddings.word, embeddings.position, embeddings.token_type,
-  /// layer.i.{query,key,value,attention_output,ffn_hidden,ffn_output}, pooler, classifier. Biases and LayerNorms
-  /// are not visited: they stay in float. `site` is the site whose values the weight multiplies (its input), or
-  /// an empty string for embeddings.
-  void for_each_matrix(const std::function<void(const std::string& name, const std::string& input_site, Matrix&)>&);
+  /// Visits every 2-D weight with its short name: embeddings.word, embeddings.position,
+  /// embeddings.token_type, layer.i.{query,key,value,attention_output,ffn_hidden,ffn_output}, pooler,
+  /// classifier. Biases and LayerNorms are not visited: they stay in float. `site` is the site whose values
+  /// the weight multiplies (its input), or an empty string for embeddings.
+  void for_each_matrix(
+      const std::function<void(const std::string& name, const std::string& input_site, Matrix&)>&);
 
-  /// Reads config.json and model.safetensors (or model.safetensors.index.json with its shards) of a Hugging Face
-  /// folder. The prefix `bert.` is optional; LayerNorm parameters may be called weight/bias or gamma/beta; F32, F16
-  /// and BF16 are read. Missing tensors, shapes that disagree with the configuration, and NaN or Inf are Errors that
-  /// name file and tensor (with expected and found).
+  /// Visits every parameter (the MLM head included) with its Hugging Face name, its shape and its values in
+  /// row-major order, in a fixed order. Absent heads are not visited.
+  void for_each_parameter(
+      const std::function<void(const std::string& name, const std::vector<std::size_t>& shape, float*)>&);
+  void for_each_parameter(
+      const std::function<void(const std::string& name, const std::vector<std::size_t>& shape,
+                               const float*)>&) const;
+
+  /// Reads config.json and model.safetensors (or model.safetensors.index.json with its shards) of a Hugging
+  /// Face folder. The prefix `bert.` is optional; LayerNorm parameters may be called weight/bias or
+  /// gamma/beta; F32, F16 and BF16 are read. Missing tensors, shapes that disagree with the configuration,
+  /// and NaN or Inf are Errors that name file and tensor (with expected and found).
   static BertWeights load(const std::filesystem::path& folder);
 
   /// Writes config.json and model.safetensors; `half` stores F16. The caller adds the vocabulary.
