@@ -39,7 +39,8 @@ std::string nearest(std::string_view name, const std::vector<std::string>& candi
 
 void fail_unknown(const std::string& kind, std::string_view name, const std::vector<std::string>& known) {
   std::string message = "unknown " + kind + " '" + std::string(name) + "'";
-  if (const std::string near = nearest(name, known); !near.empty()) message += "; did you mean '" + near + "'?";
+  if (const std::string near = nearest(name, known); !near.empty())
+    message += "; did you mean '" + near + "'?";
   std::string list;
   for (const std::string& candidate : known) list += (list.empty() ? "" : ", ") + candidate;
   throw UsageError(message + " (known: " + list + ")");

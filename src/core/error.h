@@ -21,12 +21,14 @@ class UsageError : public Error {
 };
 
 /// "place: expected X, found Y" as an Error.
-[[noreturn]] void fail_expected(const std::string& place, const std::string& expected, const std::string& found);
+[[noreturn]] void fail_expected(const std::string& place, const std::string& expected,
+                                const std::string& found);
 
 /// The candidate nearest to `name` by edit distance, or an empty string if none is near.
 std::string nearest(std::string_view name, const std::vector<std::string>& candidates);
 
 /// Throws UsageError: "unknown KIND 'NAME'; did you mean 'X'? (known: a, b, c)".
-[[noreturn]] void fail_unknown(const std::string& kind, std::string_view name, const std::vector<std::string>& known);
+[[noreturn]] void fail_unknown(const std::string& kind, std::string_view name,
+                               const std::vector<std::string>& known);
 
 }  // namespace outlierlab

@@ -10,11 +10,12 @@ namespace outlierlab {
 /// The whole file as bytes. Throws Error naming the file if it cannot be read.
 std::string read_file(const std::filesystem::path& path);
 
-/// Writes through a temporary file in the same folder, flushed to disk, then renamed over `path`: a reader sees
-/// the old file or the new one, never a part. Creates the folder. Throws Error naming the path.
+/// Writes through a temporary file in the same folder, flushed to disk, then renamed over `path`: a reader
+/// sees the old file or the new one, never a part. Creates the folder. Throws Error naming the path.
 void write_file_atomically(const std::filesystem::path& path, const std::string& contents);
 
-/// As above for writers that need a path (HDF5, safetensors): `write(temporary_path)` fills the temporary file.
+/// As above for writers that need a path (HDF5, safetensors): `write(temporary_path)` fills the temporary
+/// file.
 void write_atomically(const std::filesystem::path& path,
                       const std::function<void(const std::filesystem::path& temporary)>& write);
 

@@ -27,8 +27,8 @@ std::string strip_comment(const std::string& line) {
 }
 
 [[noreturn]] void wrong_type(const IniEntry& entry, const std::string& expected) {
-  throw UsageError(entry.place + ": key '" + entry.key + "': expected " + expected + ", found '" + entry.value +
-                   "'");
+  throw UsageError(entry.place + ": key '" + entry.key + "': expected " + expected + ", found '" +
+                   entry.value + "'");
 }
 }  // namespace
 
@@ -42,7 +42,9 @@ const IniEntry* IniSection::find(const std::string& key) const {
   return nullptr;
 }
 
-bool IniSection::has(const std::string& key) const { return find(key) != nullptr; }
+bool IniSection::has(const std::string& key) const {
+  return find(key) != nullptr;
+}
 
 std::optional<std::string> IniSection::text(const std::string& key) const {
   const IniEntry* entry = find(key);
@@ -104,7 +106,9 @@ void IniSection::set(const std::string& key, const std::string& value, const std
   entries.push_back({key, value, where});
 }
 
-Ini Ini::read(const std::filesystem::path& path) { return parse(read_file(path), path.string()); }
+Ini Ini::read(const std::filesystem::path& path) {
+  return parse(read_file(path), path.string());
+}
 
 Ini Ini::parse(const std::string& text, const std::string& file_name) {
   Ini ini;
@@ -121,7 +125,8 @@ Ini Ini::parse(const std::string& text, const std::string& file_name) {
         throw UsageError(place + ": expected [section], found '" + line + "'");
       }
       const std::string name = trim(line.substr(1, line.size() - 2));
-      if (ini.find(name)) throw UsageError(place + ": expected each section once, found [" + name + "] again");
+      if (ini.find(name))
+        throw UsageError(place + ": expected each section once, found [" + name + "] again");
       ini.sections_.push_back({name, place, {}});
       section = &ini.sections_.back();
       continue;

@@ -13,9 +13,12 @@ const char* to_string(Isa isa);
 template <typename Function>
 Function dispatch(Function portable, Function avx2, Function avx512) {
   switch (isa()) {
-    case Isa::avx512: return avx512;
-    case Isa::avx2: return avx2;
-    default: return portable;
+    case Isa::avx512:
+      return avx512;
+    case Isa::avx2:
+      return avx2;
+    default:
+      return portable;
   }
 }
 

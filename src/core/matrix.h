@@ -8,8 +8,8 @@
 
 namespace outlierlab {
 
-/// Allocates on 64-byte boundaries, so that a row can start on a cache line, and leaves floats uninitialized on
-/// resize() (a scratch buffer is written before it is read).
+/// Allocates on 64-byte boundaries, so that a row can start on a cache line, and leaves floats uninitialized
+/// on resize() (a scratch buffer is written before it is read).
 template <typename T>
 struct AlignedAllocator {
   using value_type = T;
@@ -39,13 +39,14 @@ struct AlignedAllocator {
 template <typename T>
 using AlignedVector = std::vector<T, AlignedAllocator<T>>;
 
-/// Owning row-major float matrix: element (r, c) is data()[r * cols() + c]. Rows lie without gaps. The contents
-/// of a new or resized matrix are unspecified unless a fill value is given.
+/// Owning row-major float matrix: element (r, c) is data()[r * cols() + c]. Rows lie without gaps. The
+/// contents of a new or resized matrix are unspecified unless a fill value is given.
 class Matrix {
  public:
   Matrix() = default;
   Matrix(std::size_t rows, std::size_t cols) { resize(rows, cols); }
-  Matrix(std::size_t rows, std::size_t cols, float fill) : rows_(rows), cols_(cols), values_(rows * cols, fill) {}
+  Matrix(std::size_t rows, std::size_t cols, float fill)
+      : rows_(rows), cols_(cols), values_(rows * cols, fill) {}
 
   void resize(std::size_t rows, std::size_t cols) {
     rows_ = rows;

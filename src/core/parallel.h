@@ -11,9 +11,9 @@ void set_threads(int count);
 /// The number of threads that parallel loops use.
 int threads();
 
-/// Runs body(begin, end, thread) over [0, count) in contiguous chunks of at most `chunk` items, handed out in a
-/// fixed round-robin order, so that which thread does what does not depend on timing. The first exception of a
-/// body is rethrown in the caller.
+/// Runs body(begin, end, thread) over [0, count) in contiguous chunks of at most `chunk` items, handed out in
+/// a fixed round-robin order, so that which thread does what does not depend on timing. The first exception
+/// of a body is rethrown in the caller.
 void parallel_chunks(std::size_t count, std::size_t chunk,
                      const std::function<void(std::size_t begin, std::size_t end, int thread)>& body);
 

@@ -17,7 +17,8 @@ class Random {
  public:
   explicit Random(std::uint64_t seed) : state_(mix64(seed)) {}
   std::uint64_t next() { return mix64(state_++); }
-  /// Uniform integer in [0, bound); bound > 0. Lemire's multiply-shift; the bias is below 2^-32 for small bounds.
+  /// Uniform integer in [0, bound); bound > 0. Lemire's multiply-shift; the bias is below 2^-32 for small
+  /// bounds.
   std::uint64_t below(std::uint64_t bound) {
     return static_cast<std::uint64_t>((static_cast<unsigned __int128>(next()) * bound) >> 64);
   }

@@ -1,10 +1,11 @@
 // Sixteen float lanes on every CPU: one register with AVX-512, two with AVX2, an array elsewhere.
 //
-// A kernel is written once in a `*_impl.h` file against these names and compiled three times, by `*_portable.cpp`,
-// `*_avx2.cpp` and `*_avx512.cpp` (CMake sets the flags by the file's suffix); `dispatch` in core/isa.h picks one at run
-// time. Since the number of lanes and every operation (fused multiply-add included) are the same in all three, so are
-// the results, to the bit. Kernel files include nothing that defines inline functions of the standard library: the
-// linker might otherwise keep an AVX-512 copy for all callers.
+// A kernel is written once in a `*_impl.h` file against these names and compiled three times, by
+// `*_portable.cpp`,
+// `*_avx2.cpp` and `*_avx512.cpp` (CMake sets the flags by the file's suffix); `dispatch` in core/isa.h picks
+// one at run time. Since the number of lanes and every operation (fused multiply-add included) are the same
+// in all three, so are the results, to the bit. Kernel files include nothing that defines inline functions of
+// the standard library: the linker might otherwise keep an AVX-512 copy for all callers.
 #pragma once
 
 #if !defined(OUTLIERLAB_ISA_NAMESPACE)
@@ -27,8 +28,12 @@ struct F16 {
 struct Mask16 {
   __mmask16 m;
 };
-inline F16 load(const float* p) { return {_mm512_loadu_ps(p)}; }
-inline void store(float* p, F16 a) { _mm512_storeu_ps(p, a.v); }
+inline F16 load(const float* p) {
+  return {_mm512_loadu_ps(p)};
+}
+inline void store(float* p, F16 a) {
+  _mm512_storeu_ps(p, a.v);
+}
 /// The first n lanes (0 <= n <= 16); the others read as `fill`.
 inline F16 load_first(const float* p, int n, float fill = 0.0f) {
   return {_mm512_mask_loadu_ps(_mm512_set1_ps(fill), static_cast<__mmask16>((1u << n) - 1), p)};
@@ -36,26 +41,52 @@ inline F16 load_first(const float* p, int n, float fill = 0.0f) {
 inline void store_first(float* p, F16 a, int n) {
   _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), a.v);
 }
-inline F16 splat(float x) { return {_mm512_set1_ps(x)}; }
-inline F16 operator+(F16 a, F16 b) { return {_mm512_add_ps(a.v, b.v)}; }
-inline F16 operator-(F16 a, F16 b) { return {_mm512_sub_ps(a.v, b.v)}; }
-inline F16 operator*(F16 a, F16 b) { return {_mm512_mul_ps(a.v, b.v)}; }
-inline F16 operator/(F16 a, F16 b) { return {_mm512_div_ps(a.v, b.v)}; }
+inline F16 splat(float x) {
+  return {_mm512_set1_ps(x)};
+}
+inline F16 operator+(F16 a, F16 b) {
+  return {_mm512_add_ps(a.v, b.v)};
+}
+inline F16 operator-(F16 a, F16 b) {
+  return {_mm512_sub_ps(a.v, b.v)};
+}
+inline F16 operator*(F16 a, F16 b) {
+  return {_mm512_mul_ps(a.v, b.v)};
+}
+inline F16 operator/(F16 a, F16 b) {
+  return {_mm512_div_ps(a.v, b.v)};
+}
 /// a * b + c with one rounding
-inline F16 fma(F16 a, F16 b, F16 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+inline F16 fma(F16 a, F16 b, F16 c) {
+  return {_mm512_fmadd_ps(a.v, b.v, c.v)};
+}
 /// As the instruction: the second operand where either is NaN.
-inline F16 min(F16 a, F16 b) { return {_mm512_min_ps(a.v, b.v)}; }
-inline F16 max(F16 a, F16 b) { return {_mm512_max_ps(a.v, b.v)}; }
-inline F16 abs(F16 a) { return {_mm512_abs_ps(a.v)}; }
-inline F16 sqrt(F16 a) { return {_mm512_sqrt_ps(a.v)}; }
+inline F16 min(F16 a, F16 b) {
+  return {_mm512_min_ps(a.v, b.v)};
+}
+inline F16 max(F16 a, F16 b) {
+  return {_mm512_max_ps(a.v, b.v)};
+}
+inline F16 abs(F16 a) {
+  return {_mm512_abs_ps(a.v)};
+}
+inline F16 sqrt(F16 a) {
+  return {_mm512_sqrt_ps(a.v)};
+}
 /// To the nearest whole number, ties to even.
 inline F16 round_even(F16 a) {
   return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
 }
-inline Mask16 less(F16 a, F16 b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)}; }
+inline Mask16 less(F16 a, F16 b) {
+  return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)};
+}
 /// a where the mask is set, else b
-inline F16 select(Mask16 m, F16 a, F16 b) { return {_mm512_mask_blend_ps(m.m, b.v, a.v)}; }
-inline unsigned bits(Mask16 m) { return m.m; }
+inline F16 select(Mask16 m, F16 a, F16 b) {
+  return {_mm512_mask_blend_ps(m.m, b.v, a.v)};
+}
+inline unsigned bits(Mask16 m) {
+  return m.m;
+}
 /// 2^n for whole n in [-126, 127]
 inline F16 power_of_two(F16 n) {
   const __m512i e = _mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127));
@@ -76,7 +107,9 @@ struct F16 {
 struct Mask16 {
   __m256 a, b;
 };
-inline F16 load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+inline F16 load(const float* p) {
+  return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
+}
 inline void store(float* p, F16 x) {
   _mm256_storeu_ps(p, x.a);
   _mm256_storeu_ps(p + 8, x.b);
@@ -91,21 +124,37 @@ inline void store_first(float* p, F16 x, int n) {
   store(t, x);
   for (int i = 0; i < n; ++i) p[i] = t[i];
 }
-inline F16 splat(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
-inline F16 operator+(F16 x, F16 y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
-inline F16 operator-(F16 x, F16 y) { return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)}; }
-inline F16 operator*(F16 x, F16 y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
-inline F16 operator/(F16 x, F16 y) { return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)}; }
+inline F16 splat(float x) {
+  return {_mm256_set1_ps(x), _mm256_set1_ps(x)};
+}
+inline F16 operator+(F16 x, F16 y) {
+  return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)};
+}
+inline F16 operator-(F16 x, F16 y) {
+  return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)};
+}
+inline F16 operator*(F16 x, F16 y) {
+  return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)};
+}
+inline F16 operator/(F16 x, F16 y) {
+  return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)};
+}
 inline F16 fma(F16 x, F16 y, F16 z) {
   return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
 }
-inline F16 min(F16 x, F16 y) { return {_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)}; }
-inline F16 max(F16 x, F16 y) { return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)}; }
+inline F16 min(F16 x, F16 y) {
+  return {_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)};
+}
+inline F16 max(F16 x, F16 y) {
+  return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)};
+}
 inline F16 abs(F16 x) {
   const __m256 s = _mm256_set1_ps(-0.0f);
   return {_mm256_andnot_ps(s, x.a), _mm256_andnot_ps(s, x.b)};
 }
-inline F16 sqrt(F16 x) { return {_mm256_sqrt_ps(x.a), _mm256_sqrt_ps(x.b)}; }
+inline F16 sqrt(F16 x) {
+  return {_mm256_sqrt_ps(x.a), _mm256_sqrt_ps(x.b)};
+}
 inline F16 round_even(F16 x) {
   return {_mm256_round_ps(x.a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC),
           _mm256_round_ps(x.b, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};

@@ -12,7 +12,8 @@ const ModelKernels& model_kernels() {
   return chosen;
 }
 
-void pack_transposed(const float* weight, std::size_t stride, std::size_t cols, std::size_t depth, float* packed) {
+void pack_transposed(const float* weight, std::size_t stride, std::size_t cols, std::size_t depth,
+                     float* packed) {
   for (std::size_t j = 0; j < cols; j += panel_width) {
     float* panel = packed + j * depth;
     const std::size_t here = std::min(panel_width, cols - j);

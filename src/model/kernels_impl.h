@@ -6,8 +6,8 @@
 
 namespace outlierlab::OUTLIERLAB_ISA_NAMESPACE {
 
-// The product's register tile: rows x panels accumulators, chosen so that accumulators, one row of b and one broadcast fit
-// into the 32 (AVX-512) or 16 (AVX2) vector registers.
+// The product's register tile: rows x panels accumulators, chosen so that accumulators, one row of b and one
+// broadcast fit into the 32 (AVX-512) or 16 (AVX2) vector registers.
 #if defined(__AVX512F__)
 constexpr int tile_rows = 14, tile_panels = 2;
 #elif defined(__AVX2__)
@@ -108,8 +108,8 @@ inline F16 exp(F16 x) {
   return p * power_of_two(n);
 }
 
-/// Complementary error function of z >= 0 with relative error below 2e-7: e^(-z^2) t P(t), t = 1 / (1 + z/2), with P a
-/// minimax fit of erfcx of degree 8.
+/// Complementary error function of z >= 0 with relative error below 2e-7: e^(-z^2) t P(t), t = 1 / (1 + z/2),
+/// with P a minimax fit of erfcx of degree 8.
 inline F16 erfc_positive(F16 z) {
   z = min(z, splat(9.0f));
   const F16 t = splat(1.0f) / fma(z, splat(0.5f), splat(1.0f));
@@ -148,7 +148,9 @@ template <typename Function>
 inline void map(float* values, std::size_t count, Function f) {
   std::size_t i = 0;
   for (; i + lanes <= count; i += lanes) store(values + i, f(load(values + i)));
-  if (i < count) store_first(values + i, f(load_first(values + i, static_cast<int>(count - i))), static_cast<int>(count - i));
+  if (i < count)
+    store_first(values + i, f(load_first(values + i, static_cast<int>(count - i))),
+                static_cast<int>(count - i));
 }
 
 inline void gelu_values(float* values, std::size_t count) {
@@ -218,7 +220,8 @@ inline void layer_norm(const float* values, float* out, std::size_t rows, std::s
     }
     if (rest) {
       const F16 d = (load_first(row + whole, rest) - center) * scale;
-      store_first(target + whole, fma(d, load_first(gain + whole, rest), load_first(bias + whole, rest)), rest);
+      store_first(target + whole, fma(d, load_first(gain + whole, rest), load_first(bias + whole, rest)),
+                  rest);
     }
   }
 }

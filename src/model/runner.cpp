@@ -1,0 +1,363 @@
+#include "model/runner.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <string>
+
+#include "core/error.h"
+#include "core/parallel.h"
+#include "model/kernels.h"
+
+namespace outlierlab {
+
+namespace {
+
+/// A weight in the panels that the product reads, with its bias.
+struct PackedLinear {
+  std::size_t in = 0, out = 0;
+  AlignedVector<float> panels, bias;
+
+  PackedLinear() = default;
+  explicit PackedLinear(const Linear& linear) : PackedLinear({&linear}) {}
+
+  /// Several projections of one input side by side: their columns follow each other.
+  explicit PackedLinear(std::initializer_list<const Linear*> parts) {
+    for (const Linear* part : parts) {
+      in = part->weight.cols();
+      out += part->weight.rows();
+    }
+    Matrix joined(out, in);
+    float* target = joined.data();
+    for (const Linear* part : parts) {
+      target = std::copy_n(part->weight.data(), part->weight.size(), target);
+      bias.insert(bias.end(), part->bias.begin(), part->bias.end());
+    }
+    panels.resize(packed_size(out, in));
+    parallel_chunks(out, 16 * panel_width, [&](std::size_t begin, std::size_t end, int) {
+      pack_transposed(joined.row(begin), in, end - begin, in, panels.data() + begin * in);
+    });
+  }
+
+  void apply(const float* a, std::size_t rows, float* c) const {
+    model_kernels().gemm(a, in, rows, in, panels.data(), out, bias.empty() ? nullptr : bias.data(), 1.0f, c,
+                         out);
+  }
+};
+
+struct PackedLayer {
+  PackedLinear qkv, attention_output, ffn_hidden, ffn_output;
+  LayerNormWeights attention_norm, output_norm;
+};
+
+/// Per-thread memory that grows to what the largest tile needs and is then re-used.
+struct Scratch {
+  AlignedVector<float> keys, values, scores, tile_a, tile_b, hidden;
+  static float* at_least(AlignedVector<float>& buffer, std::size_t count) {
+    if (buffer.size() < count) buffer.resize(count);
+    return buffer.data();
+  }
+};
+
+Scratch& scratch() {
+  thread_local Scratch memory;
+  return memory;
+}
+
+/// Rows per work item: a few register tiles, fewer where that would leave threads idle.
+std::size_t rows_per_chunk(std::size_t rows) {
+  const std::size_t tile = model_kernels().row_tile;
+  const std::size_t share =
+      (rows + static_cast<std::size_t>(threads()) - 1) / static_cast<std::size_t>(threads());
+  const std::size_t tiles = std::clamp<std::size_t>((share + tile - 1) / tile, 1, 56 / tile);
+  return tiles * tile;
+}
+
+}  // namespace
+
+struct BertRunner::Packed {
+  BertConfig config;
+  SiteTable sites;
+  Matrix word, position, token_type;
+  LayerNormWeights embeddings_norm;
+  std::vector<PackedLayer> layers;
+  PackedLinear pooler, classifier;
+  PackedLinear mlm_transform, mlm_decoder;
+  LayerNormWeights mlm_norm;
+  bool has_mlm = false;
+
+  explicit Packed(const BertWeights& weights)
+      : config(weights.config),
+        sites(weights.config),
+        word(weights.word_embeddings),
+        position(weights.position_embeddings),
+        token_type(weights.token_type_embeddings),
+        embeddings_norm(weights.embeddings_norm) {
+    for (const BertLayerWeights& layer : weights.layers) {
+      layers.push_back({PackedLinear({&layer.query, &layer.key, &layer.value}),
+                        PackedLinear(layer.attention_output), PackedLinear(layer.ffn_hidden),
+                        PackedLinear(layer.ffn_output), layer.attention_norm, layer.output_norm});
+    }
+    if (!weights.pooler.weight.empty()) pooler = PackedLinear(weights.pooler);
+    if (!weights.classifier.weight.empty()) classifier = PackedLinear(weights.classifier);
+    if (weights.mlm) {
+      has_mlm = true;
+      mlm_transform = PackedLinear(weights.mlm->transform);
+      mlm_norm = weights.mlm->norm;
+      mlm_decoder = PackedLinear(Linear{weights.word_embeddings, weights.mlm->decoder_bias});
+    }
+  }
+
+  /// Offers a tile of a site to the hook, if there is one.
+  void visit(SiteHook* hook, SiteKind kind, int layer, float* data, std::size_t rows, std::size_t cols,
+             std::size_t stride, const TokenId* tokens, int thread, int channel = -1) const {
+    if (!hook || rows == 0) return;
+    hook->visit({sites.index(kind, layer), data, rows, cols, stride, channel, tokens}, thread);
+  }
+
+  void layer_norm(const LayerNormWeights& norm, const float* values, float* out, std::size_t rows) const {
+    model_kernels().layer_norm(values, out, rows, norm.gain.size(), norm.gain.data(), norm.bias.data(),
+                               config.layer_norm_epsilon);
+  }
+
+  void check(const Batch& batch) const;
+  void embed(const Batch& batch, SiteHook* hook, Matrix& out) const;
+  void project(std::size_t layer, const Batch& batch, const Matrix& hidden, SiteHook* hook,
+               Matrix& qkv) const;
+  void attend(std::size_t layer, const Batch& batch, const Matrix& qkv, SiteHook* hook,
+              Matrix& context) const;
+  void attend_head(std::size_t layer, const Batch& batch, std::size_t example, std::size_t head,
+                   const Matrix& qkv, SiteHook* hook, int thread, Matrix& context) const;
+  void feed_forward(std::size_t layer, const Batch& batch, Matrix& context, const Matrix& hidden,
+                    SiteHook* hook, Matrix& out) const;
+  void run_layer(std::size_t layer, const Batch& batch, const Matrix& hidden, SiteHook* hook,
+                 Matrix& out) const;
+  Matrix classify(const Batch& batch, const Matrix& hidden, SiteHook* hook) const;
+};
+
+void BertRunner::Packed::check(const Batch& batch) const {
+  for (std::size_t t = 0; t < batch.token_count(); ++t) {
+    const std::string place = "example " + std::to_string(batch.tokens[t].example) + ", token " +
+                              std::to_string(batch.tokens[t].position);
+    if (batch.token_ids[t] < 0 || static_cast<std::size_t>(batch.token_ids[t]) >= word.rows()) {
+      fail_expected(place, "a token id below the vocabulary's size " + std::to_string(word.rows()),
+                    std::to_string(batch.token_ids[t]));
+    }
+    if (static_cast<std::size_t>(batch.positions[t]) >= position.rows()) {
+      fail_expected(place, "at most " + std::to_string(position.rows()) + " positions",
+                    "position " + std::to_string(batch.positions[t]));
+    }
+    if (batch.token_types[t] >= token_type.rows()) {
+      fail_expected(place, "a token type below " + std::to_string(token_type.rows()),
+                    std::to_string(batch.token_types[t]));
+    }
+  }
+}
+
+void BertRunner::Packed::embed(const Batch& batch, SiteHook* hook, Matrix& out) const {
+  check(batch);
+  const std::size_t width = config.hidden_size;
+  out.resize(batch.token_count(), width);
+  parallel_chunks(
+      batch.token_count(), model_kernels().row_tile, [&](std::size_t begin, std::size_t end, int thread) {
+        for (std::size_t t = begin; t < end; ++t) {
+          model_kernels().add(word.row(static_cast<std::size_t>(batch.token_ids[t])),
+                              token_type.row(batch.token_types[t]), out.row(t), width);
+          model_kernels().add(out.row(t), position.row(static_cast<std::size_t>(batch.positions[t])),
+                              out.row(t), width);
+        }
+        const TokenId* tokens = batch.tokens.data() + begin;
+        visit(hook, SiteKind::embeddings_sum, -1, out.row(begin), end - begin, width, width, tokens, thread);
+        layer_norm(embeddings_norm, out.row(begin), out.row(begin), end - begin);
+        visit(hook, SiteKind::embeddings_norm, -1, out.row(begin), end - begin, width, width, tokens, thread);
+      });
+}
+
+void BertRunner::Packed::project(std::size_t layer, const Batch& batch, const Matrix& hidden, SiteHook* hook,
+                                 Matrix& qkv) const {
+  const std::size_t width = config.hidden_size;
+  qkv.resize(hidden.rows(), 3 * width);
+  parallel_chunks(hidden.rows(), rows_per_chunk(hidden.rows()),
+                  [&](std::size_t begin, std::size_t end, int thread) {
+                    layers[layer].qkv.apply(hidden.row(begin), end - begin, qkv.row(begin));
+                    const SiteKind kinds[] = {SiteKind::query, SiteKind::key, SiteKind::value};
+                    for (std::size_t part = 0; part < 3; ++part) {
+                      visit(hook, kinds[part], static_cast<int>(layer), qkv.row(begin) + part * width,
+                            end - begin, width, 3 * width, batch.tokens.data() + begin, thread);
+                    }
+                  });
+}
+
+void BertRunner::Packed::attend_head(std::size_t layer, const Batch& batch, std::size_t example,
+                                     std::size_t head, const Matrix& qkv, SiteHook* hook, int thread,
+                                     Matrix& context) const {
+  const ModelKernels& kernel = model_kernels();
+  const std::size_t width = config.hidden_size, depth = config.head_size();
+  const std::size_t first = batch.offsets[example], length = batch.length(example);
+  const float* query = qkv.row(first) + head * depth;
+  Scratch& memory = scratch();
+  float* keys = Scratch::at_least(memory.keys, packed_size(length, depth));
+  float* values = Scratch::at_least(memory.values, packed_size(depth, length));
+  float* scores = Scratch::at_least(memory.scores, length * length);
+  pack_transposed(query + width, 3 * width, length, depth, keys);
+  pack_rows(query + 2 * width, 3 * width, depth, length, values);
+
+  const TokenId* tokens = batch.tokens.data() + first;
+  const int index = static_cast<int>(layer), channel = static_cast<int>(head);
+  kernel.gemm(query, 3 * width, length, depth, keys, length, nullptr,
+              1.0f / std::sqrt(static_cast<float>(depth)), scores, length);
+  visit(hook, SiteKind::scores, index, scores, length, length, length, tokens, thread, channel);
+  kernel.softmax(scores, length, length, length);
+  visit(hook, SiteKind::probs, index, scores, length, length, length, tokens, thread, channel);
+  kernel.gemm(scores, length, length, length, values, depth, nullptr, 1.0f, context.row(first) + head * depth,
+              width);
+}
+
+void BertRunner::Packed::attend(std::size_t layer, const Batch& batch, const Matrix& qkv, SiteHook* hook,
+                                Matrix& context) const {
+  context.resize(qkv.rows(), config.hidden_size);
+  const std::size_t items = batch.size() * config.heads;
+  parallel_chunks(items, 1, [&](std::size_t begin, std::size_t end, int thread) {
+    for (std::size_t item = begin; item < end; ++item) {
+      attend_head(layer, batch, item / config.heads, item % config.heads, qkv, hook, thread, context);
+    }
+  });
+}
+
+/// From the context to the layer's output, one register tile of rows at a time, so that everything between
+/// the products stays in the cache.
+void BertRunner::Packed::feed_forward(std::size_t layer, const Batch& batch, Matrix& context,
+                                      const Matrix& hidden, SiteHook* hook, Matrix& out) const {
+  const PackedLayer& weights = layers[layer];
+  const ModelKernels& kernel = model_kernels();
+  const std::size_t width = config.hidden_size, wide = config.intermediate_size;
+  const int index = static_cast<int>(layer);
+  out.resize(context.rows(), width);
+  parallel_chunks(
+      context.rows(), rows_per_chunk(context.rows()), [&](std::size_t begin, std::size_t end, int thread) {
+        const std::size_t rows = end - begin;
+        Scratch& memory = scratch();
+        float* projected = Scratch::at_least(memory.tile_a, rows * width);
+        float* ffn_input = Scratch::at_least(memory.tile_b, rows * width);
+        float* ffn_hidden = Scratch::at_least(memory.hidden, rows * wide);
+        const auto in_tiles = [&](auto&& body) {
+          for (std::size_t r = 0; r < rows; r += kernel.row_tile)
+            body(r, std::min(kernel.row_tile, rows - r));
+        };
+        const auto offer = [&](SiteKind kind, float* data, std::size_t r, std::size_t count,
+                               std::size_t cols) {
+          visit(hook, kind, index, data, count, cols, cols, batch.tokens.data() + begin + r, thread);
+        };
+
+        in_tiles([&](std::size_t r, std::size_t n) {
+          offer(SiteKind::context, context.row(begin + r), r, n, width);
+        });
+        weights.attention_output.apply(context.row(begin), rows, projected);
+        in_tiles([&](std::size_t r, std::size_t n) {
+          float* tile = projected + r * width;
+          offer(SiteKind::attention_output, tile, r, n, width);
+          kernel.add(tile, hidden.row(begin + r), tile, n * width);
+          offer(SiteKind::attention_residual, tile, r, n, width);
+          layer_norm(weights.attention_norm, tile, ffn_input + r * width, n);
+          offer(SiteKind::ffn_input, ffn_input + r * width, r, n, width);
+        });
+        weights.ffn_hidden.apply(ffn_input, rows, ffn_hidden);
+        in_tiles([&](std::size_t r, std::size_t n) {
+          kernel.gelu(ffn_hidden + r * wide, n * wide);
+          offer(SiteKind::ffn_hidden, ffn_hidden + r * wide, r, n, wide);
+        });
+        weights.ffn_output.apply(ffn_hidden, rows, projected);
+        in_tiles([&](std::size_t r, std::size_t n) {
+          float* tile = projected + r * width;
+          offer(SiteKind::ffn_output, tile, r, n, width);
+          kernel.add(ffn_input + r * width, tile, tile, n * width);
+          offer(SiteKind::ffn_residual, tile, r, n, width);
+          layer_norm(weights.output_norm, tile, out.row(begin + r), n);
+          offer(SiteKind::output, out.row(begin + r), r, n, width);
+        });
+      });
+}
+
+void BertRunner::Packed::run_layer(std::size_t layer, const Batch& batch, const Matrix& hidden,
+                                   SiteHook* hook, Matrix& out) const {
+  thread_local Matrix qkv, context;
+  project(layer, batch, hidden, hook, qkv);
+  attend(layer, batch, qkv, hook, context);
+  feed_forward(layer, batch, context, hidden, hook, out);
+}
+
+Matrix BertRunner::Packed::classify(const Batch& batch, const Matrix& hidden, SiteHook* hook) const {
+  if (classifier.out == 0 || pooler.out == 0)
+    throw Error("the checkpoint has no pooler and classifier: not a classification model");
+  const std::size_t width = config.hidden_size;
+  Matrix first(batch.size(), width), pooled(batch.size(), width), logits(batch.size(), classifier.out);
+  std::vector<TokenId> tokens(batch.size());
+  for (std::size_t e = 0; e < batch.size(); ++e) {
+    std::copy_n(hidden.row(batch.offsets[e]), width, first.row(e));
+    tokens[e] = batch.tokens[batch.offsets[e]];
+  }
+  parallel_chunks(batch.size(), model_kernels().row_tile,
+                  [&](std::size_t begin, std::size_t end, int thread) {
+                    pooler.apply(first.row(begin), end - begin, pooled.row(begin));
+                    model_kernels().tanh(pooled.row(begin), (end - begin) * width);
+                    visit(hook, SiteKind::pooler, -1, pooled.row(begin), end - begin, width, width,
+                          tokens.data() + begin, thread);
+                    classifier.apply(pooled.row(begin), end - begin, logits.row(begin));
+                  });
+  return logits;
+}
+
+BertRunner::BertRunner(const BertWeights& weights) : packed_(std::make_unique<Packed>(weights)) {}
+BertRunner::~BertRunner() = default;
+BertRunner::BertRunner(BertRunner&&) noexcept = default;
+BertRunner& BertRunner::operator=(BertRunner&&) noexcept = default;
+
+const BertConfig& BertRunner::config() const {
+  return packed_->config;
+}
+const SiteTable& BertRunner::sites() const {
+  return packed_->sites;
+}
+
+Matrix BertRunner::embed(const Batch& batch, SiteHook* hook) const {
+  Matrix hidden;
+  packed_->embed(batch, hook, hidden);
+  return hidden;
+}
+
+Matrix BertRunner::layer(std::size_t index, const Batch& batch, const Matrix& hidden, SiteHook* hook) const {
+  Matrix out;
+  packed_->run_layer(index, batch, hidden, hook, out);
+  return out;
+}
+
+Matrix BertRunner::classify(const Batch& batch, const Matrix& hidden, SiteHook* hook) const {
+  return packed_->classify(batch, hidden, hook);
+}
+
+Matrix BertRunner::logits(const Batch& batch, SiteHook* hook) const {
+  thread_local Matrix hidden, next;
+  packed_->embed(batch, hook, hidden);
+  for (std::size_t i = 0; i < packed_->layers.size(); ++i) {
+    packed_->run_layer(i, batch, hidden, hook, next);
+    std::swap(hidden, next);
+  }
+  return packed_->classify(batch, hidden, hook);
+}
+
+Matrix BertRunner::mlm_logits(const Batch& batch, SiteHook* hook) const {
+  if (!packed_->has_mlm) throw Error("the checkpoint has no masked-language-model head (cls.predictions.*)");
+  Matrix hidden = embed(batch, hook);
+  for (std::size_t i = 0; i < packed_->layers.size(); ++i) hidden = layer(i, batch, hidden, hook);
+  Matrix transformed(hidden.rows(), hidden.cols()), logits(hidden.rows(), packed_->mlm_decoder.out);
+  parallel_chunks(hidden.rows(), rows_per_chunk(hidden.rows()), [&](std::size_t begin, std::size_t end, int) {
+    const std::size_t rows = end - begin;
+    packed_->mlm_transform.apply(hidden.row(begin), rows, transformed.row(begin));
+    model_kernels().gelu(transformed.row(begin), rows * hidden.cols());
+    packed_->layer_norm(packed_->mlm_norm, transformed.row(begin), transformed.row(begin), rows);
+    packed_->mlm_decoder.apply(transformed.row(begin), rows, logits.row(begin));
+  });
+  return logits;
+}
+
+}  // namespace outlierlab
