@@ -1,0 +1,31 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "report/row.h"
+
+namespace outlierlab {
+
+/// One quantity of one experiment, with all its seeds.
+struct Measurement {
+  std::string variant, parameter, value, metric;
+  std::optional<Row> fixed;   ///< the row with seed 0
+  std::vector<double> drawn;  ///< the estimates with seeds > 0
+
+  /// The row with seed 0, else the mean over seeds; and the interval: the row's own, else Student's over two
+  /// or more seeds, else none.
+  double estimate() const;
+  std::optional<std::pair<double, double>> interval() const;
+  /// For tables: "54.33 [53.0, 55.6]", "54.10 +- 0.32 (5 seeds)", or both.
+  std::string text() const;
+};
+
+/// Groups rows by (variant, parameter, value, metric), in order of first appearance.
+std::vector<Measurement> measurements(const std::vector<Row>& rows);
+
+/// A number at the precision that suits its size: 4 significant digits, two decimals from 10 to 10000.
+std::string format_number(double value);
+
+}  // namespace outlierlab

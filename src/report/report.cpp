@@ -1,0 +1,153 @@
+#include "report/report.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "report/measurement.h"
+#include "report/paper_values.h"
+
+namespace outlierlab {
+
+namespace {
+
+std::string column_title(const std::string& metric) {
+  static const std::map<std::string, std::string> titles = {{"accuracy", "accuracy, %"},
+                                                            {"agreement", "agreement, %"},
+                                                            {"kl", "KL, nats"},
+                                                            {"mcnemar_p", "McNemar p"},
+                                                            {"top1_energy", "top-1 % energy, %"}};
+  const auto found = titles.find(metric);
+  return found == titles.end() ? metric : found->second;
+}
+
+/// Distinct values in order of first appearance.
+template <typename Get>
+std::vector<std::string> distinct(const std::vector<Measurement>& all, Get get) {
+  std::vector<std::string> values;
+  std::set<std::string> seen;
+  for (const Measurement& m : all) {
+    if (seen.insert(get(m)).second) values.push_back(get(m));
+  }
+  return values;
+}
+
+/// One line per (variant, parameter, value).
+class Pivot {
+ public:
+  Pivot(const std::string& experiment, const std::vector<Measurement>& all) : experiment_(experiment) {
+    metrics_ = distinct(all, [](const Measurement& m) { return m.metric; });
+    for (const Measurement& m : all) {
+      const auto [found, is_new] =
+          index_.emplace(m.variant + '\x1f' + m.parameter + '\x1f' + m.value, lines_.size());
+      if (is_new) lines_.push_back({m.variant, m.parameter, m.value, {}, {}});
+      Line& line = lines_[found->second];
+      line.cells[m.metric] = m.text();
+      if (const PaperValue* p = find_paper_value(experiment, m.variant, m.parameter, m.value, m.metric)) {
+        line.paper[m.metric] = p->text();
+        papered_.insert(m.metric);
+      }
+      varied_ = varied_ || !m.parameter.empty();
+    }
+  }
+
+  Table table(const std::string& title) const {
+    Table table{title, {"variant"}, {}};
+    if (varied_) table.columns.insert(table.columns.end(), {"parameter", "value"});
+    for (const std::string& metric : metrics_) {
+      table.columns.push_back(column_title(metric));
+      if (papered_.count(metric)) table.columns.push_back("paper's " + column_title(metric));
+    }
+    for (const Line& line : lines_) table.rows.push_back(cells_of(line));
+    return table;
+  }
+
+ private:
+  struct Line {
+    std::string variant, parameter, value;
+    std::map<std::string, std::string> cells, paper;  ///< by metric
+  };
+
+  std::vector<std::string> cells_of(const Line& line) const {
+    const auto at = [](const std::map<std::string, std::string>& cells, const std::string& metric) {
+      const auto found = cells.find(metric);
+      return found == cells.end() ? std::string("-") : found->second;
+    };
+    std::vector<std::string> cells = {line.variant};
+    if (varied_) {
+      cells.push_back(line.parameter.empty() ? "-" : line.parameter);
+      cells.push_back(line.value.empty() ? "-" : line.value);
+    }
+    for (const std::string& metric : metrics_) {
+      cells.push_back(at(line.cells, metric));
+      if (papered_.count(metric)) cells.push_back(at(line.paper, metric));
+    }
+    return cells;
+  }
+
+  std::string experiment_;
+  std::vector<std::string> metrics_;
+  std::vector<Line> lines_;
+  std::map<std::string, std::size_t> index_;
+  std::set<std::string> papered_;
+  bool varied_ = false;
+};
+
+/// Per site the largest value of each metric over the layers, as measurements with the value "max".
+std::vector<Measurement> largest_over_layers(const std::vector<Measurement>& all) {
+  std::vector<Measurement> largest;
+  std::map<std::string, std::size_t> index;
+  for (const Measurement& m : all) {
+    if (m.parameter != "layer" ||
+        (m.metric != "kurtosis" && m.metric != "top1_energy" && m.metric != "absmax")) {
+      continue;
+    }
+    const auto [found, is_new] = index.emplace(m.variant + '\x1f' + m.metric, largest.size());
+    if (is_new) {
+      largest.push_back(m);
+    } else if (m.estimate() > largest[found->second].estimate()) {
+      largest[found->second] = m;
+    }
+  }
+  for (Measurement& m : largest) m.value = "max";
+  return largest;
+}
+
+}  // namespace
+
+std::vector<Table> experiment_tables(const std::string& experiment, const std::vector<Row>& rows) {
+  const std::vector<Measurement> all = measurements(rows);
+  std::vector<Table> tables;
+  if (experiment == "activations") {
+    const std::vector<Measurement> largest = largest_over_layers(all);
+    if (!largest.empty()) {
+      tables.push_back(Pivot(experiment, largest).table(experiment + ": largest over the layers"));
+    }
+  }
+  tables.push_back(Pivot(experiment, all).table(experiment));
+  return tables;
+}
+
+ModelReport make_report(const ResultSet& results) {
+  ModelReport report{
+      results.model + " on " + results.task + (results.planted ? " (planted)" : ""), verdicts(results), {}};
+  for (const auto& [experiment, rows] : results.experiments) {
+    for (Table& table : experiment_tables(experiment, rows)) report.tables.push_back(std::move(table));
+  }
+  return report;
+}
+
+Table verdict_overview(const std::vector<ModelReport>& reports) {
+  Table table{"", {"Claim", "Paper"}, {}};
+  for (const ModelReport& report : reports) table.columns.push_back(report.name);
+  if (reports.empty()) return table;
+  for (std::size_t claim = 0; claim < reports[0].verdicts.size(); ++claim) {
+    const Verdict& verdict = reports[0].verdicts[claim];
+    std::vector<std::string> cells = {verdict.claim + " " + verdict.title, verdict.paper};
+    for (const ModelReport& report : reports) cells.push_back(to_string(report.verdicts[claim].outcome));
+    table.rows.push_back(std::move(cells));
+  }
+  return table;
+}
+
+}  // namespace outlierlab

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "report/row.h"
+
+namespace outlierlab {
+
+/// The results of one model on one task: the files of one folder `<model>-<task>`.
+struct ResultSet {
+  std::string name;  ///< of the folder
+  std::string model, task;
+  bool planted = false;  ///< the model's outliers were put there on purpose; set by the caller
+  double chance = 50;    ///< accuracy without any knowledge, in percent; set by the caller
+  std::map<std::string, std::vector<Row>> experiments;  ///< file name without .csv -> rows
+
+  /// Rows of an experiment; empty if it was not run.
+  const std::vector<Row>& rows(const std::string& experiment) const;
+};
+
+/// Reads every `<folder>/<model>-<task>/<experiment>.csv`, sorted by name. Throws Error if there is none, if
+/// a file is damaged, or if its rows are of another experiment, model or task than the rest of the folder.
+std::vector<ResultSet> read_results(const std::filesystem::path& folder);
+
+}  // namespace outlierlab

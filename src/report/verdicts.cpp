@@ -1,0 +1,387 @@
+#include "report/verdicts.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <numeric>
+#include <optional>
+
+#include "core/error.h"
+#include "report/measurement.h"
+
+namespace outlierlab {
+
+namespace {
+
+using Measurements = std::vector<Measurement>;
+
+const Measurement* find(const Measurements& all, const std::string& variant, const std::string& parameter,
+                        const std::string& value, const std::string& metric) {
+  for (const Measurement& m : all) {
+    if (m.variant == variant && m.parameter == parameter && m.value == value && m.metric == metric) return &m;
+  }
+  return nullptr;
+}
+
+/// An accuracy in percent; without an interval of its own, the interval is the point.
+struct Accuracy {
+  double value = 0, low = 0, high = 0;
+  std::string label;
+};
+
+Accuracy accuracy_of(const Measurement& m) {
+  const auto [low, high] = m.interval().value_or(std::pair(m.estimate(), m.estimate()));
+  const std::string name = m.parameter.empty() ? m.variant : m.variant + " " + m.parameter + "=" + m.value;
+  return {m.estimate(), low, high, fmt::format("{} {:.2f}", name, m.estimate())};
+}
+
+std::optional<Accuracy> reference(const Measurements& all, const std::string& variant) {
+  const Measurement* m = find(all, variant, "", "", "accuracy");
+  return m ? std::optional(accuracy_of(*m)) : std::nullopt;
+}
+
+std::vector<Accuracy> accuracies(const Measurements& all, const std::string& variant) {
+  std::vector<Accuracy> found;
+  for (const Measurement& m : all) {
+    if (m.variant == variant && m.metric == "accuracy") found.push_back(accuracy_of(m));
+  }
+  return found;
+}
+
+const Accuracy& best(const std::vector<Accuracy>& all) {
+  return *std::max_element(all.begin(), all.end(),
+                           [](const Accuracy& a, const Accuracy& b) { return a.value < b.value; });
+}
+
+bool overlap(const Accuracy& a, const Accuracy& b) {
+  return a.low <= b.high && b.low <= a.high;
+}
+
+/// What W8A8 lost, by the rows of one experiment's file.
+struct Loss {
+  Accuracy fp32, w8a8;
+  std::optional<double> p;
+
+  double size() const { return fp32.value - w8a8.value; }
+  bool significant() const {
+    if (size() <= 0) return false;
+    return p ? *p < 0.01 : !overlap(fp32, w8a8);
+  }
+  bool resolves_shares() const { return size() >= 2 * (fp32.high - fp32.low); }
+  double recovery(const Accuracy& a) const { return (a.value - w8a8.value) / size(); }
+  std::string text() const {
+    std::string text = fmt::format("FP32 {:.2f} [{:.2f}, {:.2f}], W8A8 {:.2f} [{:.2f}, {:.2f}]", fp32.value,
+                                   fp32.low, fp32.high, w8a8.value, w8a8.low, w8a8.high);
+    return p ? text + fmt::format(", McNemar p = {:.2g}", *p) : text;
+  }
+  std::string recovered(const Accuracy& a) const {
+    return fmt::format("{} (recovers {:.0f} %)", a.label, 100 * recovery(a));
+  }
+};
+
+std::optional<Loss> loss_of(const Measurements& all) {
+  const std::string variant = reference(all, "w8a8") ? "w8a8" : "minmax";
+  const auto fp32 = reference(all, "fp32"), w8a8 = reference(all, variant);
+  if (!fp32 || !w8a8) return std::nullopt;
+  Loss loss{*fp32, *w8a8, std::nullopt};
+  if (const Measurement* p = find(all, variant, "", "", "mcnemar_p")) loss.p = p->estimate();
+  return loss;
+}
+
+/// A claim about the repair of W8A8's loss: `judge` is asked only if there is a loss to repair.
+template <typename Judge>
+void judge_repair(Verdict& verdict, const Measurements& all, const std::string& experiment, Judge judge) {
+  const auto loss = loss_of(all);
+  if (!loss) {
+    verdict.figures = "no accuracy of fp32 and w8a8 in " + experiment;
+    return;
+  }
+  if (!loss->significant()) {
+    verdict.outcome = Outcome::nothing_to_repair;
+    verdict.figures = loss->text() + ": no collapse to repair";
+    return;
+  }
+  judge(*loss);
+  if (verdict.outcome == Outcome::no_data) return;
+  verdict.figures = loss->text() + "; " + verdict.figures;
+  if (verdict.outcome == Outcome::confirmed && !loss->resolves_shares()) {
+    verdict.outcome = Outcome::partly;
+    verdict.figures += "; the loss is too small to resolve shares of it";
+  }
+}
+
+Verdict judge_collapse(const ResultSet& results) {
+  Verdict verdict{"C1", "Global W8A8 collapses", Outcome::no_data, "", "", "FP32 89.66, W8A8 54.33"};
+  verdict.rule = fmt::format(
+      "confirmed: W8A8's 95 % interval lies below FP32's and at least half of FP32's distance to chance "
+      "({:g} %) is "
+      "lost; partly: a smaller loss with McNemar p < 0.01",
+      results.chance);
+  const auto loss = loss_of(measurements(results.rows("baseline")));
+  if (!loss) {
+    verdict.figures = "no accuracy of fp32 and w8a8 in baseline";
+    return verdict;
+  }
+  const double distance = loss->fp32.value - results.chance;
+  const double share = distance > 0 ? loss->size() / distance : 0;
+  const bool apart = loss->w8a8.high < loss->fp32.low;
+  verdict.outcome = apart && share >= 0.5 ? Outcome::confirmed
+                    : loss->significant() ? Outcome::partly
+                                          : Outcome::not_confirmed;
+  verdict.figures = loss->text() + fmt::format(": {:.0f} % of the distance to chance is lost", 100 * share);
+  return verdict;
+}
+
+/// (layer, estimate) of a metric at the site y, by layer.
+std::vector<std::pair<double, double>> by_layer(const Measurements& all, const std::string& metric) {
+  std::vector<std::pair<double, double>> points;
+  for (const Measurement& m : all) {
+    if (m.variant != "ffn_residual" || m.parameter != "layer" || m.metric != metric) continue;
+    double layer = 0;
+    const char* end = m.value.data() + m.value.size();
+    if (std::from_chars(m.value.data(), end, layer).ptr != end || m.value.empty()) {
+      fail_expected("activations: ffn_residual, " + metric, "a layer's number", "'" + m.value + "'");
+    }
+    points.emplace_back(layer, m.estimate());
+  }
+  std::sort(points.begin(), points.end());
+  return points;
+}
+
+/// Ranks from 1; ties share their mean rank.
+std::vector<double> ranks(const std::vector<double>& values) {
+  std::vector<double> result;
+  for (double v : values) {
+    const auto below = std::count_if(values.begin(), values.end(), [v](double w) { return w < v; });
+    const auto equal = std::count(values.begin(), values.end(), v);
+    result.push_back(static_cast<double>(below) + (static_cast<double>(equal) + 1) / 2);
+  }
+  return result;
+}
+
+/// Spearman's rank correlation; 0 where one side does not vary.
+double spearman(const std::vector<std::pair<double, double>>& points) {
+  std::vector<double> xs, ys;
+  for (const auto& [x, y] : points) {
+    xs.push_back(x);
+    ys.push_back(y);
+  }
+  const std::vector<double> a = ranks(xs), b = ranks(ys);
+  const double mean = (static_cast<double>(points.size()) + 1) / 2;
+  double ab = 0, aa = 0, bb = 0;
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    ab += (a[i] - mean) * (b[i] - mean);
+    aa += (a[i] - mean) * (a[i] - mean);
+    bb += (b[i] - mean) * (b[i] - mean);
+  }
+  return aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : 0;
+}
+
+const std::pair<double, double>& highest(const std::vector<std::pair<double, double>>& points) {
+  return *std::max_element(points.begin(), points.end(),
+                           [](const auto& a, const auto& b) { return a.second < b.second; });
+}
+
+Verdict judge_tails(const ResultSet& results) {
+  Verdict verdict{
+      "C2",
+      "Activations grow heavy-tailed with depth",
+      Outcome::no_data,
+      "confirmed: kurtosis at y (ffn_residual) rises with the layer (Spearman's rho >= 0.7, three layers or "
+      "more) and exceeds 30 in some layer (a normal gives 3); partly: one of the two",
+      "",
+      "kurtosis up to 271"};
+  const auto points = by_layer(measurements(results.rows("activations")), "kurtosis");
+  if (points.empty()) {
+    verdict.figures = "no kurtosis of ffn_residual in activations";
+    return verdict;
+  }
+  const double rho = spearman(points);
+  const auto [layer, kurtosis] = highest(points);
+  const bool rises = points.size() >= 3 && rho >= 0.7, heavy = kurtosis > 30;
+  verdict.outcome = rises && heavy   ? Outcome::confirmed
+                    : rises || heavy ? Outcome::partly
+                                     : Outcome::not_confirmed;
+  verdict.figures = fmt::format("rho = {:.2f} over {} layers; largest kurtosis {} in layer {:g}", rho,
+                                points.size(), format_number(kurtosis), layer);
+  return verdict;
+}
+
+Verdict judge_energy(const ResultSet& results) {
+  Verdict verdict{"C3",
+                  "Energy sits in few channels",
+                  Outcome::no_data,
+                  "confirmed: the top 1 % of channels hold 40 % or more of the energy at y in some layer; "
+                  "partly: 20 % or "
+                  "more (an even spread gives 1 %)",
+                  "",
+                  "about 55 %"};
+  const auto points = by_layer(measurements(results.rows("activations")), "top1_energy");
+  if (points.empty()) {
+    verdict.figures = "no top1_energy of ffn_residual in activations";
+    return verdict;
+  }
+  const auto [layer, share] = highest(points);
+  verdict.outcome = share >= 40 ? Outcome::confirmed : share >= 20 ? Outcome::partly : Outcome::not_confirmed;
+  verdict.figures = fmt::format("{:.1f} % in layer {:g}", share, layer);
+  return verdict;
+}
+
+Verdict judge_calibration(const ResultSet& results) {
+  Verdict verdict{
+      "C4",
+      "Clipping and percentiles do not repair it",
+      Outcome::no_data,
+      "confirmed: the best percentile and the best clip each recover less than a quarter of W8A8's loss; "
+      "partly: less than half",
+      "",
+      "percentiles 99.0 to 99.99: 50.54"};
+  const Measurements all = measurements(results.rows("calibration"));
+  judge_repair(verdict, all, "calibration", [&](const Loss& loss) {
+    const auto percentiles = accuracies(all, "percentile"), clips = accuracies(all, "clip");
+    if (percentiles.empty() || clips.empty()) {
+      verdict.figures =
+          std::string("no accuracy of ") + (percentiles.empty() ? "percentile" : "clip") + " in calibration";
+      return;
+    }
+    const Accuracy &percentile = best(percentiles), &clip = best(clips);
+    const double recovery = std::max(loss.recovery(percentile), loss.recovery(clip));
+    verdict.outcome = recovery < 0.25  ? Outcome::confirmed
+                      : recovery < 0.5 ? Outcome::partly
+                                       : Outcome::not_confirmed;
+    verdict.figures = "best " + loss.recovered(percentile) + ", best " + loss.recovered(clip);
+  });
+  return verdict;
+}
+
+Verdict judge_mixed_precision(const ResultSet& results) {
+  Verdict verdict{
+      "C5",
+      "Mixed precision repairs it",
+      Outcome::no_data,
+      "confirmed: with x, h and y in float the accuracy is within 1 point of FP32's (or the intervals "
+      "overlap) "
+      "and its interval lies above W8A8's; partly: it recovers half of the loss or more, or another mixed "
+      "variant meets the rule",
+      "",
+      "89.42"};
+  const Measurements all = measurements(results.rows("mixed_precision"));
+  judge_repair(verdict, all, "mixed_precision", [&](const Loss& loss) {
+    const Measurement* main = find(all, "sites", "float", "x+h+y", "accuracy");
+    if (!main) {
+      verdict.figures = "no accuracy of sites float=x+h+y in mixed_precision";
+      return;
+    }
+    const auto repairs = [&](const Accuracy& a) {
+      return (a.value >= loss.fp32.value - 1 || overlap(a, loss.fp32)) && a.low > loss.w8a8.high;
+    };
+    const Accuracy xhy = accuracy_of(*main);
+    std::vector<Accuracy> others = accuracies(all, "channels");
+    for (const Accuracy& a : accuracies(all, "sites")) others.push_back(a);
+    const Accuracy& top = best(others);
+    verdict.outcome = repairs(xhy)                                ? Outcome::confirmed
+                      : loss.recovery(xhy) >= 0.5 || repairs(top) ? Outcome::partly
+                                                                  : Outcome::not_confirmed;
+    verdict.figures = loss.recovered(xhy);
+    if (top.label != xhy.label) verdict.figures += ", best " + loss.recovered(top);
+  });
+  return verdict;
+}
+
+/// Accuracy by the number of groups.
+std::vector<std::pair<int, Accuracy>> by_groups(const Measurements& all, const std::string& variant) {
+  std::vector<std::pair<int, Accuracy>> points;
+  for (const Measurement& m : all) {
+    if (m.variant != variant || m.parameter != "groups" || m.metric != "accuracy") continue;
+    int groups = 0;
+    const char* end = m.value.data() + m.value.size();
+    if (std::from_chars(m.value.data(), end, groups).ptr != end || groups < 1) {
+      fail_expected("peg: " + variant, "a number of groups", "'" + m.value + "'");
+    }
+    points.emplace_back(groups, accuracy_of(m));
+  }
+  std::sort(points.begin(), points.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  return points;
+}
+
+/// No accuracy lies below that of fewer groups, beyond the intervals.
+bool never_falls(const std::vector<std::pair<int, Accuracy>>& points) {
+  double highest_low = 0;
+  for (const auto& [groups, accuracy] : points) {
+    if (accuracy.high < highest_low) return false;
+    highest_low = std::max(highest_low, accuracy.low);
+  }
+  return true;
+}
+
+Verdict judge_groups(const ResultSet& results) {
+  Verdict verdict{"C6",
+                  "PEG repairs it once the groups are fine enough",
+                  Outcome::no_data,
+                  "confirmed: some K <= 16 recovers three quarters of W8A8's loss, K = 1 (else W8A8) less "
+                  "than a quarter, "
+                  "and accuracy does not fall as K grows (beyond the intervals), with or without "
+                  "permutation; partly: some "
+                  "K <= 16 recovers half",
+                  "",
+                  "K=3 66.12, K=4 86.18"};
+  const Measurements all = measurements(results.rows("peg"));
+  judge_repair(verdict, all, "peg", [&](const Loss& loss) {
+    for (const char* variant : {"peg", "peg-permuted"}) {
+      auto points = by_groups(all, variant);
+      const double coarse = !points.empty() && points[0].first == 1 ? loss.recovery(points[0].second) : 0;
+      std::vector<Accuracy> fine;
+      for (const auto& [groups, accuracy] : points) {
+        if (groups > 1 && groups <= 16) fine.push_back(accuracy);
+      }
+      if (fine.empty()) continue;
+      const Accuracy& top = best(fine);
+      const bool rises = never_falls(points);
+      const Outcome outcome = rises && coarse < 0.25 && loss.recovery(top) >= 0.75 ? Outcome::confirmed
+                              : loss.recovery(top) >= 0.5                          ? Outcome::partly
+                                                                                   : Outcome::not_confirmed;
+      verdict.outcome = std::min(verdict.outcome, outcome);
+      if (!verdict.figures.empty()) verdict.figures += ", ";
+      verdict.figures += "best " + loss.recovered(top) + (rises ? "" : ", not rising with K") +
+                         fmt::format(", K=1 recovers {:.0f} %", 100 * coarse);
+    }
+    if (verdict.outcome == Outcome::no_data)
+      verdict.figures = "no accuracy of peg with 2 to 16 groups in peg";
+  });
+  return verdict;
+}
+
+}  // namespace
+
+const char* to_string(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::confirmed:
+      return "confirmed";
+    case Outcome::partly:
+      return "partly";
+    case Outcome::not_confirmed:
+      return "not confirmed";
+    case Outcome::nothing_to_repair:
+      return "nothing to repair";
+    case Outcome::no_data:
+      break;
+  }
+  return "no data";
+}
+
+std::vector<Verdict> verdicts(const ResultSet& results) {
+  return {judge_collapse(results),    judge_tails(results),           judge_energy(results),
+          judge_calibration(results), judge_mixed_precision(results), judge_groups(results)};
+}
+
+Table verdict_table(const std::vector<Verdict>& verdicts) {
+  Table table{"", {"Claim", "Verdict", "Ours", "Paper", "Rule"}, {}};
+  for (const Verdict& v : verdicts) {
+    table.rows.push_back({v.claim + " " + v.title, to_string(v.outcome), v.figures, v.paper, v.rule});
+  }
+  return table;
+}
+
+}  // namespace outlierlab
