@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace outlierlab {
+
+class Study;
+
+/// One scripted study: one table or figure. `state` tells the study its measurements.
+struct Experiment {
+  std::string name;
+  std::string claims;   ///< of the paper, as numbered in docs/design.md
+  std::string summary;  ///< one line
+  void (*state)(Study&);
+};
+
+/// All experiments in the order of the paper.
+const std::vector<Experiment>& experiments();
+
+void baseline(Study&);
+void activations(Study&);
+void calibration(Study&);
+void mixed_precision(Study&);
+void peg(Study&);
+
+}  // namespace outlierlab

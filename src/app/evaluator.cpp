@@ -1,0 +1,303 @@
+#include "app/evaluator.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+
+#include "core/error.h"
+#include "core/files.h"
+#include "core/random.h"
+#include "report/inference.h"
+#include "store/activation_store.h"
+
+namespace outlierlab {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<int> map_labels(const std::vector<std::string>& task_labels, const BertConfig& config,
+                            const fs::path& model_folder) {
+  std::vector<int> classes;
+  for (std::size_t label = 0; label < task_labels.size(); ++label) {
+    const auto found = std::find(config.labels.begin(), config.labels.end(), task_labels[label]);
+    const bool anonymous = !config.labels.empty() && config.labels[0].rfind("LABEL_", 0) == 0;
+    if (found != config.labels.end()) {
+      classes.push_back(static_cast<int>(found - config.labels.begin()));
+    } else if (anonymous && label < config.labels.size()) {
+      classes.push_back(static_cast<int>(label));
+    } else {
+      std::string known;
+      for (const std::string& name : config.labels) known += (known.empty() ? "" : ", ") + name;
+      fail_expected((model_folder / "config.json").string() + ": id2label",
+                    "the task's label '" + task_labels[label] + "'", known.empty() ? "no labels" : known);
+    }
+  }
+  return classes;
+}
+
+std::string weight_key(const Scheme& scheme) {
+  std::string key;
+  for (const IniSection& section : scheme.ini().sections()) {
+    if (section.name.rfind("weights", 0) != 0) continue;
+    key += "[" + section.name + "]";
+    for (const IniEntry& entry : section.entries) key += entry.key + "=" + entry.value + ";";
+  }
+  return key;
+}
+
+void require_finite_logits(const Matrix& logits, const BertRunner& runner,
+                           const std::vector<Batch>& batches) {
+  const bool finite =
+      std::all_of(logits.data(), logits.data() + logits.size(), [](float v) { return std::isfinite(v); });
+  if (finite) return;
+  StatisticsCollector collector(runner.sites());
+  for (const Batch& batch : batches) runner.logits(batch, &collector);
+  collector.finish();
+  throw Error("logits: expected finite values, found NaN or Inf after the last site");
+}
+
+}  // namespace
+
+Matrix run_batches(const BertRunner& runner, const std::vector<Batch>& batches, std::size_t examples,
+                   SiteHook* hook) {
+  Matrix all(examples, runner.config().labels.size());
+  for (const Batch& batch : batches) {
+    const Matrix logits = runner.logits(batch, hook);
+    for (std::size_t e = 0; e < batch.size(); ++e) {
+      std::copy_n(logits.row(e), logits.cols(), all.row(batch.examples[e]));
+    }
+  }
+  return all;
+}
+
+Evaluator::Evaluator(EvaluatorOptions options) : options_(std::move(options)) {
+  tokenizer_ = Tokenizer::load(options_.model_folder);
+  weights_ = BertWeights::load(options_.model_folder);
+  if (tokenizer_->vocabulary_size() != weights_.config.vocab_size) {
+    fail_expected(options_.model_folder.string() + ": vocabulary",
+                  std::to_string(weights_.config.vocab_size) + " pieces as in config.json",
+                  std::to_string(tokenizer_->vocabulary_size()));
+  }
+  class_of_label_ = map_labels(options_.task.labels, weights_.config, options_.model_folder);
+  options_.task.max_length = std::min(options_.task.max_length, weights_.config.max_positions);
+  const auto texts =
+      read_split(options_.task, options_.split, options_.data_folder, options_.limit, &data_file_);
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    if (texts[i].label < 0) {
+      fail_expected(data_file_.string() + ": row " + std::to_string(i), "a label", "none (a test split?)");
+    }
+  }
+  examples_ = tokenizer_->encode_all(texts, options_.task.max_length);
+  batches_ = make_batches(examples_, options_.batch_size);
+  float_runner_ = std::make_unique<BertRunner>(weights_);
+  const fs::path single = options_.model_folder / "model.safetensors";
+  model_sha256_ =
+      sha256_file(fs::exists(single) ? single : options_.model_folder / "model.safetensors.index.json");
+}
+
+std::vector<std::string> Evaluator::weight_names() const {
+  std::vector<std::string> names;
+  const_cast<BertWeights&>(weights_).for_each_matrix(
+      [&](const std::string& name, const std::string&, Matrix&) { names.push_back(name); });
+  return names;
+}
+
+std::map<std::string, std::string> Evaluator::provenance() const {
+  std::map<std::string, std::string> facts = {
+      {"model_sha256", model_sha256_},
+      {"task", options_.task.name},
+      {"split", options_.split},
+      {"examples", std::to_string(examples_.size())},
+      {"batch_size", std::to_string(options_.batch_size)},
+      {"calibration_size", std::to_string(options_.calibration_size)},
+      {"max_length", std::to_string(options_.task.max_length)},
+  };
+  if (!data_file_.empty()) {
+    facts["data_file"] = data_file_.filename().string();
+    facts["data_sha256"] = sha256_file(data_file_);
+  }
+  if (!training_file_.empty()) {
+    facts["calibration_file"] = training_file_.filename().string();
+    facts["calibration_sha256"] = sha256_file(training_file_);
+  }
+  return facts;
+}
+
+const std::vector<EncodedExample>& Evaluator::training_examples() {
+  if (training_examples_.empty()) {
+    const auto texts = read_split(options_.task, "train", options_.data_folder, 0, &training_file_);
+    training_examples_ = tokenizer_->encode_all(texts, options_.task.max_length);
+  }
+  return training_examples_;
+}
+
+std::vector<Batch> Evaluator::calibration_batches(std::uint64_t seed) {
+  const auto& all = training_examples();
+  if (all.size() < options_.calibration_size) {
+    fail_expected(training_file_.string(),
+                  std::to_string(options_.calibration_size) + " rows for calibration",
+                  std::to_string(all.size()));
+  }
+  std::vector<std::size_t> order(all.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  if (seed != 0) {
+    Random random(seed);
+    for (std::size_t i = 0; i < options_.calibration_size; ++i) {
+      std::swap(order[i], order[i + random.below(all.size() - i)]);
+    }
+  }
+  std::vector<EncodedExample> chosen;
+  for (std::size_t i = 0; i < options_.calibration_size; ++i) chosen.push_back(all[order[i]]);
+  return make_batches(chosen, options_.batch_size);
+}
+
+const NetworkStatistics& Evaluator::statistics(std::uint64_t seed) {
+  if (const auto known = statistics_.find(seed); known != statistics_.end()) return known->second;
+  const auto batches = calibration_batches(seed);
+  std::map<std::string, std::string> facts = provenance();
+  for (const char* key : {"split", "examples", "batch_size", "data_file", "data_sha256"}) facts.erase(key);
+  facts["calibration_seed"] = std::to_string(seed);
+  fs::path file;
+  if (options_.statistics_cache) {
+    file = *options_.statistics_cache / ("statistics-seed" + std::to_string(seed) + ".h5");
+    if (fs::exists(file)) {
+      std::map<std::string, std::string> found;
+      NetworkStatistics stored = read_activation_store(file, "", &found);
+      const bool same = std::all_of(facts.begin(), facts.end(), [&](const auto& fact) {
+        const auto other = found.find(fact.first);
+        return other != found.end() && other->second == fact.second;
+      });
+      if (same) return statistics_.emplace(seed, std::move(stored)).first->second;
+    }
+  }
+  StatisticsCollector collector(sites());
+  for (const Batch& batch : batches) float_runner_->logits(batch, &collector);
+  NetworkStatistics captured = collector.finish();
+  if (!file.empty()) write_activation_store(file, captured, facts);
+  return statistics_.emplace(seed, std::move(captured)).first->second;
+}
+
+NetworkStatistics Evaluator::evaluation_statistics() const {
+  StatisticsCollector collector(sites());
+  for (const Batch& batch : batches_) float_runner_->logits(batch, &collector);
+  return collector.finish();
+}
+
+const BertRunner& Evaluator::runner(const Scheme& scheme, std::uint64_t seed, std::size_t* weight_bytes) {
+  scheme.check(sites(), weight_names());
+  if (!scheme.quantizes_weights()) {
+    if (weight_bytes) *weight_bytes = weights_.parameter_count() * sizeof(float);
+    return *float_runner_;
+  }
+  const std::string key = weight_key(scheme) + "#" + std::to_string(seed);
+  if (key != quantized_key_) {
+    const BertWeights quantized = quantize_weights(weights_, scheme, &statistics(seed), &quantized_bytes_);
+    quantized_runner_ = std::make_unique<BertRunner>(quantized);
+    quantized_key_ = key;
+  }
+  if (weight_bytes) *weight_bytes = quantized_bytes_;
+  return *quantized_runner_;
+}
+
+ActivationQuantizer Evaluator::quantizer(const Scheme& scheme, std::uint64_t seed) {
+  const bool quantizes = scheme.quantizes_activations(sites());
+  ActivationQuantizer made(scheme, sites(), quantizes ? &statistics(seed) : nullptr);
+  if (quantizes && scheme.sequential()) {
+    calibrate_sequentially(made, runner(scheme, seed), calibration_batches(seed));
+  }
+  return made;
+}
+
+Evaluation Evaluator::evaluate(const Scheme& scheme, std::uint64_t seed) {
+  Evaluation result;
+  const BertRunner& network = runner(scheme, seed, &result.weight_bytes);
+  ActivationQuantizer hook = quantizer(scheme, seed);
+  SiteHook* const active = scheme.quantizes_activations(sites()) ? &hook : nullptr;
+  const auto start = std::chrono::steady_clock::now();
+  result.logits = run_batches(network, batches_, examples_.size(), active);
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  hook.require_finite();
+  require_finite_logits(result.logits, network, batches_);
+  return result;
+}
+
+const Evaluation& Evaluator::reference() {
+  if (!reference_) reference_ = evaluate(Scheme::parse(Ini::parse("", "fp32"), "fp32"));
+  return *reference_;
+}
+
+Scores Evaluator::score(const Matrix& logits, std::size_t first) {
+  const std::size_t n = first == 0 ? logits.rows() : std::min(first, logits.rows());
+  const auto head = [n](const Matrix& all) {
+    Matrix part(n, all.cols());
+    std::copy_n(all.data(), part.size(), part.data());
+    return part;
+  };
+  const Matrix ours = head(logits), theirs = head(reference().logits);
+  const std::vector<int> predicted = predictions(ours), expected = predictions(theirs);
+  std::uint64_t correct = 0, agreeing = 0, only_ours = 0, only_reference = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    const int label = class_of_label_[static_cast<std::size_t>(examples_[i].label)];
+    const bool right = predicted[i] == label, reference_right = expected[i] == label;
+    correct += right;
+    agreeing += predicted[i] == expected[i];
+    only_ours += right && !reference_right;
+    only_reference += !right && reference_right;
+  }
+  Scores scores;
+  scores.n = n;
+  const double percent = 100.0 / static_cast<double>(n);
+  scores.accuracy = percent * static_cast<double>(correct);
+  const auto [low, high] = wilson_interval(correct, n);
+  scores.ci_low = 100 * low;
+  scores.ci_high = 100 * high;
+  scores.kl = mean_kl(theirs, ours);
+  scores.agreement = percent * static_cast<double>(agreeing);
+  scores.mcnemar_p = mcnemar_exact(only_ours, only_reference);
+  return scores;
+}
+
+PrefixEvaluator::PrefixEvaluator(const BertRunner& runner, const std::vector<EncodedExample>& examples,
+                                 std::size_t batch_size, ActivationQuantizer& quantizer)
+    : runner_(runner),
+      quantizer_(quantizer),
+      examples_(examples.size()),
+      batches_(make_batches(examples, batch_size)),
+      hidden_(runner.config().layers + 1) {
+  for (const Batch& batch : batches_) {
+    hidden_[0].push_back(runner_.embed(batch, &quantizer_));
+    for (std::size_t i = 0; i < runner_.config().layers; ++i) {
+      hidden_[i + 1].push_back(runner_.layer(i, batch, hidden_[i].back(), &quantizer_));
+    }
+  }
+}
+
+Matrix PrefixEvaluator::logits_after_change(std::size_t site) const {
+  const Site& changed = runner_.sites()[site];
+  const std::size_t layers = runner_.config().layers;
+  const bool embeddings =
+      changed.kind == SiteKind::embeddings_sum || changed.kind == SiteKind::embeddings_norm;
+  const std::size_t from = embeddings                         ? 0
+                           : changed.kind == SiteKind::pooler ? layers
+                                                              : static_cast<std::size_t>(changed.layer);
+  Matrix all(examples_, runner_.config().labels.size());
+  for (std::size_t b = 0; b < batches_.size(); ++b) {
+    const Batch& batch = batches_[b];
+    Matrix fresh;
+    const Matrix* hidden = &hidden_[from][b];
+    if (embeddings) hidden = &(fresh = runner_.embed(batch, &quantizer_));
+    for (std::size_t i = from; i < layers; ++i) {
+      fresh = runner_.layer(i, batch, *hidden, &quantizer_);
+      hidden = &fresh;
+    }
+    const Matrix logits = runner_.classify(batch, *hidden, &quantizer_);
+    for (std::size_t e = 0; e < batch.size(); ++e) {
+      std::copy_n(logits.row(e), logits.cols(), all.row(batch.examples[e]));
+    }
+  }
+  return all;
+}
+
+}  // namespace outlierlab

@@ -1,0 +1,132 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/batch.h"
+#include "data/task.h"
+#include "data/tokenizer.h"
+#include "model/runner.h"
+#include "model/weights.h"
+#include "quant/scheme.h"
+#include "stats/statistics.h"
+
+namespace outlierlab {
+
+/// What an evaluation is made on.
+struct EvaluatorOptions {
+  std::filesystem::path model_folder;  ///< Hugging Face folder
+  std::filesystem::path data_folder;   ///< of the task; unused by generated tasks
+  Task task;
+  std::string split = "dev";
+  std::size_t limit = 0;  ///< the first N examples of the split; 0: all
+  std::size_t batch_size = 32;
+  std::size_t calibration_size = 256;
+  std::optional<std::filesystem::path> statistics_cache;  ///< folder that keeps captured statistics as HDF5
+};
+
+/// What one pass over the split leaves.
+struct Evaluation {
+  Matrix logits;                 ///< [examples, classes] in the order of the split
+  std::size_t weight_bytes = 0;  ///< all parameters as they would be stored
+  double seconds = 0;            ///< forward passes only
+};
+
+/// An evaluation against the labels and against the float network. Shares in percent, KL in nats.
+struct Scores {
+  std::uint64_t n = 0;
+  double accuracy = 0, ci_low = 0, ci_high = 0;  ///< with Wilson's 95 % interval
+  double kl = 0, agreement = 0, mcnemar_p = 1;   ///< against the float network
+};
+
+/// One model on one split of one task: evaluates schemes, captures and keeps calibration statistics. The
+/// float network's logits, the statistics of each calibration set, and the last quantized weights are
+/// computed once and re-used.
+class Evaluator {
+ public:
+  explicit Evaluator(EvaluatorOptions options);
+
+  const EvaluatorOptions& options() const { return options_; }
+  const BertConfig& config() const { return weights_.config; }
+  const SiteTable& sites() const { return float_runner_->sites(); }
+  const BertRunner& float_runner() const { return *float_runner_; }
+  std::size_t size() const { return examples_.size(); }
+  const std::vector<EncodedExample>& examples() const { return examples_; }
+  const std::vector<Batch>& batches() const { return batches_; }
+  std::vector<std::string> weight_names() const;
+
+  /// Sizes and digests of what is evaluated, for provenance.
+  std::map<std::string, std::string> provenance() const;
+
+  /// Runs a scheme over the split. `seed` chooses the calibration set: 0 takes the first `calibration_size`
+  /// training examples, another value draws as many without replacement.
+  Evaluation evaluate(const Scheme& scheme, std::uint64_t seed = 0);
+
+  /// The float network's evaluation.
+  const Evaluation& reference();
+
+  /// Compares with the labels and the reference. `first` > 0 scores the first rows only.
+  Scores score(const Matrix& logits, std::size_t first = 0);
+
+  /// Statistics of the float network on a calibration set.
+  const NetworkStatistics& statistics(std::uint64_t seed = 0);
+  /// Statistics of the float network on the evaluated split itself.
+  NetworkStatistics evaluation_statistics() const;
+  /// The calibration set in batches.
+  std::vector<Batch> calibration_batches(std::uint64_t seed = 0);
+
+  /// The network with a scheme's weights. The reference stays valid until the next call.
+  const BertRunner& runner(const Scheme& scheme, std::uint64_t seed = 0, std::size_t* weight_bytes = nullptr);
+  /// A scheme's activation quantizer, calibrated.
+  ActivationQuantizer quantizer(const Scheme& scheme, std::uint64_t seed = 0);
+
+ private:
+  const std::vector<EncodedExample>& training_examples();
+  int class_of_label(int label) const;
+
+  EvaluatorOptions options_;
+  std::optional<Tokenizer> tokenizer_;
+  BertWeights weights_;
+  std::unique_ptr<BertRunner> float_runner_;
+  std::vector<EncodedExample> examples_;
+  std::vector<Batch> batches_;
+  std::vector<int> class_of_label_;
+  std::filesystem::path data_file_, training_file_;
+  std::string model_sha256_;
+
+  std::vector<EncodedExample> training_examples_;
+  std::map<std::uint64_t, NetworkStatistics> statistics_;
+  std::optional<Evaluation> reference_;
+  std::unique_ptr<BertRunner> quantized_runner_;
+  std::string quantized_key_;
+  std::size_t quantized_bytes_ = 0;
+};
+
+/// Logits of all batches, by position in the split ([examples, classes]).
+Matrix run_batches(const BertRunner& runner, const std::vector<Batch>& batches, std::size_t examples,
+                   SiteHook* hook);
+
+/// Re-runs a network from the layer of a changed site on: the hidden states before each layer are kept from
+/// one pass with the quantizer as it was given. For studies that switch one site at a time.
+class PrefixEvaluator {
+ public:
+  PrefixEvaluator(const BertRunner& runner, const std::vector<EncodedExample>& examples,
+                  std::size_t batch_size, ActivationQuantizer& quantizer);
+  /// Logits with the quantizer as it is now, given that it changed at `site` only.
+  Matrix logits_after_change(std::size_t site) const;
+
+ private:
+  const BertRunner& runner_;
+  ActivationQuantizer& quantizer_;
+  std::size_t examples_;
+  std::vector<Batch> batches_;
+  std::vector<std::vector<Matrix>>
+      hidden_;  ///< [layer][batch]: input of the layer; the last: input of the pooler
+};
+
+}  // namespace outlierlab

@@ -1,0 +1,91 @@
+#include "app/study.h"
+
+#include <utility>
+
+namespace outlierlab {
+
+namespace {
+std::filesystem::path result_file(const StudyOptions& options, const Evaluator& evaluator) {
+  return options.out / (options.model_name + "-" + evaluator.options().task.name) /
+         (options.experiment + ".csv");
+}
+}  // namespace
+
+Row figure(const std::string& metric, double estimate) {
+  Row row;
+  row.metric = metric;
+  row.estimate = estimate;
+  return row;
+}
+
+Study::Study(Evaluator& evaluator, StudyOptions options)
+    : evaluator_(evaluator),
+      options_(std::move(options)),
+      writer_(result_file(options_, evaluator), options_.resume) {}
+
+std::filesystem::path Study::file() const {
+  return result_file(options_, evaluator_);
+}
+
+Scheme Study::scheme(const std::string& name, const std::vector<std::string>& overrides) const {
+  std::vector<std::string> all = overrides;
+  all.insert(all.end(), options_.overrides.begin(), options_.overrides.end());
+  return Scheme::load(name, options_.scheme_folder, all);
+}
+
+std::vector<Row> Study::rows_of(const Scores& scores) {
+  std::vector<Row> rows = {figure("accuracy", scores.accuracy), figure("kl", scores.kl),
+                           figure("agreement", scores.agreement), figure("mcnemar_p", scores.mcnemar_p)};
+  rows[0].ci_low = scores.ci_low;
+  rows[0].ci_high = scores.ci_high;
+  for (Row& row : rows) row.n = scores.n;
+  return rows;
+}
+
+void Study::evaluate(const std::string& variant, const std::string& parameter, const std::string& value,
+                     Scheme scheme) {
+  measure(variant, parameter, value, [this, scheme = std::move(scheme)] {
+    return rows_of(evaluator_.score(evaluator_.evaluate(scheme).logits));
+  });
+}
+
+void Study::evaluate_with_seeds(const std::string& variant, const std::string& parameter,
+                                const std::string& value, Scheme scheme) {
+  evaluate(variant, parameter, value, scheme);
+  for (std::uint64_t seed = 1; seed <= options_.seeds; ++seed) {
+    steps_.push_back({variant, parameter, value, seed, [this, scheme, seed] {
+                        return rows_of(evaluator_.score(evaluator_.evaluate(scheme, seed).logits));
+                      }});
+  }
+}
+
+void Study::measure(const std::string& variant, const std::string& parameter, const std::string& value,
+                    std::function<std::vector<Row>()> rows) {
+  steps_.push_back({variant, parameter, value, 0, std::move(rows)});
+}
+
+const std::vector<Row>& Study::run() {
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    const Step& step = steps_[i];
+    std::string what = step.variant;
+    if (!step.parameter.empty()) what += " " + step.parameter + "=" + step.value;
+    if (step.seed != 0) what += " seed " + std::to_string(step.seed);
+    if (options_.progress) options_.progress(i, steps_.size(), what);
+    if (!writer_.find(step.variant, step.parameter, step.value, step.seed).empty()) continue;
+    std::vector<Row> rows = step.rows();
+    for (Row& row : rows) {
+      row.experiment = options_.experiment;
+      row.model = options_.model_name;
+      row.task = evaluator_.options().task.name;
+      row.variant = step.variant;
+      row.parameter = step.parameter;
+      row.value = step.value;
+      row.seed = step.seed;
+    }
+    writer_.append(rows);
+  }
+  if (options_.progress) options_.progress(steps_.size(), steps_.size(), "done");
+  return writer_.rows();
+}
+
+}  // namespace outlierlab

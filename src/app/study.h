@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "app/evaluator.h"
+#include "report/row.h"
+
+namespace outlierlab {
+
+/// How an experiment is run.
+struct StudyOptions {
+  std::string experiment, model_name;
+  std::filesystem::path out;            ///< folder <out>/<model>-<task> receives the files
+  std::filesystem::path scheme_folder;  ///< configs/schemes
+  std::vector<std::string> overrides;   ///< --set, applied to every scheme
+  std::size_t seeds = 0;                ///< extra calibration draws for what depends on one
+  bool resume = false;
+  std::function<void(std::size_t done, std::size_t total, const std::string& what)> progress;
+};
+
+/// One run of one experiment. The experiment states its measurements; run() makes them in that order, keeps
+/// the result file complete after each, and skips those that a resumed file already holds.
+class Study {
+ public:
+  Study(Evaluator& evaluator, StudyOptions options);
+
+  Evaluator& evaluator() { return evaluator_; }
+  const StudyOptions& options() const { return options_; }
+
+  /// A scheme by name with overrides.
+  Scheme scheme(const std::string& name, const std::vector<std::string>& overrides = {}) const;
+
+  /// States: evaluate a scheme on the split. One row each for accuracy (with its interval), kl, agreement and
+  /// mcnemar_p.
+  void evaluate(const std::string& variant, const std::string& parameter, const std::string& value,
+                Scheme scheme);
+  /// The same for the first `seeds` drawn calibration sets besides the default one.
+  void evaluate_with_seeds(const std::string& variant, const std::string& parameter, const std::string& value,
+                           Scheme scheme);
+  /// States: any other measurement. `rows` need variant, parameter, value, metric and figures only.
+  void measure(const std::string& variant, const std::string& parameter, const std::string& value,
+               std::function<std::vector<Row>()> rows);
+
+  /// Makes all measurements and returns the rows of the file.
+  const std::vector<Row>& run();
+
+  /// The four rows of a scored evaluation.
+  static std::vector<Row> rows_of(const Scores& scores);
+
+  std::filesystem::path file() const;
+
+ private:
+  struct Step {
+    std::string variant, parameter, value;
+    std::uint64_t seed;
+    std::function<std::vector<Row>()> rows;
+  };
+  Evaluator& evaluator_;
+  StudyOptions options_;
+  std::vector<Step> steps_;
+  RowWriter writer_;
+};
+
+/// A row with a figure and nothing drawn; for measure().
+Row figure(const std::string& metric, double estimate);
+
+}  // namespace outlierlab
