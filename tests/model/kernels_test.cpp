@@ -140,7 +140,9 @@ TEST_CASE("GELU, softmax, tanh and LayerNorm agree with double precision", "[ker
       for (std::size_t c = 0; c < 37; ++c) sum += std::exp(scores(r, c) - top);
       for (std::size_t c = 0; c < 37; ++c) {
         INFO(name << " row " << r << " column " << c);
-        REQUIRE(probs(r, c) == Approx(std::exp(scores(r, c) - top) / sum).epsilon(1e-6).margin(1e-37));
+        // The float difference to the largest score is off by up to 2^-24 of its size, which the exponential
+        // passes on.
+        REQUIRE(probs(r, c) == Approx(std::exp(scores(r, c) - top) / sum).epsilon(5e-6).margin(1e-37));
       }
     }
   }
