@@ -19,11 +19,28 @@ std::string trim(const std::string& text) {
 }
 
 std::string strip_comment(const std::string& line) {
+  bool quoted = false;
   for (std::size_t i = 0; i < line.size(); ++i) {
+    if (line[i] == '"') quoted = !quoted;
     const bool starts = i == 0 || line[i - 1] == ' ' || line[i - 1] == '\t';
-    if (starts && (line[i] == '#' || line[i] == ';')) return line.substr(0, i);
+    if (!quoted && starts && (line[i] == '#' || line[i] == ';')) return line.substr(0, i);
   }
   return line;
+}
+
+/// The text without the quotes around it, if they enclose the whole of it.
+std::string unquote(const std::string& text) {
+  const bool enclosed = text.size() >= 2 && text.front() == '"' && text.find('"', 1) == text.size() - 1;
+  return enclosed ? text.substr(1, text.size() - 2) : text;
+}
+
+/// The next comma-separated item from `position` on, which moves behind it; commas in quotes do not separate.
+std::string next_item(const std::string& text, std::size_t& position) {
+  const std::size_t begin = position;
+  for (bool quoted = false; position < text.size() && (quoted || text[position] != ','); ++position) {
+    if (text[position] == '"') quoted = !quoted;
+  }
+  return trim(text.substr(begin, position++ - begin));
 }
 
 [[noreturn]] void wrong_type(const IniEntry& entry, const std::string& expected) {
@@ -48,7 +65,7 @@ bool IniSection::has(const std::string& key) const {
 
 std::optional<std::string> IniSection::text(const std::string& key) const {
   const IniEntry* entry = find(key);
-  return entry ? std::optional(entry->value) : std::nullopt;
+  return entry ? std::optional(unquote(entry->value)) : std::nullopt;
 }
 
 std::optional<double> IniSection::number(const std::string& key) const {
@@ -82,9 +99,9 @@ std::vector<std::string> IniSection::list(const std::string& key) const {
   std::vector<std::string> items;
   const IniEntry* entry = find(key);
   if (!entry) return items;
-  std::istringstream in(entry->value);
-  for (std::string item; std::getline(in, item, ',');) {
-    if (item = trim(item); !item.empty()) items.push_back(item);
+  for (std::size_t position = 0; position <= entry->value.size();) {
+    if (const std::string item = next_item(entry->value, position); !item.empty())
+      items.push_back(unquote(item));
   }
   return items;
 }
@@ -92,7 +109,7 @@ std::vector<std::string> IniSection::list(const std::string& key) const {
 std::string IniSection::required(const std::string& key) const {
   const IniEntry* entry = find(key);
   if (!entry) throw UsageError(place + ": section [" + name + "]: expected a key '" + key + "', found none");
-  return entry->value;
+  return unquote(entry->value);
 }
 
 void IniSection::set(const std::string& key, const std::string& value, const std::string& where) {
@@ -119,6 +136,9 @@ Ini Ini::parse(const std::string& text, const std::string& file_name) {
   for (int number = 1; std::getline(in, line); ++number) {
     const std::string place = file_name + ":" + std::to_string(number);
     line = trim(strip_comment(line));
+    if (std::count(line.begin(), line.end(), '"') % 2 != 0) {
+      throw UsageError(place + ": expected a closing quote, found '" + line + "'");
+    }
     if (line.empty()) continue;
     if (line.front() == '[') {
       if (line.back() != ']' || line.size() < 3) {

@@ -39,7 +39,8 @@ class IniSection {
 };
 
 /// An INI file: `[section]`, `key = value`, comments from `#` or `;` at a line's start or after white space.
-/// Keys stay in file order. A repeated key or section, or a line of another form, throws UsageError.
+/// Double quotes around a value or a list's item keep '#', ';' and ',' in it. Keys stay in file order. A
+/// repeated key or section, or a line of another form, throws UsageError.
 class Ini {
  public:
   static Ini read(const std::filesystem::path& path);

@@ -22,13 +22,13 @@ struct TokenId {
 
 /// Examples laid end to end without padding. Token t of example e is row offsets[e] + t of every activation.
 struct Batch {
-  std::vector<std::int32_t> token_ids;   ///< [tokens]
+  std::vector<std::int32_t> token_ids;    ///< [tokens]
   std::vector<std::uint8_t> token_types;  ///< [tokens]
-  std::vector<std::int32_t> positions;   ///< [tokens] row of the position embedding
-  std::vector<TokenId> tokens;           ///< [tokens]
-  std::vector<std::size_t> offsets;      ///< [examples + 1]
-  std::vector<std::uint32_t> examples;   ///< [examples] EncodedExample::index
-  std::vector<int> labels;               ///< [examples]
+  std::vector<std::int32_t> positions;    ///< [tokens] row of the position embedding
+  std::vector<TokenId> tokens;            ///< [tokens]
+  std::vector<std::size_t> offsets;       ///< [examples + 1]
+  std::vector<std::uint32_t> examples;    ///< [examples] EncodedExample::index
+  std::vector<int> labels;                ///< [examples]
 
   std::size_t size() const { return examples.size(); }
   std::size_t token_count() const { return token_ids.size(); }
@@ -38,12 +38,14 @@ struct Batch {
 /// Packs the examples whose positions in `all` are given, in that order.
 Batch make_batch(const std::vector<EncodedExample>& all, const std::vector<std::size_t>& which);
 
-/// A padded batch as other frameworks have it: [examples, width] row-major ids, types and a 0/1 mask; padding may
-/// stand on either side. Positions count columns, as Hugging Face's BERT does. Masked columns are dropped.
+/// A padded batch as other frameworks have it: [examples, width] row-major ids, types and a 0/1 mask; padding
+/// may stand on either side. Positions count columns, as Hugging Face's BERT does. Masked columns are
+/// dropped.
 Batch make_batch_from_padded(const std::vector<std::int32_t>& ids, const std::vector<std::uint8_t>& types,
                              const std::vector<std::uint8_t>& mask, std::size_t width);
 
-/// Sorts by length (ties by index, so that the order is fixed) and cuts into batches of `batch_size` examples.
+/// Sorts by length (ties by index, so that the order is fixed) and cuts into batches of `batch_size`
+/// examples.
 std::vector<Batch> make_batches(const std::vector<EncodedExample>& examples, std::size_t batch_size);
 
 }  // namespace outlierlab
