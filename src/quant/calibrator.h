@@ -15,14 +15,22 @@ namespace outlierlab {
 struct CalibrationContext {
   int bits = 8;
   bool symmetric = false;
-  const std::vector<ExampleRange>* example_ranges = nullptr;  ///< in order of example; whole-site only, else null
-  std::string place;                                          ///< site, for error messages
+  const std::vector<ExampleRange>* example_ranges =
+      nullptr;        ///< in order of example; whole-site only, else null
+  std::string place;  ///< site, for error messages
 };
 
-/// Statistics -> range. One small file each in src/quant/calibrators/, one line in registry.cpp.
+/// Statistics -> range. One small file each in src/quant/calibrators/, one line in registry.cpp
+/// (docs/add-a-calibrator.md). The caller has refused NaN and Inf, and takes 0 into the range; a symmetric
+/// grid spans max(|lo|, |hi|).
 class Calibrator {
  public:
   virtual ~Calibrator() = default;
+  /// True if min and max of the distribution are all it reads: its histogram may then be empty, which saves
+  /// gathering one for each of thousands of channels.
+  virtual bool needs_only_min_max() const { return false; }
+  /// True if it reads CalibrationContext::example_ranges, which exist for whole sites only.
+  virtual bool needs_example_ranges() const { return false; }
   virtual Range range(const Distribution& distribution, const CalibrationContext& context) const = 0;
 };
 

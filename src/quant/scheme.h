@@ -1,7 +1,7 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -29,12 +29,19 @@ namespace outlierlab {
 ///     bits = 8
 ///     calibrator = minmax              # with its own keys, such as percentile = 99.99
 ///     grid = affine                    # or symmetric
-///     granularity = tensor             # tensor, channel, group (groups, permute = none|range), token, block (block)
-///     keep_channels = 0                # share of channels, by absmax, that stays in float
+///     granularity = tensor             # tensor, channel, group (groups, permute = none|range), token, block
+///     (block) keep_channels = 0                # share of channels, by absmax, that stays in float
 ///     [activations.*.ffn_output]       # a pattern over sites (or x, h, y) overrides keys
 ///
-/// Unknown keys, patterns that match nothing, bits other than 2-16 and 32, and K of 0 or more than the channels are
-/// UsageErrors with file and line.
+/// Layers, each over the last: base, the file, overrides; within one, [activations], then the patterns in
+/// file order. Some keys belong to the value of another: a calibrator's or quantizer's own, `groups` and
+/// `permute` to group, `block` to block. A layer or section that names another calibrator, quantizer or
+/// granularity drops the keys that belonged to the former; such a key beside a value that does not have it is
+/// an error.
+///
+/// Unknown sections and keys, patterns that match nothing, bits other than 2-16 and 32, K of 0 or more than
+/// the channels, and combinations without meaning (a calibrator for token or block, which take each row's own
+/// range) are UsageErrors with file and line.
 class Scheme {
  public:
   /// A name in `folder` (configs/schemes) or the path of an INI file; `base` is resolved in the same folder.
@@ -63,14 +70,45 @@ class Scheme {
   Ini ini_;
 };
 
-/// Groups of channels for PEG: K groups, equal in size (the first C mod K get one more); with `by_range` the channels
-/// are first sorted by (max - min), ties by index.
-std::vector<std::vector<std::size_t>> peg_groups(const ChannelStatistics& channels, std::size_t groups, bool by_range);
+/// An effective section of Scheme::activation_rule, read and checked.
+struct ActivationRule {
+  int bits = 32;  ///< 32: float
+  bool symmetric = false;
+  Granularity granularity = Granularity::tensor;
+  std::size_t groups = 0, block = 0;
+  bool permute_by_range = false;
+  double keep_channels = 0;                      ///< share of the channels
+  std::shared_ptr<const Calibrator> calibrator;  ///< null in float
+
+  bool is_float() const { return bits == 32; }
+  /// Has ranges from statistics, not from each row at run time.
+  bool is_static() const {
+    return !is_float() && granularity != Granularity::token && granularity != Granularity::block;
+  }
+  static ActivationRule read(const IniSection& rule);
+};
+
+/// An effective section of Scheme::weight_rule, read and checked.
+struct WeightRule {
+  int bits = 32;  ///< 32: float
+  Granularity granularity = Granularity::tensor;
+  std::size_t block = 0;
+  std::shared_ptr<const WeightQuantizer> quantizer;  ///< null in float
+
+  bool is_float() const { return bits == 32; }
+  static WeightRule read(const IniSection& rule);
+};
+
+/// Groups of channels for PEG: K groups, equal in size (the first C mod K get one more); with `by_range` the
+/// channels are first sorted by (max - min), ties by index.
+std::vector<std::vector<std::size_t>> peg_groups(const ChannelStatistics& channels, std::size_t groups,
+                                                 bool by_range);
 
 /// A scheme made ready for one network: per-site grids, computed from statistics.
 class ActivationQuantizer : public SiteHook {
  public:
-  /// `statistics` may be null if no site needs calibration (token, block, or float everywhere).
+  /// `statistics` may be null if no site needs calibration (token, block, or float everywhere), and for a
+  /// sequential scheme, whose sites then pass values unchanged until they are calibrated.
   ActivationQuantizer(const Scheme& scheme, const SiteTable& sites, const NetworkStatistics* statistics);
   ~ActivationQuantizer() override;
   ActivationQuantizer(ActivationQuantizer&&) noexcept;
@@ -82,7 +120,10 @@ class ActivationQuantizer : public SiteHook {
   /// Switches a site to float and back (sensitivity studies).
   void enable(std::size_t site, bool on);
   bool enabled(std::size_t site) const;  ///< quantizes at all
-  /// Throws Error naming the first site at which a NaN or Inf was seen.
+  /// Has grids from statistics: calibrate() means something for it.
+  bool is_static(std::size_t site) const;
+  /// Throws Error naming the first site at which a NaN or Inf was seen, or that ran without having been
+  /// calibrated.
   void require_finite() const;
   /// The grids of a site: one per tensor, group or channel; empty for float and dynamic sites.
   std::vector<Grid> grids(std::size_t site) const;
@@ -92,14 +133,14 @@ class ActivationQuantizer : public SiteHook {
   std::unique_ptr<Plan> plan_;
 };
 
-/// Weights with the scheme's weight rules applied (fake-quantized copy). `statistics` serves quantizers that need their
-/// input's statistics. `stored_bytes` (optional) receives the size of all parameters: quantized matrices as they would be
-/// stored, everything else in float32.
-BertWeights quantize_weights(const BertWeights& weights, const Scheme& scheme, const NetworkStatistics* statistics,
-                             std::size_t* stored_bytes = nullptr);
+/// Weights with the scheme's weight rules applied (fake-quantized copy). `statistics` serves quantizers that
+/// need their input's statistics. `stored_bytes` (optional) receives the size of all parameters: quantized
+/// matrices as they would be stored, everything else in float32.
+BertWeights quantize_weights(const BertWeights& weights, const Scheme& scheme,
+                             const NetworkStatistics* statistics, std::size_t* stored_bytes = nullptr);
 
-/// `calibration.order = sequential`: re-estimates each site with everything before it quantized. `runner` runs the
-/// quantized weights.
+/// `calibration.order = sequential`: re-estimates each site with everything before it quantized. `runner`
+/// runs the quantized weights.
 void calibrate_sequentially(ActivationQuantizer& quantizer, const BertRunner& runner,
                             const std::vector<Batch>& calibration);
 

@@ -26,7 +26,8 @@ struct QuantizedWeight {
   std::size_t stored_bytes = 0;  ///< codes and scales as a file would hold them
 };
 
-/// Tensor -> quantized tensor. Symmetric grids. One file each in src/quant/weights/, one line in registry.cpp.
+/// Tensor -> quantized tensor. Symmetric grids. One file each in src/quant/weights/, one line in
+/// registry.cpp.
 class WeightQuantizer {
  public:
   virtual ~WeightQuantizer() = default;
