@@ -1,8 +1,25 @@
+# The commands are a library of their own, so that tests can link them; the executable adds main().
 file(GLOB_RECURSE app_sources CONFIGURE_DEPENDS src/app/*.cpp experiments/*.cpp)
-add_executable(outlierlab ${app_sources})
-target_include_directories(outlierlab PRIVATE src ${CMAKE_SOURCE_DIR})
-target_compile_definitions(outlierlab PRIVATE OUTLIERLAB_VERSION="${PROJECT_VERSION}")
-target_link_libraries(outlierlab PRIVATE outlierlab_quant outlierlab_store outlierlab_report Boost::program_options)
+list(FILTER app_sources EXCLUDE REGEX "/main\\.cpp$")
+add_library(outlierlab_app STATIC ${app_sources})
+target_include_directories(outlierlab_app PUBLIC src ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
+target_link_libraries(outlierlab_app PUBLIC outlierlab_quant outlierlab_store outlierlab_report
+  PRIVATE Boost::program_options ${CMAKE_DL_LIBS})
+target_compile_definitions(outlierlab_app PRIVATE
+  OUTLIERLAB_VERSION="${PROJECT_VERSION}" OUTLIERLAB_HDF5_VERSION="${HDF5_VERSION}")
+
+set(revision_header ${CMAKE_BINARY_DIR}/generated/app/revision.h)
+add_custom_target(outlierlab_revision BYPRODUCTS ${revision_header}
+  COMMAND ${CMAKE_COMMAND} -DSOURCE_DIR=${CMAKE_SOURCE_DIR} -DHEADER=${revision_header}
+    -P ${CMAKE_SOURCE_DIR}/cmake/revision.cmake
+  COMMENT "Git revision")
+add_dependencies(outlierlab_app outlierlab_revision)
+
+add_executable(outlierlab src/app/main.cpp)
+target_link_libraries(outlierlab PRIVATE outlierlab_app)
+
+# Training is loaded when it is asked for, since libtorch alone takes longer to load than most commands take to run.
 if(TARGET outlierlab_training)
-  target_link_libraries(outlierlab PRIVATE outlierlab_training)
+  set_target_properties(outlierlab_training PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  target_compile_definitions(outlierlab_app PRIVATE OUTLIERLAB_TRAINING)
 endif()

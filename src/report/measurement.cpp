@@ -15,6 +15,12 @@ std::string format_number(double value) {
   return fmt::format("{:.4g}", value);
 }
 
+std::string without_layer(const std::string& site) {
+  if (site.rfind("layer.", 0) != 0) return site;
+  const auto dot = site.find('.', 6);
+  return dot == std::string::npos ? site : site.substr(dot + 1);
+}
+
 double Measurement::estimate() const {
   return fixed ? fixed->estimate : mean_sd(drawn).first;
 }

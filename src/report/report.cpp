@@ -102,15 +102,25 @@ std::vector<Measurement> largest_over_layers(const std::vector<Measurement>& all
         (m.metric != "kurtosis" && m.metric != "top1_energy" && m.metric != "absmax")) {
       continue;
     }
-    const auto [found, is_new] = index.emplace(m.variant + '\x1f' + m.metric, largest.size());
+    const std::string site = without_layer(m.variant);
+    const auto [found, is_new] = index.emplace(site + '\x1f' + m.metric, largest.size());
     if (is_new) {
       largest.push_back(m);
     } else if (m.estimate() > largest[found->second].estimate()) {
       largest[found->second] = m;
     }
+    largest[found->second].variant = site;
   }
   for (Measurement& m : largest) m.value = "max";
   return largest;
+}
+
+/// Rows by site, layer or rank are many: each of these parameters gets a table of its own.
+std::string table_of(const Measurement& m) {
+  for (const char* parameter : {"site", "layer", "rank"}) {
+    if (m.parameter == parameter) return m.parameter;
+  }
+  return "";
 }
 
 }  // namespace
@@ -118,13 +128,15 @@ std::vector<Measurement> largest_over_layers(const std::vector<Measurement>& all
 std::vector<Table> experiment_tables(const std::string& experiment, const std::vector<Row>& rows) {
   const std::vector<Measurement> all = measurements(rows);
   std::vector<Table> tables;
-  if (experiment == "activations") {
-    const std::vector<Measurement> largest = largest_over_layers(all);
-    if (!largest.empty()) {
-      tables.push_back(Pivot(experiment, largest).table(experiment + ": largest over the layers"));
-    }
+  if (const std::vector<Measurement> largest = largest_over_layers(all); !largest.empty()) {
+    tables.push_back(Pivot(experiment, largest).table(experiment + ": largest over the layers"));
   }
-  tables.push_back(Pivot(experiment, all).table(experiment));
+  for (const std::string& name : distinct(all, table_of)) {
+    std::vector<Measurement> part;
+    std::copy_if(all.begin(), all.end(), std::back_inserter(part),
+                 [&](const Measurement& m) { return table_of(m) == name; });
+    tables.push_back(Pivot(experiment, part).table(name.empty() ? experiment : experiment + " by " + name));
+  }
   return tables;
 }
 

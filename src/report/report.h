@@ -20,7 +20,8 @@ struct ModelReport {
 ModelReport make_report(const ResultSet& results);
 
 /// The tables of one experiment: a line per (variant, parameter, value), a column per metric, and the paper's
-/// figure where it has one. For `activations` a table of the largest values over the layers comes first.
+/// figure where it has one. Rows by layer, site or rank stand in tables of their own, after the largest
+/// values over the layers.
 std::vector<Table> experiment_tables(const std::string& experiment, const std::vector<Row>& rows);
 
 /// Claims against models: the verdicts at a glance.

@@ -138,7 +138,7 @@ Verdict judge_collapse(const ResultSet& results) {
 std::vector<std::pair<double, double>> by_layer(const Measurements& all, const std::string& metric) {
   std::vector<std::pair<double, double>> points;
   for (const Measurement& m : all) {
-    if (m.variant != "ffn_residual" || m.parameter != "layer" || m.metric != metric) continue;
+    if (without_layer(m.variant) != "ffn_residual" || m.parameter != "layer" || m.metric != metric) continue;
     double layer = 0;
     const char* end = m.value.data() + m.value.size();
     if (std::from_chars(m.value.data(), end, layer).ptr != end || m.value.empty()) {

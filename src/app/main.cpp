@@ -1,0 +1,79 @@
+#include <algorithm>
+#include <exception>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "app/commands.h"
+#include "app/provenance.h"
+#include "core/error.h"
+
+namespace outlierlab {
+
+static const std::vector<Command>& commands() {
+  static const std::vector<Command> all = {
+    {"list", "experiments, calibrators, weights, transforms, schemes, models, tasks", command_list},
+#if __has_include("app/command_run.cpp")
+    {"run", "run experiments: their rows go to result files", command_run},
+#endif
+#if __has_include("app/command_eval.cpp")
+    {"eval", "evaluate one scheme on one model and task", command_eval},
+#endif
+#if __has_include("app/command_capture.cpp")
+    {"capture", "write the statistics of all activations as HDF5", command_capture},
+#endif
+    {"train", "train a model from a configuration file", command_train},
+    {"report", "tables and verdicts from result files", command_report},
+    {"compare", "which rows of two result folders agree", command_compare},
+  };
+  return all;
+}
+
+static void print_help(std::ostream& out) {
+  out << "Usage: outlierlab COMMAND [options]\n\n"
+         "Why activations of transformers break under 8-bit quantization, what repairs it, and what the "
+         "repair\n"
+         "costs: reruns the experiments of arXiv 2603.04308 and takes new methods beside them.\n\n"
+         "Commands (each has --help with an example):\n";
+  for (const Command& command : commands()) {
+    out << "  " << command.name << std::string(10 - std::string(command.name).size(), ' ') << command.summary
+        << "\n";
+  }
+  out << "\nExample:\n  outlierlab eval --model demo-planted --scheme w8a8\n";
+}
+
+static int run(const std::vector<std::string>& arguments) {
+  if (arguments.empty()) {
+    print_help(std::cerr);
+    return 2;
+  }
+  const std::string& name = arguments[0];
+  if (name == "--help" || name == "-h" || name == "help") {
+    print_help(std::cout);
+    return 0;
+  }
+  if (name == "--version") {
+    std::cout << "outlierlab " << version_text() << "\n";
+    return 0;
+  }
+  std::vector<std::string> known;
+  for (const Command& command : commands()) {
+    if (name == command.name) return command.run({arguments.begin() + 1, arguments.end()});
+    known.push_back(command.name);
+  }
+  fail_unknown("command", name, known);
+}
+
+}  // namespace outlierlab
+
+int main(int count, char** arguments) {
+  try {
+    return outlierlab::run({arguments + std::min(1, count), arguments + count});
+  } catch (const outlierlab::UsageError& error) {
+    std::cerr << "outlierlab: " << error.what() << "\n";
+    return 2;
+  } catch (const std::exception& error) {
+    std::cerr << "outlierlab: " << error.what() << "\n";
+    return 1;
+  }
+}
