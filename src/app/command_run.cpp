@@ -1,0 +1,98 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "app/commands.h"
+#include "app/progress.h"
+#include "app/session.h"
+#include "app/study.h"
+#include "core/error.h"
+#include "core/files.h"
+#include "experiments/experiments.h"
+#include "report/report.h"
+
+namespace outlierlab {
+
+namespace {
+
+std::vector<const Experiment*> choose(const std::vector<std::string>& names) {
+  std::vector<std::string> known = {"all"};
+  for (const Experiment& experiment : experiments()) known.push_back(experiment.name);
+  std::vector<const Experiment*> chosen;
+  for (const std::string& name : names) {
+    if (std::find(known.begin(), known.end(), name) == known.end()) fail_unknown("experiment", name, known);
+    for (const Experiment& experiment : experiments()) {
+      const bool wanted = name == "all" || name == experiment.name;
+      if (wanted && std::find(chosen.begin(), chosen.end(), &experiment) == chosen.end())
+        chosen.push_back(&experiment);
+    }
+  }
+  return chosen;
+}
+
+/// Shows a study's steps as progress; steps taken over from a resumed file count as done at once.
+class StudyProgress {
+ public:
+  explicit StudyProgress(std::string label) : label_(std::move(label)) {}
+  void operator()(std::size_t done, std::size_t total) {
+    if (!progress_) progress_ = std::make_unique<Progress>(label_, total);
+    progress_->advance(done - shown_);
+    shown_ = done;
+  }
+
+ private:
+  std::string label_;
+  std::unique_ptr<Progress> progress_;
+  std::size_t shown_ = 0;
+};
+
+void run_one(const Experiment& experiment, Session& session, const CommonOptions& options,
+             const std::vector<std::string>& arguments) {
+  Provenance provenance = session_provenance(session, "run", arguments);
+  provenance.set("experiment", experiment.name);
+  StudyProgress progress(session.model.name + " " + experiment.name);
+  StudyOptions study_options;
+  study_options.experiment = experiment.name;
+  study_options.model_name = session.model.name;
+  study_options.out = options.out;
+  study_options.scheme_folder = resource_root() / "configs" / "schemes";
+  study_options.overrides = options.set;
+  study_options.seeds = options.seeds;
+  study_options.resume = options.resume;
+  study_options.progress = [&progress](std::size_t done, std::size_t total, const std::string&) {
+    progress(done, total);
+  };
+  Study study(*session.evaluator, study_options);
+  experiment.state(study);
+  const std::vector<Row>& rows = study.run();
+  add_evaluator_facts(provenance, *session.evaluator);
+  provenance.set("rows", rows.size());
+  std::filesystem::path file = study.file();
+  write_file_atomically(file.replace_extension(".json"), provenance.to_json().dump(2) + "\n");
+  const std::string planted = session.model.planted ? ", planted" : "";
+  fmt::print("\n{} ({}{}): {} [{}]\n\n{}", experiment.name, session.model.name, planted, experiment.summary,
+             experiment.claims, to_text(experiment_tables(experiment.name, rows).front()));
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+int command_run(const std::vector<std::string>& arguments) {
+  CommonOptions values;
+  values.out = "out";
+  std::vector<std::string> names;
+  Options options(
+      "run", "Runs experiments and prints their tables; rows and provenance go to <out>/<model>-<task>/.",
+      "outlierlab run baseline peg --model demo-planted --limit 500");
+  options.positional("EXPERIMENT", "experiments, or all", &names, 1, 100);
+  add_common(options, values,
+             {"model", "task", "data", "limit", "seeds", "out", "resume", "set", "threads", "batch-size",
+              "calibration-size"});
+  if (!options.parse(arguments)) return 0;
+  const std::vector<const Experiment*> chosen = choose(names);
+  Session session = open_session(values, values.out);
+  for (const Experiment* experiment : chosen) run_one(*experiment, session, values, arguments);
+  return 0;
+}
+
+}  // namespace outlierlab

@@ -1,0 +1,46 @@
+#include "core/files.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "catch.h"
+#include "paths.h"
+
+using namespace outlierlab;
+namespace fs = std::filesystem;
+
+TEST_CASE("SHA-256 of known inputs", "[files]") {
+  REQUIRE(sha256("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  REQUIRE(sha256("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  const auto folder = test::scratch("sha");
+  write_file_atomically(folder / "f", "abc");
+  REQUIRE(sha256_file(folder / "f") == sha256("abc"));
+  write_file_atomically(folder / "empty", "");
+  REQUIRE(sha256_file(folder / "empty") == sha256(""));
+}
+
+TEST_CASE("A failed write leaves the old file and no temporary one", "[files]") {
+  const auto folder = test::scratch("atomic");
+  write_file_atomically(folder / "sub" / "f", "old");
+  REQUIRE_THROWS(write_atomically(folder / "sub" / "f", [](const fs::path& temporary) {
+    std::ofstream(temporary) << "half";
+    throw Error("interrupted");
+  }));
+  REQUIRE(read_file(folder / "sub" / "f") == "old");
+  REQUIRE(std::distance(fs::directory_iterator(folder / "sub"), fs::directory_iterator()) == 1);
+  write_file_atomically(folder / "sub" / "f", "new");
+  REQUIRE(read_file(folder / "sub" / "f") == "new");
+}
+
+TEST_CASE("Unreadable and unwritable paths are named", "[files]") {
+  const auto folder = test::scratch("unwritable");
+  REQUIRE_ERROR(read_file(folder / "missing"), "missing", "readable file");
+  REQUIRE_ERROR(read_file(folder), "a file", "a folder");
+  REQUIRE_ERROR(MappedFile(folder), "regular file");
+  write_file_atomically(folder / "plain", "x");
+  // A file stands where a folder would have to be: fails for root, too.
+  REQUIRE_ERROR(write_file_atomically(folder / "plain" / "result.csv", "y"), "plain");
+  REQUIRE_ERROR(write_file_atomically(folder, "y"), folder.filename().string());
+}
