@@ -1,0 +1,9 @@
+find_package(benchmark REQUIRED)
+
+# What statistics cost per activation value.
+add_executable(stats_benchmark bench/stats_benchmark.cpp)
+target_link_libraries(stats_benchmark PRIVATE outlierlab_stats benchmark::benchmark)
+
+# What quantize-dequantize costs per value, and calibration per site.
+add_executable(quant_benchmark bench/quant_benchmark.cpp)
+target_link_libraries(quant_benchmark PRIVATE outlierlab_quant benchmark::benchmark)

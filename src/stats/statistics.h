@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/matrix.h"
+#include "data/batch.h"
 #include "model/hook.h"
 #include "model/sites.h"
 #include "stats/histogram.h"
@@ -19,26 +20,27 @@ struct Moments {
   double mean = 0, m2 = 0, m3 = 0, m4 = 0;  ///< mk = sum of (v - mean)^k
 
   void merge(const Moments& other);
-  double variance() const;  ///< population
+  double variance() const;  ///< population; 0 without values
   double stddev() const;
-  double skewness() const;
-  double kurtosis() const;  ///< Pearson's: m4 * n / m2^2; a normal gives 3
+  double skewness() const;  ///< 0 where the variance is 0
+  double kurtosis() const;  ///< Pearson's: m4 * n / m2^2; a normal gives 3; 0 where the variance is 0
 };
 
 /// What a calibrator sees: the distribution of the values that will share one grid.
 struct Distribution {
-  float min = 0, max = 0;  ///< exact
+  float min = 0, max = 0;  ///< exact; 0 without values
   Moments moments;
   Histogram histogram;
 };
 
-/// Per-channel statistics; for scores and probs a channel is a head. All arrays have the site's channels.
+/// Per-channel statistics; for scores and probs a channel is a head. All arrays have the site's channels. A
+/// channel without values has min = +Inf and max = -Inf.
 struct ChannelStatistics {
   std::vector<std::uint64_t> count;
   std::vector<float> min, max;
-  std::vector<double> mean, m2;  ///< m2 = sum of (v - mean)^2
-  std::vector<double> energy;    ///< sum of v^2
-  float absmax(std::size_t channel) const;
+  std::vector<double> mean, m2;             ///< m2 = sum of (v - mean)^2
+  std::vector<double> energy;               ///< sum of v^2
+  float absmax(std::size_t channel) const;  ///< 0 without values
 };
 
 /// The range of one site within one example; what running_minmax smooths over.
@@ -47,62 +49,127 @@ struct ExampleRange {
   float min, max;
 };
 
-/// Everything that one streaming pass leaves of a site. Bounded memory; mergeable: the statistics of two halves
-/// merged equal those of the whole (counts, ranges, histogram and sample exactly, moments up to rounding).
+/// A sampled row: all channels of a token, or one head's values for one query token.
+struct SampleRow {
+  std::uint64_t hash;
+  TokenId token;
+  std::uint32_t head;  ///< 0 for token sites
+  std::vector<float> values;
+};
+
+/// Everything that one streaming pass leaves of a site. Bounded memory; mergeable: the statistics of two
+/// halves merged equal those of the whole (counts, ranges, histogram and sample exactly, moments up to
+/// rounding).
+///
+/// Sums are taken in double about running means, so a channel of mean 1e4 and deviation 1e-3 keeps its
+/// variance.
 class SiteStatistics {
  public:
-  /// Rows kept in the sample: those with the smallest hash of (example, position[, head]); at most 64 Ki values.
+  /// Rows kept in the sample: those with the smallest hash of (example, position[, head]); at most 64 Ki
+  /// values.
   static constexpr std::size_t max_sample_values = 65536;
   /// Examples whose ranges are kept: those with the smallest index.
   static constexpr std::size_t max_example_ranges = 4096;
 
   SiteStatistics(std::size_t channels, bool by_head);
 
+  /// Adds a tile. Its rows must be whole: all channels of a token, or all keys of a query token.
   void add(const SiteTile& tile);
+  /// Throws std::invalid_argument if the other site has another shape.
   void merge(const SiteStatistics& other);
 
-  std::size_t channels() const;
-  float min() const;
+  std::size_t channels() const { return state_.by_channel.count.size(); }
+  bool by_head() const { return state_.by_head; }
+  float min() const;  ///< 0 without values, as max()
   float max() const;
   float absmax() const;
-  const Moments& moments() const;
-  const ChannelStatistics& by_channel() const;
-  const Histogram& histogram() const;
-  /// Sampled rows, ordered by (example, position, head): [rows, channels] for token sites; for scores and probs each
-  /// value sequence is kept flat with its head.
+  const Moments& moments() const { return state_.moments; }
+  const ChannelStatistics& by_channel() const { return state_.by_channel; }
+  const Histogram& histogram() const { return state_.histogram; }
+  /// Sampled rows, ordered by (example, position, head): [rows, channels] for token sites; for scores and
+  /// probs [values, 1], each sampled row's values one after the other. Built on first use; safe from several
+  /// threads. The reference lasts until the next add() or merge().
   const Matrix& sample() const;
-  const std::vector<ExampleRange>& example_ranges() const;  ///< ascending by example
+  /// The token of each row of sample() (for scores and probs: the query token of each value).
+  const std::vector<TokenId>& sample_tokens() const;
+  /// The head of each row of sample(); empty for token sites.
+  const std::vector<std::uint32_t>& sample_heads() const;
+  const std::vector<ExampleRange>& example_ranges() const { return state_.example_ranges; }  ///< by example
 
   /// The whole site.
   Distribution distribution() const;
-  /// Some channels only (a group, or one): exact range and moments up to the second from the channels, histogram and
-  /// higher moments from the sample.
+  /// Some channels only (a group, or one): exact range and moments up to the second from the channels;
+  /// histogram and the shape (skewness and kurtosis) from the sample.
   Distribution distribution(const std::vector<std::size_t>& channels) const;
 
-  /// Share of the energy in the top max(1, round(share * C)) channels (docs/design.md, section 5).
+  /// Share of the energy in the top max(1, round(share * C)) channels (docs/design.md, section 5); halves
+  /// round up. 0 if there is no energy.
   double top_energy_share(double share = 0.01) const;
   /// Channels in descending order of energy (ties by index).
   std::vector<std::size_t> channels_by_energy() const;
 
   /// Throws Error naming `site` if a NaN or an Inf was seen.
   void require_finite(const std::string& site) const;
+
+  /// Everything that a store needs to rebuild the object bit for bit.
+  struct State {
+    bool by_head = false;
+    Moments moments;
+    ChannelStatistics by_channel;
+    Histogram histogram;
+    std::vector<SampleRow> sample;       ///< a heap on (hash, token, head); any order will do in from_state()
+    std::uint64_t sample_limit = ~0ull;  ///< rows with this hash or a larger one have been dropped
+    std::vector<ExampleRange> example_ranges;
+  };
+  const State& state() const { return state_; }
+  static SiteStatistics from_state(State state);
+  /// The hash by which rows are sampled; the same at every site.
+  static std::uint64_t sample_hash(TokenId token, std::uint32_t head = 0);
+  /// Gives back working memory once counting is over.
+  void settle() { state_.histogram.settle(); }
+
+ private:
+  struct SampleView;
+  struct Tile;
+
+  void add_by_channel(const Tile& tile);
+  void add_by_head(const Tile& tile, std::size_t head);
+  void add_sample(const Tile& tile, std::uint32_t head);
+  void add_example(const ExampleRange& range);
+  void keep_row(SampleRow row);
+  void drop_last_row();
+  const SampleView& view() const;
+
+  State state_;
+  std::size_t sampled_values_ = 0;
+  mutable std::shared_ptr<const SampleView> view_;
 };
 
 /// Statistics of every site of a network, in the order of its SiteTable.
 struct NetworkStatistics {
   std::vector<std::string> names;
   std::vector<SiteStatistics> sites;
+  /// An unknown name throws UsageError with the nearest one.
   const SiteStatistics& at(const std::string& name) const;
 };
 
-/// A hook that gathers statistics of all sites (or of one) in one pass: one accumulator per site and thread.
+/// A hook that gathers statistics of all sites (or of some) in one pass: one accumulator per site and thread.
 class StatisticsCollector : public SiteHook {
  public:
+  /// For at most threads() threads, as set when the collector is made.
   explicit StatisticsCollector(const SiteTable& sites);
+  /// Other sites than these indices are passed over; their statistics stay empty.
   StatisticsCollector(const SiteTable& sites, const std::vector<std::size_t>& only);
   void visit(const SiteTile& tile, int thread) override;
-  /// Merges the threads' accumulators in a fixed order and checks them for NaN and Inf (Error naming the site).
+  /// Merges the threads' accumulators in a fixed order and checks them for NaN and Inf (Error naming the
+  /// site). The collector is empty afterwards.
   NetworkStatistics finish();
+
+ private:
+  std::vector<Site> sites_;
+  std::vector<bool> wanted_;
+  std::vector<std::vector<std::unique_ptr<SiteStatistics>>>
+      accumulators_;  ///< [thread][site], made on first use
 };
 
 }  // namespace outlierlab

@@ -1,0 +1,89 @@
+// Nanoseconds per value that statistics cost on top of a forward pass (one thread). The values are normal
+// with a few wide channels; a run goes through several tiles and sites, as a forward pass does.
+#include <benchmark/benchmark.h>
+
+#include <cmath>
+#include <memory>
+#include <vector>
+
+#include "core/random.h"
+#include "stats/kernels.h"
+#include "stats/statistics.h"
+
+namespace {
+
+using namespace outlierlab;
+
+std::vector<float> normal_values(std::size_t count, std::size_t cols) {
+  Random random(7);
+  std::vector<float> values(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const double radius = std::sqrt(-2 * std::log(1 - random.uniform()));
+    const double scale = i % cols == 3 ? 30 : 1;
+    values[i] = static_cast<float>(scale * radius * std::cos(6.283185307179586 * random.uniform()));
+  }
+  return values;
+}
+
+void report(benchmark::State& state, std::size_t values_per_step) {
+  const double values = static_cast<double>(state.iterations()) * static_cast<double>(values_per_step);
+  state.counters["per_value"] =
+      benchmark::Counter(values, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+
+/// Args: rows, columns, and whether the values belong to one head.
+void add_tile(benchmark::State& state) {
+  constexpr std::size_t tiles = 16, sites = 4, heads = 12;
+  const auto rows = static_cast<std::size_t>(state.range(0));
+  const auto cols = static_cast<std::size_t>(state.range(1));
+  const bool by_head = state.range(2) != 0;
+  std::vector<float> values = normal_values(tiles * rows * cols, cols);
+  std::vector<SiteStatistics> statistics(sites, SiteStatistics(by_head ? heads : cols, by_head));
+  std::vector<TokenId> tokens(rows);
+  std::uint32_t example = 0;
+  for (auto _ : state) {
+    for (std::size_t site = 0; site < sites; ++site) {
+      for (std::size_t t = 0; t < tiles; ++t) {
+        const std::uint32_t tile_example = example + static_cast<std::uint32_t>(by_head ? t / heads : t);
+        for (std::size_t r = 0; r < rows; ++r) {
+          tokens[r] = {tile_example % 1000, static_cast<std::uint32_t>(r)};
+        }
+        statistics[site].add({site, values.data() + t * rows * cols, rows, cols, cols,
+                              by_head ? static_cast<int>(t % heads) : -1, tokens.data()});
+      }
+    }
+    example += tiles;
+  }
+  report(state, sites * tiles * rows * cols);
+}
+BENCHMARK(add_tile)
+    ->ArgNames({"rows", "cols", "by_head"})
+    ->Args({16, 384, 0})
+    ->Args({16, 1536, 0})
+    ->Args({8, 384, 0})
+    ->Args({32, 1536, 0})
+    ->Args({40, 40, 1})
+    ->Args({30, 30, 1})
+    ->Args({128, 128, 1});
+
+/// Counting alone: the floor under add_tile.
+void count_tile(benchmark::State& state) {
+  const std::vector<float> values = normal_values(16 * 16 * 384, 384);
+  Histogram histogram;
+  for (auto _ : state) histogram.add(values.data(), 256, 384, 384);
+  report(state, values.size());
+}
+BENCHMARK(count_tile);
+
+/// Equal values: every increment waits for the one before.
+void count_constant(benchmark::State& state) {
+  const std::vector<float> values(16 * 384, 1.0f);
+  Histogram histogram;
+  for (auto _ : state) histogram.add(values.data(), 16, 384, 384);
+  report(state, values.size());
+}
+BENCHMARK(count_constant);
+
+}  // namespace
+
+BENCHMARK_MAIN();

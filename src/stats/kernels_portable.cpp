@@ -1,0 +1,2 @@
+#define OUTLIERLAB_ISA_NAMESPACE portable
+#include "stats/kernels_impl.h"

@@ -1,0 +1,486 @@
+#include "stats/statistics.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <stdexcept>
+#include <tuple>
+
+#include "core/error.h"
+#include "core/parallel.h"
+#include "core/random.h"
+#include "stats/kernels.h"
+
+namespace outlierlab {
+
+namespace {
+
+constexpr float infinity = std::numeric_limits<float>::infinity();
+
+/// Tiles are taken in blocks of so many rows: what lies about the first block's pivot stays well conditioned.
+constexpr std::size_t block_rows = 64;
+
+double sum_lanes(const double (&lanes)[16]) {
+  double t[16];
+  std::copy(lanes, lanes + 16, t);
+  for (int half = 8; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) t[i] += t[i + half];
+  }
+  return t[0];
+}
+
+/// Central moments from power sums about a pivot.
+Moments moments_about(double pivot, std::uint64_t count, const PowerSums& sums) {
+  const auto n = static_cast<double>(count);
+  const double s1 = sum_lanes(sums[0]), s2 = sum_lanes(sums[1]), s3 = sum_lanes(sums[2]),
+               s4 = sum_lanes(sums[3]);
+  const double d = s1 / n;
+  Moments m;
+  m.count = count;
+  m.mean = pivot + d;
+  m.m2 = std::max(0.0, s2 - s1 * d);
+  m.m3 = s3 - 3 * d * s2 + 2 * d * d * s1;
+  m.m4 = std::max(0.0, s4 - 4 * d * s3 + 6 * d * d * s2 - 3 * d * d * d * s1);
+  return m;
+}
+
+RowRun empty_run(std::size_t end) {
+  RowRun run;
+  run.end = end;
+  std::fill_n(run.min, 16, infinity);
+  std::fill_n(run.max, 16, -infinity);
+  return run;
+}
+
+/// Adding +0 turns -0 into +0: which zero is met first must not show.
+ExampleRange range_of(std::uint32_t example, const RowRun& run) {
+  return {example, *std::min_element(run.min, run.min + 16) + 0.0f,
+          *std::max_element(run.max, run.max + 16) + 0.0f};
+}
+
+auto sample_key(const SampleRow& row) {
+  return std::make_tuple(row.hash, row.token.example, row.token.position, row.head);
+}
+bool earlier_in_sample(const SampleRow& a, const SampleRow& b) {
+  return sample_key(a) < sample_key(b);
+}
+
+Moments channel_moments(const ChannelStatistics& channels, std::size_t c) {
+  Moments m;
+  m.count = channels.count[c];
+  m.mean = channels.mean[c];
+  m.m2 = channels.m2[c];
+  return m;
+}
+
+void merge_channel(ChannelStatistics& channels, std::size_t c, const Moments& other, float min, float max) {
+  Moments m = channel_moments(channels, c);
+  m.merge(other);
+  channels.count[c] = m.count;
+  channels.mean[c] = m.mean;
+  channels.m2[c] = m.m2;
+  channels.energy[c] = m.m2 + m.mean * m.mean * static_cast<double>(m.count);
+  channels.min[c] = std::min(channels.min[c], min);
+  channels.max[c] = std::max(channels.max[c], max);
+}
+
+Moments moments_of(const std::vector<float>& values) {
+  Moments m;
+  if (values.empty()) return m;
+  const double n = static_cast<double>(values.size());
+  m.count = values.size();
+  m.mean = std::accumulate(values.begin(), values.end(), 0.0) / n;
+  for (const float v : values) {
+    const double d = v - m.mean;
+    m.m2 += d * d;
+    m.m3 += d * d * d;
+    m.m4 += d * d * d * d;
+  }
+  return m;
+}
+
+}  // namespace
+
+void Moments::merge(const Moments& other) {
+  if (other.count == 0) return;
+  if (count == 0) {
+    *this = other;
+    return;
+  }
+  const auto a = static_cast<double>(count), b = static_cast<double>(other.count);
+  const double n = a + b;
+  const double delta = other.mean - mean;
+  const double share_a = a / n, share_b = b / n;
+  const double d2 = delta * delta;
+  m4 += other.m4 + d2 * d2 * a * share_b * (share_a * share_a - share_a * share_b + share_b * share_b) +
+        6 * d2 * (share_a * share_a * other.m2 + share_b * share_b * m2) +
+        4 * delta * (share_a * other.m3 - share_b * m3);
+  m3 += other.m3 + d2 * delta * a * share_b * (share_a - share_b) +
+        3 * delta * (share_a * other.m2 - share_b * m2);
+  m2 += other.m2 + d2 * a * share_b;
+  mean += delta * share_b;
+  count += other.count;
+}
+
+double Moments::variance() const {
+  return count == 0 ? 0 : m2 / static_cast<double>(count);
+}
+double Moments::stddev() const {
+  return std::sqrt(variance());
+}
+double Moments::skewness() const {
+  const double v = variance();
+  return v > 0 ? m3 / static_cast<double>(count) / (v * std::sqrt(v)) : 0;
+}
+double Moments::kurtosis() const {
+  const double v = variance();
+  return v > 0 ? m4 / static_cast<double>(count) / (v * v) : 0;
+}
+
+float ChannelStatistics::absmax(std::size_t channel) const {
+  return count[channel] == 0 ? 0.0f : std::max(std::fabs(min[channel]), std::fabs(max[channel]));
+}
+
+/// A block of a SiteTile's rows.
+struct SiteStatistics::Tile {
+  TileValues values;
+  const TokenId* tokens;
+};
+
+struct SiteStatistics::SampleView {
+  Matrix values;
+  std::vector<TokenId> tokens;
+  std::vector<std::uint32_t> heads;
+};
+
+SiteStatistics::SiteStatistics(std::size_t channels, bool by_head) {
+  state_.by_head = by_head;
+  state_.by_channel.count.assign(channels, 0);
+  state_.by_channel.min.assign(channels, infinity);
+  state_.by_channel.max.assign(channels, -infinity);
+  state_.by_channel.mean.assign(channels, 0.0);
+  state_.by_channel.m2.assign(channels, 0.0);
+  state_.by_channel.energy.assign(channels, 0.0);
+}
+
+SiteStatistics SiteStatistics::from_state(State state) {
+  SiteStatistics statistics(0, state.by_head);
+  statistics.state_ = std::move(state);
+  std::make_heap(statistics.state_.sample.begin(), statistics.state_.sample.end(), earlier_in_sample);
+  for (const SampleRow& row : statistics.state_.sample) statistics.sampled_values_ += row.values.size();
+  return statistics;
+}
+
+void SiteStatistics::add(const SiteTile& tile) {
+  const bool fits = by_head() ? tile.channel >= 0 && static_cast<std::size_t>(tile.channel) < channels()
+                              : tile.channel < 0 && tile.cols == channels();
+  if (!fits) throw std::invalid_argument("a tile of another shape than its site");
+  if (tile.cols == 0) return;
+  if (view_) view_.reset();
+  for (std::size_t r = 0; r < tile.rows; r += block_rows) {
+    const Tile block{
+        {tile.data + r * tile.stride, std::min(block_rows, tile.rows - r), tile.cols, tile.stride},
+        tile.tokens + r};
+    if (by_head()) {
+      add_by_head(block, static_cast<std::size_t>(tile.channel));
+    } else {
+      add_by_channel(block);
+    }
+    add_sample(block, by_head() ? static_cast<std::uint32_t>(tile.channel) : 0);
+  }
+}
+
+void SiteStatistics::add_by_channel(const Tile& tile) {
+  RowRun runs[block_rows];
+  std::size_t count_of_runs = 0;
+  for (std::size_t r = 1; r <= tile.values.rows; ++r) {
+    if (r == tile.values.rows || tile.tokens[r].example != tile.tokens[r - 1].example) {
+      runs[count_of_runs++] = empty_run(r);
+    }
+  }
+
+  ChannelStatistics& channels = state_.by_channel;
+  const std::uint64_t before = channels.count[0];
+  if (before == 0) std::copy_n(tile.values.data, tile.values.cols, channels.mean.begin());
+  const float pivot = before == 0 ? tile.values.data[0] : static_cast<float>(state_.moments.mean);
+  const std::uint64_t values = tile.values.rows * tile.values.cols;
+  PowerSums sums;
+  statistics_kernels().add_channels(tile.values, static_cast<double>(before),
+                                    {channels.mean.data(), channels.m2.data(), channels.energy.data(),
+                                     channels.min.data(), channels.max.data()},
+                                    runs, pivot, state_.histogram.counters(values), sums);
+  for (std::uint64_t& count : channels.count) count += tile.values.rows;
+  state_.moments.merge(moments_about(pivot, values, sums));
+  for (std::size_t i = 0; i < count_of_runs; ++i) {
+    add_example(range_of(tile.tokens[runs[i].end - 1].example, runs[i]));
+  }
+}
+
+void SiteStatistics::add_by_head(const Tile& tile, std::size_t head) {
+  const ChannelStatistics& channels = state_.by_channel;
+  const float pivot =
+      channels.count[head] == 0 ? tile.values.data[0] : static_cast<float>(channels.mean[head]);
+  const std::uint64_t values = tile.values.rows * tile.values.cols;
+  std::uint32_t* counters = state_.histogram.counters(values);
+  std::size_t begin = 0;
+  while (begin < tile.values.rows) {
+    const std::uint32_t example = tile.tokens[begin].example;
+    std::size_t end = begin + 1;
+    while (end < tile.values.rows && tile.tokens[end].example == example) ++end;
+    TileValues part = tile.values;
+    part.data += begin * part.stride;
+    part.rows = end - begin;
+    RowRun run = empty_run(end);
+    PowerSums sums;
+    statistics_kernels().add_values(part, run, pivot, counters, sums);
+    const Moments moments = moments_about(pivot, part.rows * part.cols, sums);
+    const ExampleRange range = range_of(example, run);
+    merge_channel(state_.by_channel, head, moments, range.min, range.max);
+    state_.moments.merge(moments);
+    add_example(range);
+    begin = end;
+  }
+}
+
+void SiteStatistics::add_example(const ExampleRange& range) {
+  std::vector<ExampleRange>& kept = state_.example_ranges;
+  const auto place = std::lower_bound(kept.begin(), kept.end(), range.example,
+                                      [](const ExampleRange& a, std::uint32_t b) { return a.example < b; });
+  if (place != kept.end() && place->example == range.example) {
+    place->min = std::min(place->min, range.min);
+    place->max = std::max(place->max, range.max);
+    return;
+  }
+  if (kept.size() < max_example_ranges) {
+    kept.insert(place, range);
+  } else if (place != kept.end()) {
+    std::move_backward(place, kept.end() - 1, kept.end());
+    *place = range;
+  }
+}
+
+std::uint64_t SiteStatistics::sample_hash(TokenId token, std::uint32_t head) {
+  const std::uint64_t key = static_cast<std::uint64_t>(token.example) << 32 | token.position;
+  return mix64(key ^ mix64(head));
+}
+
+void SiteStatistics::add_sample(const Tile& tile, std::uint32_t head) {
+  for (std::size_t r = 0; r < tile.values.rows; ++r) {
+    const std::uint64_t hash = sample_hash(tile.tokens[r], head);
+    if (hash >= state_.sample_limit) continue;
+    const float* row = tile.values.data + r * tile.values.stride;
+    keep_row({hash, tile.tokens[r], head, std::vector<float>(row, row + tile.values.cols)});
+  }
+}
+
+// The sample is the longest run of rows, in the order of their hashes, that fits. Once a row had to go, it
+// and every later one can never be part of it again; hence one limit suffices, and the order of arrival does
+// not matter.
+void SiteStatistics::keep_row(SampleRow row) {
+  sampled_values_ += row.values.size();
+  state_.sample.push_back(std::move(row));
+  std::push_heap(state_.sample.begin(), state_.sample.end(), earlier_in_sample);
+  while (sampled_values_ > max_sample_values) drop_last_row();
+}
+
+void SiteStatistics::drop_last_row() {
+  std::pop_heap(state_.sample.begin(), state_.sample.end(), earlier_in_sample);
+  sampled_values_ -= state_.sample.back().values.size();
+  state_.sample_limit = std::min(state_.sample_limit, state_.sample.back().hash);
+  state_.sample.pop_back();
+}
+
+void SiteStatistics::merge(const SiteStatistics& other) {
+  if (channels() != other.channels() || by_head() != other.by_head()) {
+    throw std::invalid_argument("statistics of another shape");
+  }
+  view_.reset();
+  state_.moments.merge(other.state_.moments);
+  const ChannelStatistics& theirs = other.state_.by_channel;
+  for (std::size_t c = 0; c < channels(); ++c) {
+    merge_channel(state_.by_channel, c, channel_moments(theirs, c), theirs.min[c], theirs.max[c]);
+  }
+  state_.histogram.merge(other.state_.histogram);
+  for (const ExampleRange& range : other.state_.example_ranges) add_example(range);
+
+  state_.sample_limit = std::min(state_.sample_limit, other.state_.sample_limit);
+  while (!state_.sample.empty() && state_.sample.front().hash >= state_.sample_limit) drop_last_row();
+  for (const SampleRow& row : other.state_.sample) {
+    if (row.hash < state_.sample_limit) keep_row(row);
+  }
+}
+
+float SiteStatistics::min() const {
+  return state_.moments.count == 0
+             ? 0.0f
+             : *std::min_element(state_.by_channel.min.begin(), state_.by_channel.min.end());
+}
+
+float SiteStatistics::max() const {
+  return state_.moments.count == 0
+             ? 0.0f
+             : *std::max_element(state_.by_channel.max.begin(), state_.by_channel.max.end());
+}
+
+float SiteStatistics::absmax() const {
+  return std::max(std::fabs(min()), std::fabs(max()));
+}
+
+const SiteStatistics::SampleView& SiteStatistics::view() const {
+  if (const auto built = std::atomic_load(&view_)) return *built;
+  std::vector<const SampleRow*> rows;
+  for (const SampleRow& row : state_.sample) rows.push_back(&row);
+  const auto place = [](const SampleRow& row) {
+    return std::make_tuple(row.token.example, row.token.position, row.head);
+  };
+  std::sort(rows.begin(), rows.end(),
+            [&](const SampleRow* a, const SampleRow* b) { return place(*a) < place(*b); });
+
+  auto view = std::make_shared<SampleView>();
+  view->values = by_head() ? Matrix(sampled_values_, 1) : Matrix(rows.size(), channels());
+  float* out = view->values.data();
+  for (const SampleRow* row : rows) {
+    out = std::copy(row->values.begin(), row->values.end(), out);
+    const std::size_t matrix_rows = by_head() ? row->values.size() : 1;
+    view->tokens.insert(view->tokens.end(), matrix_rows, row->token);
+    if (by_head()) view->heads.insert(view->heads.end(), matrix_rows, row->head);
+  }
+  // Whoever comes first wins, so that references handed out stay valid.
+  std::shared_ptr<const SampleView> none;
+  std::atomic_compare_exchange_strong(&view_, &none, std::shared_ptr<const SampleView>(view));
+  return *std::atomic_load(&view_);
+}
+
+const Matrix& SiteStatistics::sample() const {
+  return view().values;
+}
+const std::vector<TokenId>& SiteStatistics::sample_tokens() const {
+  return view().tokens;
+}
+const std::vector<std::uint32_t>& SiteStatistics::sample_heads() const {
+  return view().heads;
+}
+
+Distribution SiteStatistics::distribution() const {
+  Distribution whole;
+  whole.min = min();
+  whole.max = max();
+  whole.moments = state_.moments;
+  whole.histogram = state_.histogram;
+  return whole;
+}
+
+Distribution SiteStatistics::distribution(const std::vector<std::size_t>& selected) const {
+  const ChannelStatistics& all = state_.by_channel;
+  Distribution part;
+  float lowest = infinity, highest = -infinity;
+  std::vector<bool> wanted(channels(), false);
+  for (const std::size_t c : selected) {
+    if (c >= channels()) throw std::out_of_range("channel " + std::to_string(c));
+    if (wanted[c]) throw std::invalid_argument("channel " + std::to_string(c) + " twice");
+    wanted[c] = true;
+    part.moments.merge(channel_moments(all, c));
+    lowest = std::min(lowest, all.min[c]);
+    highest = std::max(highest, all.max[c]);
+  }
+  if (part.moments.count == 0) return part;
+  part.min = lowest;
+  part.max = highest;
+
+  std::vector<float> values;
+  for (const SampleRow& row : state_.sample) {
+    if (!by_head()) {
+      for (const std::size_t c : selected) values.push_back(row.values[c]);
+    } else if (wanted[row.head]) {
+      values.insert(values.end(), row.values.begin(), row.values.end());
+    }
+  }
+  // The merge above knows the m2 of each channel but neither m3 nor m4: their place takes the sample's shape.
+  const Moments sampled = moments_of(values);
+  const auto n = static_cast<double>(part.moments.count);
+  const double variance = part.moments.variance();
+  part.moments.m3 = n * sampled.skewness() * variance * std::sqrt(variance);
+  part.moments.m4 = n * sampled.kurtosis() * variance * variance;
+  part.histogram = Histogram::of(values);
+  return part;
+}
+
+std::vector<std::size_t> SiteStatistics::channels_by_energy() const {
+  std::vector<std::size_t> order(channels());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  const std::vector<double>& energy = state_.by_channel.energy;
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return energy[a] > energy[b]; });
+  return order;
+}
+
+double SiteStatistics::top_energy_share(double share) const {
+  const auto wanted =
+      static_cast<std::size_t>(std::max(1.0, std::round(share * static_cast<double>(channels()))));
+  const std::vector<std::size_t> order = channels_by_energy();
+  double top = 0, total = 0;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    total += state_.by_channel.energy[order[i]];
+    if (i + 1 == std::min(wanted, order.size())) top = total;
+  }
+  return total > 0 ? top / total : 0;
+}
+
+void SiteStatistics::require_finite(const std::string& site) const {
+  const std::uint64_t nans = state_.histogram.nans();
+  const std::uint64_t infinities = state_.histogram.infinities();
+  if (nans == 0 && infinities == 0) return;
+  const std::vector<double>& mean = state_.by_channel.mean;
+  const auto bad = std::find_if(mean.begin(), mean.end(), [](double m) { return !std::isfinite(m); });
+  fail_expected("site " + site, "finite values",
+                std::to_string(nans) + " NaN and " + std::to_string(infinities) + " Inf among " +
+                    std::to_string(state_.histogram.total()) + ", the first in " +
+                    (by_head() ? "head " : "channel ") + std::to_string(bad - mean.begin()));
+}
+
+const SiteStatistics& NetworkStatistics::at(const std::string& name) const {
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found == names.end()) fail_unknown("site", name, names);
+  return sites[static_cast<std::size_t>(found - names.begin())];
+}
+
+StatisticsCollector::StatisticsCollector(const SiteTable& sites)
+    : sites_(sites.all()), wanted_(sites_.size(), true), accumulators_(static_cast<std::size_t>(threads())) {
+  for (auto& of_thread : accumulators_) of_thread.resize(sites_.size());
+}
+
+StatisticsCollector::StatisticsCollector(const SiteTable& sites, const std::vector<std::size_t>& only)
+    : StatisticsCollector(sites) {
+  std::fill(wanted_.begin(), wanted_.end(), false);
+  for (const std::size_t site : only) wanted_.at(site) = true;
+}
+
+static SiteStatistics empty_statistics(const Site& site) {
+  return SiteStatistics(site.channels, site.kind == SiteKind::scores || site.kind == SiteKind::probs);
+}
+
+void StatisticsCollector::visit(const SiteTile& tile, int thread) {
+  if (!wanted_[tile.site]) return;
+  std::unique_ptr<SiteStatistics>& mine = accumulators_.at(static_cast<std::size_t>(thread))[tile.site];
+  if (!mine) mine = std::make_unique<SiteStatistics>(empty_statistics(sites_[tile.site]));
+  mine->add(tile);
+}
+
+NetworkStatistics StatisticsCollector::finish() {
+  NetworkStatistics network;
+  for (std::size_t s = 0; s < sites_.size(); ++s) {
+    SiteStatistics merged = empty_statistics(sites_[s]);
+    for (auto& of_thread : accumulators_) {
+      if (of_thread[s]) merged.merge(*of_thread[s]);
+      of_thread[s].reset();
+    }
+    merged.settle();
+    merged.require_finite(sites_[s].name);
+    network.names.push_back(sites_[s].name);
+    network.sites.push_back(std::move(merged));
+  }
+  return network;
+}
+
+}  // namespace outlierlab
