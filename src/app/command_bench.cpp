@@ -1,0 +1,107 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+
+#include "app/commands.h"
+#include "app/session.h"
+#include "core/files.h"
+#include "core/isa.h"
+#include "core/parallel.h"
+
+namespace outlierlab {
+
+namespace {
+
+struct Contender {
+  std::string name;
+  std::function<void()> pass;  ///< one evaluation of the whole split
+  std::vector<double> seconds;
+};
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t half = values.size() / 2;
+  return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+/// All contenders in turn, again and again, so that a change of the machine's speed hits each alike.
+void measure(std::vector<Contender>& contenders, std::uint64_t repeats) {
+  for (Contender& contender : contenders) contender.pass();
+  for (std::uint64_t i = 0; i < repeats; ++i) {
+    for (Contender& contender : contenders) {
+      const auto start = std::chrono::steady_clock::now();
+      contender.pass();
+      contender.seconds.push_back(
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    }
+  }
+}
+
+/// Median of the ratios of time(a) / time(b), pair by pair.
+double time_ratio(const Contender& a, const Contender& b) {
+  std::vector<double> ratios;
+  for (std::size_t i = 0; i < a.seconds.size(); ++i) ratios.push_back(a.seconds[i] / b.seconds[i]);
+  return median(ratios);
+}
+
+}  // namespace
+
+int command_bench(const std::vector<std::string>& arguments) {
+  CommonOptions values;
+  values.limit = 1000;
+  std::uint64_t repeats = 5;
+  std::vector<std::string> schemes = {"w8a8", "w8a8-token", "peg-6-permuted"};
+  Options options("bench",
+                  "Times float and simulated evaluation and the capture of statistics against each other.",
+                  "outlierlab bench --model minilm-qnli --limit 1000 --repeats 5");
+  add_common(options, values,
+             {"model", "task", "data", "limit", "json", "threads", "batch-size", "calibration-size"});
+  options.add("repeats", "N", "timed passes of each contender, after one untimed", &repeats, 1, 1000);
+  if (!options.parse(arguments)) return 0;
+  Session session = open_session(values);
+  Evaluator& evaluator = *session.evaluator;
+  const std::size_t n = evaluator.size();
+
+  std::vector<Contender> contenders;
+  contenders.push_back(
+      {"fp32", [&] { run_batches(evaluator.float_runner(), evaluator.batches(), n, nullptr); }, {}});
+  contenders.push_back({"capture", [&] { evaluator.evaluation_statistics(); }, {}});
+  std::vector<ActivationQuantizer> quantizers;
+  for (const std::string& name : schemes) {
+    const Scheme scheme = Scheme::load(name, resource_root() / "configs" / "schemes", {});
+    quantizers.push_back(evaluator.quantizer(scheme));
+  }
+  const BertRunner& quantized =
+      evaluator.runner(Scheme::load("w8a8", resource_root() / "configs" / "schemes", {}));
+  for (std::size_t i = 0; i < schemes.size(); ++i) {
+    contenders.push_back(
+        {schemes[i], [&, i] { run_batches(quantized, evaluator.batches(), n, &quantizers[i]); }, {}});
+  }
+  measure(contenders, repeats);
+
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  fmt::print("{} on {}: {} examples in length-sorted batches of {}, {} threads, {}, {} repeats\n\n",
+             session.model.name, evaluator.options().task.name, n, values.batch_size, threads(),
+             to_string(isa()), repeats);
+  fmt::print("{:<16} {:>14} {:>10} {:>22}\n", "contender", "examples/s", "seconds", "time relative to fp32");
+  for (const Contender& contender : contenders) {
+    const double seconds = median(contender.seconds), ratio = time_ratio(contender, contenders[0]);
+    fmt::print("{:<16} {:>14.1f} {:>10.3f} {:>22.3f}\n", contender.name, static_cast<double>(n) / seconds,
+               seconds, ratio);
+    rows.push_back({{"contender", contender.name},
+                    {"examples_per_second", static_cast<double>(n) / seconds},
+                    {"time_relative_to_fp32", ratio},
+                    {"seconds", contender.seconds}});
+  }
+  if (!values.json.empty()) {
+    Provenance provenance = session_provenance(session, "bench", arguments);
+    add_evaluator_facts(provenance, evaluator);
+    const nlohmann::ordered_json result = {{"rows", rows}, {"provenance", provenance.to_json()}};
+    write_file_atomically(values.json, result.dump(2) + "\n");
+  }
+  return 0;
+}
+
+}  // namespace outlierlab
