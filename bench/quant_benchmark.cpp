@@ -1,0 +1,79 @@
+// Nanoseconds per value of the fused quantize-dequantize kernels and of calibration.
+#include <benchmark/benchmark.h>
+
+#include <string>
+
+#include "core/random.h"
+#include "quant/calibrator.h"
+#include "quant/kernels.h"
+
+using namespace outlierlab;
+
+static Matrix random_values(std::size_t rows, std::size_t cols) {
+  Matrix m(rows, cols);
+  Random random(1);
+  for (std::size_t i = 0; i < m.size(); ++i) {
+    m.data()[i] = static_cast<float>(random.uniform() + random.uniform() + random.uniform() - 1.5);
+  }
+  return m;
+}
+
+static void report_per_value(benchmark::State& state, std::size_t values) {
+  state.counters["time/value"] =
+      benchmark::Counter(static_cast<double>(values),
+                         benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+}
+
+static void tensor(benchmark::State& state) {
+  const auto cols = static_cast<std::size_t>(state.range(0)),
+             stride = static_cast<std::size_t>(state.range(1));
+  const Matrix source = random_values(32, stride);
+  Matrix target(32, stride);
+  const Grid grid = Grid::affine({-1, 1}, 8);
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(fake_quantize_tensor(source.data(), target.data(), 32, cols, stride, grid));
+  }
+  report_per_value(state, 32 * cols);
+}
+BENCHMARK(tensor)->Args({384, 384})->Args({3072, 3072})->Args({384, 1152})->Args({41, 128});
+
+static void columns(benchmark::State& state) {
+  const auto cols = static_cast<std::size_t>(state.range(0));
+  const Matrix source = random_values(32, cols);
+  Matrix target(32, cols);
+  const std::vector<float> scale(cols, 0.01f), zero(cols, 100.0f);
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(fake_quantize_columns(source.data(), target.data(), 32, cols, cols, scale.data(),
+                                                   zero.data(), 0.0f, 255.0f));
+  }
+  report_per_value(state, 32 * cols);
+}
+BENCHMARK(columns)->Arg(384)->Arg(3072);
+
+static void rows(benchmark::State& state) {
+  const auto cols = static_cast<std::size_t>(state.range(0)),
+             block = static_cast<std::size_t>(state.range(1));
+  const Matrix source = random_values(32, cols);
+  Matrix target(32, cols);
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(
+        fake_quantize_rows(source.data(), target.data(), 32, cols, cols, block, 8, false));
+  }
+  report_per_value(state, 32 * cols);
+}
+BENCHMARK(rows)->Args({384, 0})->Args({3072, 0})->Args({384, 32});
+
+static void calibrate(benchmark::State& state, const std::string& name) {
+  const Matrix values = random_values(1000, 1000);
+  Distribution distribution;
+  distribution.min = -1.5f;
+  distribution.max = 1.5f;
+  distribution.histogram.add(values.data(), 1000, 1000, 1000);
+  const auto calibrator = make_calibrator(name, IniSection());
+  for (auto _ : state) benchmark::DoNotOptimize(calibrator->range(distribution, CalibrationContext()));
+}
+BENCHMARK_CAPTURE(calibrate, percentile, std::string("percentile"))->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(calibrate, mse, std::string("mse"))->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(calibrate, kl, std::string("kl"))->Unit(benchmark::kMillisecond);
+
+BENCHMARK_MAIN();
