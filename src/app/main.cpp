@@ -1,10 +1,10 @@
 #include <algorithm>
-#include <exception>
 #include <iostream>
 #include <string>
 #include <vector>
 
 #include "app/commands.h"
+#include "app/guard.h"
 #include "app/provenance.h"
 #include "core/error.h"
 
@@ -12,19 +12,14 @@ namespace outlierlab {
 
 static const std::vector<Command>& commands() {
   static const std::vector<Command> all = {
-    {"list", "experiments, calibrators, weights, transforms, schemes, models, tasks", command_list},
-#if __has_include("app/command_run.cpp")
-    {"run", "run experiments: their rows go to result files", command_run},
-#endif
-#if __has_include("app/command_eval.cpp")
-    {"eval", "evaluate one scheme on one model and task", command_eval},
-#endif
-#if __has_include("app/command_capture.cpp")
-    {"capture", "write the statistics of all activations as HDF5", command_capture},
-#endif
-    {"train", "train a model from a configuration file", command_train},
-    {"report", "tables and verdicts from result files", command_report},
-    {"compare", "which rows of two result folders agree", command_compare},
+      {"list", "experiments, calibrators, weights, transforms, schemes, models, tasks", command_list},
+      {"run", "run experiments: their rows go to result files", command_run},
+      {"eval", "evaluate one scheme on one model and task", command_eval},
+      {"bench", "time float, simulated and capturing passes against each other", command_bench},
+      {"capture", "write the statistics of all activations as HDF5", command_capture},
+      {"train", "train a model from a configuration file", command_train},
+      {"report", "tables and verdicts from result files", command_report},
+      {"compare", "which rows of two result folders agree", command_compare},
   };
   return all;
 }
@@ -67,13 +62,7 @@ static int run(const std::vector<std::string>& arguments) {
 }  // namespace outlierlab
 
 int main(int count, char** arguments) {
-  try {
+  return outlierlab::guarded([&] {
     return outlierlab::run({arguments + std::min(1, count), arguments + count});
-  } catch (const outlierlab::UsageError& error) {
-    std::cerr << "outlierlab: " << error.what() << "\n";
-    return 2;
-  } catch (const std::exception& error) {
-    std::cerr << "outlierlab: " << error.what() << "\n";
-    return 1;
-  }
+  });
 }
