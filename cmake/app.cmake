@@ -4,7 +4,7 @@ list(FILTER app_sources EXCLUDE REGEX "/main\\.cpp$")
 add_library(outlierlab_app STATIC ${app_sources})
 target_include_directories(outlierlab_app PUBLIC src ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
 target_link_libraries(outlierlab_app PUBLIC outlierlab_quant outlierlab_store outlierlab_report
-  PRIVATE Boost::program_options ${CMAKE_DL_LIBS})
+  PRIVATE Boost::program_options)
 target_compile_definitions(outlierlab_app PRIVATE
   OUTLIERLAB_VERSION="${PROJECT_VERSION}" OUTLIERLAB_HDF5_VERSION="${HDF5_VERSION}")
 
@@ -18,8 +18,10 @@ add_dependencies(outlierlab_app outlierlab_revision)
 add_executable(outlierlab src/app/main.cpp)
 target_link_libraries(outlierlab PRIVATE outlierlab_app)
 
-# Training is loaded when it is asked for, since libtorch alone takes longer to load than most commands take to run.
+# `outlierlab train` runs a program of its own: only that one is linked to libtorch, whose loading alone takes longer than
+# most commands run.
 if(TARGET outlierlab_training)
-  set_target_properties(outlierlab_training PROPERTIES POSITION_INDEPENDENT_CODE ON)
-  target_compile_definitions(outlierlab_app PRIVATE OUTLIERLAB_TRAINING)
+  add_executable(outlierlab-train src/app/training/main.cpp)
+  target_link_libraries(outlierlab-train PRIVATE outlierlab_app outlierlab_training)
+  add_dependencies(outlierlab outlierlab-train)
 endif()

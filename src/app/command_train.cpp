@@ -1,5 +1,7 @@
-#include <dlfcn.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 
 #include "app/commands.h"
@@ -7,28 +9,24 @@
 
 namespace outlierlab {
 
-// Training is a module that is loaded when it is asked for: libtorch alone takes longer to load than most
-// commands take to run.
+namespace fs = std::filesystem;
+
+// Training is a program of its own, which takes this process over: only it is linked to libtorch, whose
+// loading alone takes longer than most commands run.
 int command_train(const std::vector<std::string>& arguments) {
-#if defined(OUTLIERLAB_TRAINING)
   std::error_code ignored;
-  const auto program = std::filesystem::read_symlink("/proc/self/exe", ignored);
-  std::filesystem::path module;
-  for (const char* place : {".", "../lib/outlierlab"}) {
-    module = program.parent_path() / place / "outlierlab_train.so";
-    if (std::filesystem::exists(module)) break;
+  const fs::path program = fs::read_symlink("/proc/self/exe", ignored).parent_path() / "outlierlab-train";
+  if (!fs::exists(program)) {
+    fail_expected("train", "the program outlierlab-train beside this one (built with OUTLIERLAB_TRAINING=ON)",
+                  "none");
   }
-  void* handle = dlopen(module.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (!handle) fail_expected("train", "the module outlierlab_train.so that can be loaded", dlerror());
-  const auto run =
-      reinterpret_cast<int (*)(const std::vector<std::string>*)>(dlsym(handle, "outlierlab_train"));
-  if (!run) fail_expected(module.string(), "a function outlierlab_train", "none");
-  return run(&arguments);
-#else
-  (void)arguments;
-  fail_expected("train", "a program built with training (OUTLIERLAB_TRAINING=ON, needs libtorch)",
-                "one built without");
-#endif
+  std::vector<std::string> words = arguments;
+  words.insert(words.begin(), program.string());
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  ::execv(program.c_str(), pointers.data());
+  fail_expected(program.string(), "a program that can be run", std::strerror(errno));
 }
 
 }  // namespace outlierlab

@@ -40,7 +40,7 @@ struct Options::Impl {
     std::function<void(const std::string&)> assign;
   };
   std::string command, description, example;
-  po::options_description named{"Options"};
+  po::options_description named{"Options", 110};
   std::vector<Value> values;
   std::vector<std::pair<std::string, bool*>> flags;
   std::string positional_name, positional_help;

@@ -51,9 +51,6 @@ Json libraries() {
 #if defined(OUTLIERLAB_HDF5_VERSION)
   versions["hdf5"] = OUTLIERLAB_HDF5_VERSION;
 #endif
-#if defined(OUTLIERLAB_TORCH_VERSION)
-  versions["torch"] = OUTLIERLAB_TORCH_VERSION;
-#endif
   return versions;
 }
 

@@ -149,6 +149,10 @@ fs::path find_scheme(const std::string& name_or_file) {
   return find_config("scheme", "schemes", name_or_file);
 }
 
+fs::path find_training(const std::string& name_or_file) {
+  return find_config("training", "training", name_or_file);
+}
+
 fs::path data_folder(const std::string& task, const fs::path& given) {
   if (!given.empty()) {
     if (!fs::is_directory(given)) fail_expected("--data", "a folder", "'" + given.string() + "'");

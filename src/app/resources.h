@@ -38,10 +38,11 @@ bool is_planted(const std::string& model);
 /// task.
 double chance_of(const std::string& task);
 
-/// The INI file of a task or a scheme, by name or by path. Unknown names throw UsageError with the nearest
-/// one.
+/// The INI file of a task, a scheme or a training, by name or by path. Unknown names throw UsageError with
+/// the nearest one.
 std::filesystem::path find_task(const std::string& name_or_file);
 std::filesystem::path find_scheme(const std::string& name_or_file);
+std::filesystem::path find_training(const std::string& name_or_file);
 
 /// The task's data: `given` if not empty, else $OUTLIERLAB_DATA/<task>. Throws Error naming both ways.
 std::filesystem::path data_folder(const std::string& task, const std::filesystem::path& given);

@@ -137,6 +137,7 @@ std::vector<Table> experiment_tables(const std::string& experiment, const std::v
                  [&](const Measurement& m) { return table_of(m) == name; });
     tables.push_back(Pivot(experiment, part).table(name.empty() ? experiment : experiment + " by " + name));
   }
+  if (tables.empty()) tables.push_back({experiment, {"variant"}, {}});
   return tables;
 }
 

@@ -1,0 +1,174 @@
+// The command line as a user meets it: the built program is run.
+#include <sys/wait.h>
+
+#include <cstdio>
+
+#include "catch.h"
+#include "core/files.h"
+#include "paths.h"
+
+using namespace outlierlab;
+
+namespace {
+
+struct Outcome {
+  int code;
+  std::string out, err;
+};
+
+std::string quoted(const std::string& text) {
+  std::string result = "'";
+  for (char c : text) result += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return result + "'";
+}
+
+/// Runs `outlierlab ARGUMENTS` in a folder, with a prefix such as "env -u OUTLIERLAB_DATA".
+Outcome run(const std::string& arguments, const std::string& prefix = "",
+            const std::filesystem::path& folder = OUTLIERLAB_SOURCE_DIR) {
+  const auto scratch = test::scratch("command-line");
+  const std::string command = "cd " + quoted(folder.string()) + " && " + prefix + " " +
+                              quoted(OUTLIERLAB_BINARY) + " " + arguments + " >" +
+                              quoted((scratch / "out").string()) + " 2>" + quoted((scratch / "err").string());
+  const int status = std::system(command.c_str());
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(scratch / "out"),
+          read_file(scratch / "err")};
+}
+
+void require_wrong_use(const std::string& arguments, std::initializer_list<std::string> parts) {
+  const Outcome outcome = run(arguments);
+  INFO(arguments << ": " << outcome.err);
+  REQUIRE(outcome.code == 2);
+  REQUIRE(outcome.out.empty());
+  REQUIRE(outcome.err.rfind("outlierlab: ", 0) == 0);
+  REQUIRE(std::count(outcome.err.begin(), outcome.err.end(), '\n') == 1);
+  for (const std::string& part : parts) {
+    INFO("expected part: " << part);
+    REQUIRE(outcome.err.find(part) != std::string::npos);
+  }
+}
+
+const std::string header =
+    "experiment,model,task,variant,parameter,value,metric,estimate,ci_low,ci_high,n,seed\n";
+
+}  // namespace
+
+TEST_CASE("every command has help with a description and an example", "[app]") {
+  const Outcome help = run("--help");
+  REQUIRE(help.code == 0);
+  REQUIRE(help.err.empty());
+  for (const std::string command : {"list", "run", "eval", "capture", "report", "compare"}) {
+    INFO(command);
+    REQUIRE(help.out.find("  " + command + " ") != std::string::npos);
+    for (const std::string flag : {" --help", " -h"}) {
+      const Outcome own = run(command + flag);
+      REQUIRE(own.code == 0);
+      REQUIRE(own.out.rfind("Usage: outlierlab " + command, 0) == 0);
+      REQUIRE(own.out.find("Example:\n  outlierlab " + command) != std::string::npos);
+    }
+  }
+  REQUIRE(run("--version").out.rfind("outlierlab ", 0) == 0);
+}
+
+TEST_CASE("wrong use exits with 2 and one line that names the nearest", "[app]") {
+  REQUIRE(run("").code == 2);
+  require_wrong_use("evla", {"unknown command 'evla'", "did you mean 'eval'?"});
+  require_wrong_use("eval --modle x", {"unknown option '--modle'", "'--model'"});
+  require_wrong_use("eval --modle=x", {"unknown option '--modle", "'--model'"});
+  require_wrong_use("list calibratrs", {"unknown kind 'calibratrs'", "'calibrators'"});
+  require_wrong_use("eval --model demo-plantd --scheme w8a8",
+                    {"unknown model 'demo-plantd'", "'demo-planted'"});
+  require_wrong_use("run basline", {"unknown experiment 'basline'", "'baseline'"});
+  require_wrong_use("run", {"expected", "EXPERIMENT", "found 0"});
+  require_wrong_use("compare one", {"expected 2", "found 1"});
+  require_wrong_use("compare a b c", {"expected 2", "found 3"});
+  require_wrong_use("eval surplus", {"options only", "'surplus'"});
+}
+
+TEST_CASE("names of options are not guessed from a prefix", "[app]") {
+  require_wrong_use("eval --lim 5", {"unknown option '--lim'", "'--limit'"});
+  require_wrong_use("eval -l 5", {"unknown option '-l'"});
+}
+
+TEST_CASE("values of options are checked", "[app]") {
+  for (const std::string value : {"ten", "-1", "1.5", "5x", "''", "99999999999999999999999"}) {
+    require_wrong_use("eval --limit " + value, {"--limit", "a whole number"});
+  }
+  require_wrong_use("eval --limit", {"--limit", "expected a value, found none"});
+  require_wrong_use("eval --batch-size 0", {"--batch-size", "from 1", "'0'"});
+  require_wrong_use("eval --limit 5 --limit 6", {"--limit", "once", "2 times"});
+  require_wrong_use("compare --tolerance nan a b", {"--tolerance", "'nan'"});
+  require_wrong_use("compare --tolerance 2 a b", {"--tolerance", "from 0 to 1", "'2'"});
+  require_wrong_use("run baseline --resume=yes", {"--resume", "no value"});
+}
+
+TEST_CASE("list names what is registered and configured", "[app]") {
+  const Outcome all = run("list");
+  REQUIRE(all.code == 0);
+  for (const std::string part :
+       {"experiments:", "  baseline", "C1", "calibrators:", "  minmax", "  percentile", "weights:",
+        "  absmax", "schemes:", "models:", "  demo-planted", "  minilm-qnli", "tasks:", "  qnli"}) {
+    INFO(part);
+    REQUIRE(all.out.find(part) != std::string::npos);
+  }
+  const Outcome models = run("list models");
+  REQUIRE(models.out.rfind("demo-control  ", 0) == 0);
+  REQUIRE(models.out.find("calibrators") == std::string::npos);
+}
+
+TEST_CASE("resources are found from any folder, and a wrong root is named", "[app]") {
+  const auto elsewhere = test::scratch("elsewhere");
+  REQUIRE(run("list tasks", "", elsewhere).out.find("qnli") != std::string::npos);
+  const Outcome wrong = run("list tasks", "OUTLIERLAB_ROOT=/nowhere");
+  REQUIRE(wrong.code == 1);
+  REQUIRE(wrong.err.find("OUTLIERLAB_ROOT") != std::string::npos);
+  const Outcome other = run("list tasks", "OUTLIERLAB_ROOT=" + quoted(elsewhere.string()));
+  REQUIRE(other.code == 1);
+}
+
+TEST_CASE("a model whose files are apart says where they are expected", "[app]") {
+  const Outcome unset = run("eval --model minilm-qnli --scheme w8a8", "env -u OUTLIERLAB_DATA");
+  REQUIRE(unset.code == 1);
+  REQUIRE(unset.err.find("OUTLIERLAB_DATA") != std::string::npos);
+  const auto empty = test::scratch("no-data");
+  const Outcome absent =
+      run("eval --model minilm-qnli --scheme w8a8", "OUTLIERLAB_DATA=" + quoted(empty.string()));
+  REQUIRE(absent.code == 1);
+  REQUIRE(absent.err.find("config.json") != std::string::npos);
+}
+
+TEST_CASE("report writes report.md and prints the verdicts", "[app]") {
+  const auto folder = test::scratch("report");
+  const std::string rows =
+      "baseline,demo-planted,demo,fp32,,,accuracy,90,89,91,1000,0\n"
+      "baseline,demo-planted,demo,w8a8,,,accuracy,54,52,56,1000,0\n";
+  write_file_atomically(folder / "in" / "demo-planted-demo" / "baseline.csv", header + rows);
+  const Outcome outcome = run("report --results in --out out", "", folder);
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  REQUIRE(outcome.out.find("C1 confirmed") != std::string::npos);
+  REQUIRE(outcome.out.find("demo-planted on demo (planted)") != std::string::npos);
+  REQUIRE(read_file(folder / "out" / "report.md").find("## Verdicts") != std::string::npos);
+
+  write_file_atomically(folder / "in" / "demo-planted-demo" / "baseline.csv",
+                        header + rows + "baseline,demo");
+  const Outcome damaged = run("report --results in --out out", "", folder);
+  REQUIRE(damaged.code == 1);
+  REQUIRE(damaged.err.find("baseline.csv:4") != std::string::npos);
+  REQUIRE(run("report --results nowhere", "", folder).code == 1);
+}
+
+TEST_CASE("compare exits with 0 if all rows agree, else with 1", "[app]") {
+  const auto folder = test::scratch("compare-command");
+  write_file_atomically(folder / "a" / "e.csv", header + "e,m,t,v,,,accuracy,90,89,91,1000,0\n");
+  write_file_atomically(folder / "b" / "e.csv", header + "e,m,t,v,,,accuracy,91,90,92,1000,0\n");
+  write_file_atomically(folder / "c" / "e.csv", header + "e,m,t,v,,,accuracy,95,94,96,1000,0\n");
+  write_file_atomically(folder / "c" / "more.csv", header);
+  const Outcome same = run("compare a b", "", folder);
+  REQUIRE(same.code == 0);
+  REQUIRE(same.out == "1 of 1 rows in 1 file agree\n");
+  const Outcome other = run("compare a c", "", folder);
+  REQUIRE(other.code == 1);
+  REQUIRE(other.out.find("e.csv: v, accuracy: 90.00 [89.00, 91.00] against 95.00") != std::string::npos);
+  REQUIRE(other.out.find("more.csv: only in c") != std::string::npos);
+  REQUIRE(run("compare a nowhere", "", folder).code == 1);
+}
