@@ -23,10 +23,8 @@ inline outlierlab::Distribution distribution_of(const std::vector<float>& values
   for (const float v : values) sum += v;
   d.moments.count = values.size();
   d.moments.mean = sum / static_cast<double>(values.size());
-  for (const float v : values) {
-    d.moments.m2 += (v - d.moments.mean) * (v - d.moments.mean);
-    d.histogram.add(v);
-  }
+  for (const float v : values) d.moments.m2 += (v - d.moments.mean) * (v - d.moments.mean);
+  d.histogram.add(values.data(), 1, values.size(), values.size());
   return d;
 }
 
