@@ -11,8 +11,8 @@
 namespace outlierlab {
 
 namespace {
-// FROZEN: the checkpoints in models/demo are trained on exactly this corpus (at 320 persons the base reaches 85 % by step
-// 1,250 of 2,000). Changing anything here means training them again: do not.
+// FROZEN: the checkpoints in models/demo are trained on exactly this corpus (at 320 persons the base reaches
+// 85 % by step 1,250 of 2,000). Changing anything here means training them again: do not.
 constexpr std::size_t calibration_size = 256;
 constexpr std::size_t person_count = 320, city_count = 120;
 constexpr int first_year = 1800, last_year = 1959;
