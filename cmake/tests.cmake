@@ -18,4 +18,9 @@ else()
 endif()
 target_compile_definitions(outlierlab_tests PRIVATE OUTLIERLAB_BINARY="$<TARGET_FILE:outlierlab>")
 add_dependencies(outlierlab_tests outlierlab)
+# Catch2 2 is one large header: it is compiled once, and the assertions' code needs no optimization.
+target_precompile_headers(outlierlab_tests PRIVATE tests/catch.h)
+set_source_files_properties(tests/main.cpp PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
+target_compile_options(outlierlab_tests PRIVATE -O1)
 add_test(NAME unit COMMAND outlierlab_tests)
+target_include_directories(outlierlab_tests PRIVATE ${HDF5_INCLUDE_DIRS})  # tests/store spoils files

@@ -59,11 +59,12 @@ ExampleRange range_of(std::uint32_t example, const RowRun& run) {
           *std::max_element(run.max, run.max + 16) + 0.0f};
 }
 
-auto sample_key(const SampleRow& row) {
-  return std::make_tuple(row.hash, row.token.example, row.token.position, row.head);
-}
+/// By hash; the rest settles ties, down to a token that was seen twice with different values.
 bool earlier_in_sample(const SampleRow& a, const SampleRow& b) {
-  return sample_key(a) < sample_key(b);
+  const auto key = [](const SampleRow& row) {
+    return std::tie(row.hash, row.token.example, row.token.position, row.head, row.values);
+  };
+  return key(a) < key(b);
 }
 
 Moments channel_moments(const ChannelStatistics& channels, std::size_t c) {
@@ -275,20 +276,24 @@ void SiteStatistics::add_sample(const Tile& tile, std::uint32_t head) {
 }
 
 // The sample is the longest run of rows, in the order of their hashes, that fits. Once a row had to go, it
-// and every later one can never be part of it again; hence one limit suffices, and the order of arrival does
-// not matter.
+// and all of its hash or a later one can never be part of it again; hence one limit suffices, and the order
+// of arrival does not matter.
 void SiteStatistics::keep_row(SampleRow row) {
   sampled_values_ += row.values.size();
   state_.sample.push_back(std::move(row));
   std::push_heap(state_.sample.begin(), state_.sample.end(), earlier_in_sample);
-  while (sampled_values_ > max_sample_values) drop_last_row();
+  while (sampled_values_ > max_sample_values) {
+    lower_sample_limit(state_.sample.front().hash);
+  }
 }
 
-void SiteStatistics::drop_last_row() {
-  std::pop_heap(state_.sample.begin(), state_.sample.end(), earlier_in_sample);
-  sampled_values_ -= state_.sample.back().values.size();
-  state_.sample_limit = std::min(state_.sample_limit, state_.sample.back().hash);
-  state_.sample.pop_back();
+void SiteStatistics::lower_sample_limit(std::uint64_t limit) {
+  state_.sample_limit = std::min(state_.sample_limit, limit);
+  while (!state_.sample.empty() && state_.sample.front().hash >= state_.sample_limit) {
+    std::pop_heap(state_.sample.begin(), state_.sample.end(), earlier_in_sample);
+    sampled_values_ -= state_.sample.back().values.size();
+    state_.sample.pop_back();
+  }
 }
 
 void SiteStatistics::merge(const SiteStatistics& other) {
@@ -304,8 +309,7 @@ void SiteStatistics::merge(const SiteStatistics& other) {
   state_.histogram.merge(other.state_.histogram);
   for (const ExampleRange& range : other.state_.example_ranges) add_example(range);
 
-  state_.sample_limit = std::min(state_.sample_limit, other.state_.sample_limit);
-  while (!state_.sample.empty() && state_.sample.front().hash >= state_.sample_limit) drop_last_row();
+  lower_sample_limit(other.state_.sample_limit);
   for (const SampleRow& row : other.state_.sample) {
     if (row.hash < state_.sample_limit) keep_row(row);
   }
@@ -327,16 +331,20 @@ float SiteStatistics::absmax() const {
   return std::max(std::fabs(min()), std::fabs(max()));
 }
 
-const SiteStatistics::SampleView& SiteStatistics::view() const {
-  if (const auto built = std::atomic_load(&view_)) return *built;
+std::vector<const SampleRow*> SiteStatistics::sorted_sample() const {
   std::vector<const SampleRow*> rows;
   for (const SampleRow& row : state_.sample) rows.push_back(&row);
-  const auto place = [](const SampleRow& row) {
-    return std::make_tuple(row.token.example, row.token.position, row.head);
+  const auto place = [](const SampleRow* row) {
+    return std::tie(row->token.example, row->token.position, row->head, row->values);
   };
   std::sort(rows.begin(), rows.end(),
-            [&](const SampleRow* a, const SampleRow* b) { return place(*a) < place(*b); });
+            [&](const SampleRow* a, const SampleRow* b) { return place(a) < place(b); });
+  return rows;
+}
 
+const SiteStatistics::SampleView& SiteStatistics::view() const {
+  if (const auto built = std::atomic_load(&view_)) return *built;
+  const std::vector<const SampleRow*> rows = sorted_sample();
   auto view = std::make_shared<SampleView>();
   view->values = by_head() ? Matrix(sampled_values_, 1) : Matrix(rows.size(), channels());
   float* out = view->values.data();

@@ -123,6 +123,8 @@ class SiteStatistics {
   };
   const State& state() const { return state_; }
   static SiteStatistics from_state(State state);
+  /// The sample in the order of (example, position, head).
+  std::vector<const SampleRow*> sorted_sample() const;
   /// The hash by which rows are sampled; the same at every site.
   static std::uint64_t sample_hash(TokenId token, std::uint32_t head = 0);
   /// Gives back working memory once counting is over.
@@ -137,7 +139,7 @@ class SiteStatistics {
   void add_sample(const Tile& tile, std::uint32_t head);
   void add_example(const ExampleRange& range);
   void keep_row(SampleRow row);
-  void drop_last_row();
+  void lower_sample_limit(std::uint64_t limit);
   const SampleView& view() const;
 
   State state_;

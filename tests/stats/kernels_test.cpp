@@ -1,0 +1,87 @@
+#include "stats/kernels.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "catch.h"
+#include "stats/tiles.h"
+
+using namespace outlierlab;
+
+namespace {
+
+struct Outcome {
+  std::vector<double> mean, m2, energy;
+  std::vector<float> min, max;
+  std::vector<RowRun> runs;
+  PowerSums channel_sums, value_sums;
+  std::vector<std::uint32_t> counters;
+};
+
+RowRun empty_run(std::size_t end) {
+  RowRun run;
+  run.end = end;
+  std::fill_n(run.min, 16, INFINITY);
+  std::fill_n(run.max, 16, -INFINITY);
+  return run;
+}
+
+Outcome run_kernels(Isa isa, const std::vector<float>& values, std::size_t rows, std::size_t cols) {
+  Outcome o;
+  o.mean.assign(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(cols));
+  o.m2.assign(cols, 0);
+  o.energy.assign(cols, 0);
+  o.min.assign(cols, INFINITY);
+  o.max.assign(cols, -INFINITY);
+  o.counters.assign(Histogram::bins, 0);
+  const StatisticsKernels& kernels = statistics_kernels(isa);
+  const TileValues tile{values.data(), rows, cols, cols};
+  for (int pass = 0; pass < 2; ++pass) {
+    o.runs = {empty_run(rows / 3), empty_run(rows)};
+    if (rows / 3 == 0) o.runs.erase(o.runs.begin());
+    kernels.add_channels(tile, pass * static_cast<double>(rows),
+                         {o.mean.data(), o.m2.data(), o.energy.data(), o.min.data(), o.max.data()},
+                         o.runs.data(), 0.25f, o.counters.data(), o.channel_sums);
+  }
+  o.runs.push_back(empty_run(rows));
+  kernels.add_values(tile, o.runs.back(), 0.125f, o.counters.data(), o.value_sums);
+  kernels.count(tile, o.counters.data());
+  return o;
+}
+
+template <typename T>
+bool same(const std::vector<T>& a, const std::vector<T>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
+}
+
+}  // namespace
+
+TEST_CASE("every instruction set gives the same bits", "[stats]") {
+  for (const std::size_t cols : {1, 7, 16, 20, 40, 64, 312}) {
+    for (const std::size_t rows : {1, 2, 16, 37}) {
+      INFO(rows << " x " << cols);
+      Random random(rows * 1000 + cols);
+      std::vector<float> values(rows * cols);
+      for (float& v : values) v = test::normal(random) * static_cast<float>(std::exp(8 * random.uniform()));
+      const Outcome expected = run_kernels(Isa::portable, values, rows, cols);
+      for (const Isa version : {Isa::avx2, Isa::avx512}) {
+        if (version > isa()) continue;
+        INFO(to_string(version));
+        const Outcome found = run_kernels(version, values, rows, cols);
+        REQUIRE(same(found.mean, expected.mean));
+        REQUIRE(same(found.m2, expected.m2));
+        REQUIRE(same(found.energy, expected.energy));
+        REQUIRE(same(found.min, expected.min));
+        REQUIRE(same(found.max, expected.max));
+        REQUIRE(same(found.counters, expected.counters));
+        REQUIRE(std::memcmp(found.channel_sums, expected.channel_sums, sizeof(PowerSums)) == 0);
+        REQUIRE(std::memcmp(found.value_sums, expected.value_sums, sizeof(PowerSums)) == 0);
+        for (std::size_t i = 0; i < found.runs.size(); ++i) {
+          REQUIRE(std::memcmp(found.runs[i].min, expected.runs[i].min, 64) == 0);
+          REQUIRE(std::memcmp(found.runs[i].max, expected.runs[i].max, 64) == 0);
+        }
+      }
+    }
+  }
+}
