@@ -263,7 +263,7 @@ TEST_CASE("sites can be switched off, and failures are named", "[quant][activati
 }
 
 TEST_CASE("sequential calibration sees what the quantized network sees", "[quant][activations]") {
-  const BertRunner runner(test::tiny_bert());
+  const BertRunner runner(test::tiny_bert(1, 1));
   const auto examples = test::random_examples({5, 9, 12, 7, 20, 3});
   const std::vector<Batch> batches = make_batches(examples, 4);
   const auto scheme = [](const std::string& order) {
@@ -304,7 +304,7 @@ TEST_CASE("sequential calibration sees what the quantized network sees", "[quant
     REQUIRE(sequential.grids(s)[0].zero == slow.grids(s)[0].zero);
     differing += before != slow.grids(s)[0].scale;
   }
-  REQUIRE(differing > 10);
+  REQUIRE(differing > 6);
   for (const Batch& batch : batches) runner.logits(batch, &sequential);
   sequential.require_finite();
 }

@@ -103,8 +103,9 @@ TEST_CASE("clip takes exactly one of bound and sigmas and never widens", "[quant
 }
 
 TEST_CASE("mse finds the known optimum for a normal", "[quant][calibrators]") {
-  // The best uniform steps for a standard normal are 0.3352 with 16 levels, 0.3534 with 15 (Max 1960, table II) and
-  // 0.0308 with 256. An affine grid has 16 levels but one of them at 0, so its best step lies between the first two.
+  // The best uniform steps for a standard normal are 0.3352 with 16 levels, 0.3534 with 15 (Max 1960, table
+  // II) and 0.0308 with 256. An affine grid has 16 levels but one of them at 0, so its best step lies between
+  // the first two.
   const Distribution d = test::distribution_of(test::normal_values(1000000, 1));
   const float four = Grid::affine(range_of("mse", d, {}, 4), 4).scale;
   REQUIRE(four > 0.334f);
