@@ -228,7 +228,7 @@ void add_common(Options& options, CommonOptions& values, const std::vector<std::
        [&] { options.add("scheme", "S", "a name in configs/schemes or an INI file", &values.scheme); }},
       {"set",
        [&] {
-         options.add("set", "KEY=VALUE", "overrides section.key of the scheme; repeatable", &values.set);
+         options.add("set", "KEY=VALUE", "overrides section.key of the INI file; repeatable", &values.set);
        }},
       {"json", [&] { options.add("json", "FILE", "writes the result as JSON", &values.json); }},
       {"batch-size",

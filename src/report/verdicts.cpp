@@ -100,7 +100,7 @@ void judge_repair(Verdict& verdict, const Measurements& all, const std::string& 
   }
   if (!loss->significant()) {
     verdict.outcome = Outcome::nothing_to_repair;
-    verdict.figures = loss->text() + ": no collapse to repair";
+    verdict.figures = loss->text() + ": no significant loss to repair";
     return;
   }
   judge(*loss);

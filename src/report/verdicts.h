@@ -12,7 +12,7 @@ enum class Outcome {
   confirmed,
   partly,
   not_confirmed,
-  nothing_to_repair,  ///< W8A8 lost nothing significant, so that a claim about its repair cannot be tested
+  nothing_to_repair,  ///< W8A8 lost nothing significant: a claim about its repair cannot be tested
   no_data
 };
 const char* to_string(Outcome outcome);

@@ -10,8 +10,10 @@
 using namespace outlierlab;
 
 namespace {
-nlohmann::json golden() {
-  return nlohmann::json::parse(read_file(test::source("tests/golden/inference.json")));
+const nlohmann::json& golden() {
+  static const nlohmann::json values =
+      nlohmann::json::parse(read_file(test::source("tests/golden/inference.json")));
+  return values;
 }
 
 Matrix matrix(const std::vector<float>& values, std::size_t cols) {
