@@ -43,24 +43,6 @@ std::uint64_t stream_seed(std::uint64_t seed, Stream stream) {
   return mix64(mix64(seed) ^ static_cast<std::uint64_t>(stream));
 }
 
-/// A GEMM rate that only an unoptimized BLAS has; the note to show then.
-std::string slow_blas_note() {
-  const torch::NoGradGuard no_gradients;
-  const torch::Tensor a = torch::ones({512, 512});
-  torch::matmul(a, a);
-  const auto start = Clock::now();
-  torch::matmul(a, a);
-  const double rate = 2 * 512.0 * 512 * 512 / seconds_since(start) / 1e9;
-  if (rate > 4) return {};
-  char text[160];
-  std::snprintf(
-      text, sizeof text,
-      "libtorch multiplies matrices at %.1f GFLOP/s: its BLAS is not an optimized one (Debian: install "
-      "libopenblas0-openmp)",
-      rate);
-  return text;
-}
-
 struct Masked {
   torch::Tensor ids;      ///< with the masks in place
   torch::Tensor rows;     ///< int64, positions in the flattened batch that are predicted
@@ -222,7 +204,7 @@ class Trainer {
     TrainingProgress progress;
     progress.run = fs::path(config_.text.file_name()).filename().string();
     progress.steps = steps_;
-    progress.note = slow_blas_note();
+    if (first > 0) progress.note = "resumed after step " + std::to_string(first);
     for (std::size_t step = first; step < steps_; ++step) {
       progress.learning_rate = learning_rate(step);
       remember_loss(train_step(step, progress.learning_rate));
