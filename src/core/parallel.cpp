@@ -26,7 +26,8 @@ void parallel_chunks(std::size_t count, std::size_t chunk,
                      const std::function<void(std::size_t, std::size_t, int)>& body) {
   if (count == 0) return;
   const std::size_t chunks = (count + chunk - 1) / chunk;
-  const int workers = static_cast<int>(std::min<std::size_t>(threads(), chunks));
+  // Inside another parallel loop the calling thread does it all.
+  const int workers = omp_in_parallel() ? 1 : static_cast<int>(std::min<std::size_t>(threads(), chunks));
   if (workers <= 1) {
     for (std::size_t i = 0; i < chunks; ++i) body(i * chunk, std::min(count, (i + 1) * chunk), 0);
     return;

@@ -114,15 +114,20 @@ inline void store(float* p, F16 x) {
   _mm256_storeu_ps(p, x.a);
   _mm256_storeu_ps(p + 8, x.b);
 }
+/// All bits set in those of the eight lanes from lane `first` on that are below n.
+inline __m256i lanes_below(int n, int first) {
+  const __m256i index = _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(first));
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), index);
+}
 inline F16 load_first(const float* p, int n, float fill = 0.0f) {
-  alignas(32) float t[16];
-  for (int i = 0; i < 16; ++i) t[i] = i < n ? p[i] : fill;
-  return load(t);
+  const __m256i low = lanes_below(n, 0), high = lanes_below(n, 8);
+  const __m256 rest = _mm256_set1_ps(fill);
+  return {_mm256_blendv_ps(rest, _mm256_maskload_ps(p, low), _mm256_castsi256_ps(low)),
+          _mm256_blendv_ps(rest, _mm256_maskload_ps(p + 8, high), _mm256_castsi256_ps(high))};
 }
 inline void store_first(float* p, F16 x, int n) {
-  alignas(32) float t[16];
-  store(t, x);
-  for (int i = 0; i < n; ++i) p[i] = t[i];
+  _mm256_maskstore_ps(p, lanes_below(n, 0), x.a);
+  _mm256_maskstore_ps(p + 8, lanes_below(n, 8), x.b);
 }
 inline F16 splat(float x) {
   return {_mm256_set1_ps(x), _mm256_set1_ps(x)};
