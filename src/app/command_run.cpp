@@ -38,6 +38,7 @@ class StudyProgress {
     if (!progress_) progress_ = std::make_unique<Progress>(label_, total);
     progress_->advance(done - shown_);
     shown_ = done;
+    if (done == total) progress_->finish();
   }
 
  private:
@@ -50,6 +51,11 @@ void run_one(const Experiment& experiment, Session& session, const CommonOptions
              const std::vector<std::string>& arguments) {
   Provenance provenance = session_provenance(session, "run", arguments);
   provenance.set("experiment", experiment.name);
+  std::string overrides;
+  for (const std::string& assignment : options.set) overrides += assignment + "\n";
+  provenance.set_config("experiment = " + experiment.name + "\nseeds = " + std::to_string(options.seeds) +
+                        "\ncalibration_size = " + std::to_string(options.calibration_size) + "\n" +
+                        overrides);
   StudyProgress progress(session.model.name + " " + experiment.name);
   StudyOptions study_options;
   study_options.experiment = experiment.name;
