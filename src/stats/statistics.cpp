@@ -59,12 +59,8 @@ ExampleRange range_of(std::uint32_t example, const RowRun& run) {
           *std::max_element(run.max, run.max + 16) + 0.0f};
 }
 
-/// By hash; the rest settles ties, down to a token that was seen twice with different values.
 bool earlier_in_sample(const SampleRow& a, const SampleRow& b) {
-  const auto key = [](const SampleRow& row) {
-    return std::tie(row.hash, row.token.example, row.token.position, row.head, row.values);
-  };
-  return key(a) < key(b);
+  return a.hash < b.hash;
 }
 
 Moments channel_moments(const ChannelStatistics& channels, std::size_t c) {
@@ -169,7 +165,7 @@ SiteStatistics SiteStatistics::from_state(State state) {
   SiteStatistics statistics(0, state.by_head);
   statistics.state_ = std::move(state);
   std::make_heap(statistics.state_.sample.begin(), statistics.state_.sample.end(), earlier_in_sample);
-  for (const SampleRow& row : statistics.state_.sample) statistics.sampled_values_ += row.values.size();
+  for (const SampleRow& row : statistics.state_.sample) statistics.sampled_values_ += row.length;
   return statistics;
 }
 
@@ -270,28 +266,53 @@ void SiteStatistics::add_sample(const Tile& tile, std::uint32_t head) {
   for (std::size_t r = 0; r < tile.values.rows; ++r) {
     const std::uint64_t hash = sample_hash(tile.tokens[r], head);
     if (hash >= state_.sample_limit) continue;
-    const float* row = tile.values.data + r * tile.values.stride;
-    keep_row({hash, tile.tokens[r], head, std::vector<float>(row, row + tile.values.cols)});
+    keep_row({hash, tile.tokens[r], head, static_cast<std::uint32_t>(tile.values.cols), 0},
+             tile.values.data + r * tile.values.stride);
   }
 }
 
 // The sample is the longest run of rows, in the order of their hashes, that fits. Once a row had to go, it
 // and all of its hash or a later one can never be part of it again; hence one limit suffices, and the order
 // of arrival does not matter.
-void SiteStatistics::keep_row(SampleRow row) {
-  sampled_values_ += row.values.size();
-  state_.sample.push_back(std::move(row));
-  std::push_heap(state_.sample.begin(), state_.sample.end(), earlier_in_sample);
-  while (sampled_values_ > max_sample_values) {
-    lower_sample_limit(state_.sample.front().hash);
+void SiteStatistics::keep_row(SampleRow row, const float* values) {
+  while (row.hash < state_.sample_limit && sampled_values_ + row.length > max_sample_values) {
+    const bool is_last = state_.sample.empty() || state_.sample.front().hash < row.hash;
+    lower_sample_limit(is_last ? row.hash : state_.sample.front().hash);
   }
+  if (row.hash >= state_.sample_limit) return;
+  row.offset = room_for(row.length);
+  std::copy_n(values, row.length, state_.sample_values.begin() + static_cast<std::ptrdiff_t>(row.offset));
+  sampled_values_ += row.length;
+  state_.sample.push_back(row);
+  std::push_heap(state_.sample.begin(), state_.sample.end(), earlier_in_sample);
+}
+
+std::size_t SiteStatistics::room_for(std::size_t length) {
+  if (dropped_.length == length) {
+    dropped_.length = 0;
+    return dropped_.offset;
+  }
+  if (state_.sample_values.size() + length > 2 * max_sample_values) {
+    AlignedVector<float> packed;
+    for (SampleRow& row : state_.sample) {
+      const float* from = values(row);
+      row.offset = packed.size();
+      packed.insert(packed.end(), from, from + row.length);
+    }
+    state_.sample_values = std::move(packed);
+    dropped_.length = 0;
+  }
+  const std::size_t offset = state_.sample_values.size();
+  state_.sample_values.resize(offset + length);
+  return offset;
 }
 
 void SiteStatistics::lower_sample_limit(std::uint64_t limit) {
   state_.sample_limit = std::min(state_.sample_limit, limit);
   while (!state_.sample.empty() && state_.sample.front().hash >= state_.sample_limit) {
     std::pop_heap(state_.sample.begin(), state_.sample.end(), earlier_in_sample);
-    sampled_values_ -= state_.sample.back().values.size();
+    dropped_ = state_.sample.back();
+    sampled_values_ -= dropped_.length;
     state_.sample.pop_back();
   }
 }
@@ -311,7 +332,7 @@ void SiteStatistics::merge(const SiteStatistics& other) {
 
   lower_sample_limit(other.state_.sample_limit);
   for (const SampleRow& row : other.state_.sample) {
-    if (row.hash < state_.sample_limit) keep_row(row);
+    keep_row(row, other.values(row));
   }
 }
 
@@ -334,11 +355,15 @@ float SiteStatistics::absmax() const {
 std::vector<const SampleRow*> SiteStatistics::sorted_sample() const {
   std::vector<const SampleRow*> rows;
   for (const SampleRow& row : state_.sample) rows.push_back(&row);
-  const auto place = [](const SampleRow* row) {
-    return std::tie(row->token.example, row->token.position, row->head, row->values);
-  };
-  std::sort(rows.begin(), rows.end(),
-            [&](const SampleRow* a, const SampleRow* b) { return place(a) < place(b); });
+  // A token may have been seen twice; then the values decide.
+  std::sort(rows.begin(), rows.end(), [&](const SampleRow* a, const SampleRow* b) {
+    const auto place = [](const SampleRow& row) {
+      return std::tie(row.token.example, row.token.position, row.head);
+    };
+    if (place(*a) != place(*b)) return place(*a) < place(*b);
+    return std::lexicographical_compare(values(*a), values(*a) + a->length, values(*b),
+                                        values(*b) + b->length);
+  });
   return rows;
 }
 
@@ -349,8 +374,8 @@ const SiteStatistics::SampleView& SiteStatistics::view() const {
   view->values = by_head() ? Matrix(sampled_values_, 1) : Matrix(rows.size(), channels());
   float* out = view->values.data();
   for (const SampleRow* row : rows) {
-    out = std::copy(row->values.begin(), row->values.end(), out);
-    const std::size_t matrix_rows = by_head() ? row->values.size() : 1;
+    out = std::copy_n(values(*row), row->length, out);
+    const std::size_t matrix_rows = by_head() ? row->length : 1;
     view->tokens.insert(view->tokens.end(), matrix_rows, row->token);
     if (by_head()) view->heads.insert(view->heads.end(), matrix_rows, row->head);
   }
@@ -396,21 +421,22 @@ Distribution SiteStatistics::distribution(const std::vector<std::size_t>& select
   part.min = lowest;
   part.max = highest;
 
-  std::vector<float> values;
+  std::vector<float> sampled_values;
   for (const SampleRow& row : state_.sample) {
+    const float* of_row = values(row);
     if (!by_head()) {
-      for (const std::size_t c : selected) values.push_back(row.values[c]);
+      for (const std::size_t c : selected) sampled_values.push_back(of_row[c]);
     } else if (wanted[row.head]) {
-      values.insert(values.end(), row.values.begin(), row.values.end());
+      sampled_values.insert(sampled_values.end(), of_row, of_row + row.length);
     }
   }
   // The merge above knows the m2 of each channel but neither m3 nor m4: their place takes the sample's shape.
-  const Moments sampled = moments_of(values);
+  const Moments sampled = moments_of(sampled_values);
   const auto n = static_cast<double>(part.moments.count);
   const double variance = part.moments.variance();
   part.moments.m3 = n * sampled.skewness() * variance * std::sqrt(variance);
   part.moments.m4 = n * sampled.kurtosis() * variance * variance;
-  part.histogram = Histogram::of(values);
+  part.histogram = Histogram::of(sampled_values);
   return part;
 }
 

@@ -54,7 +54,8 @@ struct SampleRow {
   std::uint64_t hash;
   TokenId token;
   std::uint32_t head;  ///< 0 for token sites
-  std::vector<float> values;
+  std::uint32_t length;
+  std::size_t offset;  ///< of its values in State::sample_values
 };
 
 /// Everything that one streaming pass leaves of a site. Bounded memory; mergeable: the statistics of two
@@ -117,12 +118,14 @@ class SiteStatistics {
     Moments moments;
     ChannelStatistics by_channel;
     Histogram histogram;
-    std::vector<SampleRow> sample;       ///< a heap on (hash, token, head); any order will do in from_state()
+    std::vector<SampleRow> sample;       ///< a heap on the hash; any order will do in from_state()
+    AlignedVector<float> sample_values;  ///< the rows' values, with gaps
     std::uint64_t sample_limit = ~0ull;  ///< rows with this hash or a larger one have been dropped
     std::vector<ExampleRange> example_ranges;
   };
   const State& state() const { return state_; }
   static SiteStatistics from_state(State state);
+  const float* values(const SampleRow& row) const { return state_.sample_values.data() + row.offset; }
   /// The sample in the order of (example, position, head).
   std::vector<const SampleRow*> sorted_sample() const;
   /// The hash by which rows are sampled; the same at every site.
@@ -138,12 +141,14 @@ class SiteStatistics {
   void add_by_head(const Tile& tile, std::size_t head);
   void add_sample(const Tile& tile, std::uint32_t head);
   void add_example(const ExampleRange& range);
-  void keep_row(SampleRow row);
+  void keep_row(SampleRow row, const float* values);
+  std::size_t room_for(std::size_t length);
   void lower_sample_limit(std::uint64_t limit);
   const SampleView& view() const;
 
   State state_;
   std::size_t sampled_values_ = 0;
+  SampleRow dropped_{};  ///< the row dropped last: its place can be used again
   mutable std::shared_ptr<const SampleView> view_;
 };
 

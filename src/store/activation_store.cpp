@@ -101,10 +101,11 @@ class SiteWriter {
     std::vector<float> values;
     std::vector<std::uint32_t> tokens, heads, lengths;
     for (const SampleRow* row : rows) {
-      values.insert(values.end(), row->values.begin(), row->values.end());
+      const float* of_row = statistics_.values(*row);
+      values.insert(values.end(), of_row, of_row + row->length);
       tokens.insert(tokens.end(), {row->token.example, row->token.position});
       heads.push_back(row->head);
-      lengths.push_back(static_cast<std::uint32_t>(row->values.size()));
+      lengths.push_back(row->length);
     }
     if (state_.by_head) {
       write("sample", values, {values.size()}, "activation", "values of one row after the other");
@@ -225,7 +226,8 @@ class SiteReader {
     }
     const auto values = get<float>("sample", state_.by_head ? std::vector<std::size_t>{total}
                                                             : std::vector<std::size_t>{rows, channels_});
-    const float* next = values.data();
+    state_.sample_values.assign(values.begin(), values.end());
+    std::size_t offset = 0;
     for (std::size_t r = 0; r < rows; ++r) {
       if (state_.by_head && heads[r] >= channels_) {
         fail_expected(file_.place(path("sample_heads")), "heads below " + std::to_string(channels_),
@@ -233,8 +235,8 @@ class SiteReader {
       }
       const TokenId token{tokens[2 * r], tokens[2 * r + 1]};
       state_.sample.push_back(
-          {SiteStatistics::sample_hash(token, heads[r]), token, heads[r], {next, next + lengths[r]}});
-      next += lengths[r];
+          {SiteStatistics::sample_hash(token, heads[r]), token, heads[r], lengths[r], offset});
+      offset += lengths[r];
     }
     state_.sample_limit = file_.read_number_attribute(path("sample"), "hash_limit");
   }
