@@ -5,10 +5,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <numeric>
-#include <optional>
 
 #include "core/error.h"
+#include "report/loss.h"
 #include "report/measurement.h"
 
 namespace outlierlab {
@@ -16,79 +15,6 @@ namespace outlierlab {
 namespace {
 
 using Measurements = std::vector<Measurement>;
-
-const Measurement* find(const Measurements& all, const std::string& variant, const std::string& parameter,
-                        const std::string& value, const std::string& metric) {
-  for (const Measurement& m : all) {
-    if (m.variant == variant && m.parameter == parameter && m.value == value && m.metric == metric) return &m;
-  }
-  return nullptr;
-}
-
-/// An accuracy in percent; without an interval of its own, the interval is the point.
-struct Accuracy {
-  double value = 0, low = 0, high = 0;
-  std::string label;
-};
-
-Accuracy accuracy_of(const Measurement& m) {
-  const auto [low, high] = m.interval().value_or(std::pair(m.estimate(), m.estimate()));
-  const std::string name = m.parameter.empty() ? m.variant : m.variant + " " + m.parameter + "=" + m.value;
-  return {m.estimate(), low, high, fmt::format("{} {:.2f}", name, m.estimate())};
-}
-
-std::optional<Accuracy> reference(const Measurements& all, const std::string& variant) {
-  const Measurement* m = find(all, variant, "", "", "accuracy");
-  return m ? std::optional(accuracy_of(*m)) : std::nullopt;
-}
-
-std::vector<Accuracy> accuracies(const Measurements& all, const std::string& variant) {
-  std::vector<Accuracy> found;
-  for (const Measurement& m : all) {
-    if (m.variant == variant && m.metric == "accuracy") found.push_back(accuracy_of(m));
-  }
-  return found;
-}
-
-const Accuracy& best(const std::vector<Accuracy>& all) {
-  return *std::max_element(all.begin(), all.end(),
-                           [](const Accuracy& a, const Accuracy& b) { return a.value < b.value; });
-}
-
-bool overlap(const Accuracy& a, const Accuracy& b) {
-  return a.low <= b.high && b.low <= a.high;
-}
-
-/// What W8A8 lost, by the rows of one experiment's file.
-struct Loss {
-  Accuracy fp32, w8a8;
-  std::optional<double> p;
-
-  double size() const { return fp32.value - w8a8.value; }
-  bool significant() const {
-    if (size() <= 0) return false;
-    return p ? *p < 0.01 : !overlap(fp32, w8a8);
-  }
-  bool resolves_shares() const { return size() >= 2 * (fp32.high - fp32.low); }
-  double recovery(const Accuracy& a) const { return (a.value - w8a8.value) / size(); }
-  std::string text() const {
-    std::string text = fmt::format("FP32 {:.2f} [{:.2f}, {:.2f}], W8A8 {:.2f} [{:.2f}, {:.2f}]", fp32.value,
-                                   fp32.low, fp32.high, w8a8.value, w8a8.low, w8a8.high);
-    return p ? text + fmt::format(", McNemar p = {:.2g}", *p) : text;
-  }
-  std::string recovered(const Accuracy& a) const {
-    return fmt::format("{} (recovers {:.0f} %)", a.label, 100 * recovery(a));
-  }
-};
-
-std::optional<Loss> loss_of(const Measurements& all) {
-  const std::string variant = reference(all, "w8a8") ? "w8a8" : "minmax";
-  const auto fp32 = reference(all, "fp32"), w8a8 = reference(all, variant);
-  if (!fp32 || !w8a8) return std::nullopt;
-  Loss loss{*fp32, *w8a8, std::nullopt};
-  if (const Measurement* p = find(all, variant, "", "", "mcnemar_p")) loss.p = p->estimate();
-  return loss;
-}
 
 /// A claim about the repair of W8A8's loss: `judge` is asked only if there is a loss to repair.
 template <typename Judge>
@@ -269,7 +195,7 @@ Verdict judge_mixed_precision(const ResultSet& results) {
       "89.42"};
   const Measurements all = measurements(results.rows("mixed_precision"));
   judge_repair(verdict, all, "mixed_precision", [&](const Loss& loss) {
-    const Measurement* main = find(all, "sites", "float", "x+h+y", "accuracy");
+    const Measurement* main = find_measurement(all, "sites", "float", "x+h+y", "accuracy");
     if (!main) {
       verdict.figures = "no accuracy of sites float=x+h+y in mixed_precision";
       return;
@@ -285,7 +211,7 @@ Verdict judge_mixed_precision(const ResultSet& results) {
                       : loss.recovery(xhy) >= 0.5 || repairs(top) ? Outcome::partly
                                                                   : Outcome::not_confirmed;
     verdict.figures = loss.recovered(xhy);
-    if (top.label != xhy.label) verdict.figures += ", best " + loss.recovered(top);
+    if (top.name != xhy.name) verdict.figures += ", best " + loss.recovered(top);
   });
   return verdict;
 }
