@@ -1,11 +1,13 @@
 // Claims C2 and C3: activations grow heavy-tailed with depth, and few channels carry most of the energy.
 // Statistics of every site over the evaluated split; the loudest channels of each site; how many sites of the
-// residual stream share them.
+// residual stream share them. Beside the rows: every channel of the residual stream, and the histograms of
+// one loud site with the ranges that calibrators choose there (activation_data.h).
 #include <algorithm>
 #include <map>
 #include <memory>
 
 #include "app/study.h"
+#include "experiments/activation_data.h"
 #include "experiments/experiments.h"
 
 namespace outlierlab {
@@ -73,10 +75,13 @@ std::vector<Row> figures_of_channel(const SiteStatistics& site, std::size_t chan
 void activations(Study& study) {
   const SiteTable& sites = study.evaluator().sites();
   const auto captured = std::make_shared<std::unique_ptr<NetworkStatistics>>();
-  const auto statistics = [&study, captured](std::size_t site) -> const SiteStatistics& {
+  const auto network = [&study, captured]() -> const NetworkStatistics& {
     if (!*captured)
       *captured = std::make_unique<NetworkStatistics>(study.evaluator().evaluation_statistics());
-    return (*captured)->sites[site];
+    return **captured;
+  };
+  const auto statistics = [network](std::size_t site) -> const SiteStatistics& {
+    return network().sites[site];
   };
 
   for (std::size_t s = 0; s < sites.size(); ++s) {
@@ -114,6 +119,19 @@ void activations(Study& study) {
     for (Row& row : rows) row.n = hidden;
     return rows;
   });
+
+  study.attach("channels", [=, &sites] {
+    std::vector<std::size_t> stream;
+    for (std::size_t s = 0; s < sites.size(); ++s) {
+      if (in_residual_stream(sites[s].kind)) stream.push_back(s);
+    }
+    return channels_csv(sites, stream, network());
+  });
+  study.attach("histograms", [=, &study, &sites] {
+    const std::size_t site = loudest_site(sites, network());
+    return histograms_csv(study, site, statistics(site));
+  });
+  study.attach("ranges", [=, &study, &sites] { return ranges_csv(study, loudest_site(sites, network())); });
 }
 
 }  // namespace outlierlab

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "core/files.h"
+
 namespace outlierlab {
 
 namespace {
@@ -64,7 +66,29 @@ void Study::measure(const std::string& variant, const std::string& parameter, co
   steps_.push_back({variant, parameter, value, 0, std::move(rows)});
 }
 
+void Study::attach(const std::string& name, std::function<std::string()> text) {
+  std::filesystem::path path = file();
+  path.replace_filename(options_.experiment + "-" + name + ".csv");
+  attachments_.push_back({path, std::move(text)});
+}
+
+/// An interrupted run must not leave another run's data beside its rows, for --resume to keep.
+void Study::set_aside_attachments() const {
+  for (const Attachment& attachment : attachments_) {
+    if (!std::filesystem::exists(attachment.file)) continue;
+    std::filesystem::rename(attachment.file, attachment.file.string() + ".previous");
+  }
+}
+
+void Study::write_attachments() const {
+  for (const Attachment& attachment : attachments_) {
+    if (std::filesystem::exists(attachment.file)) continue;
+    write_file_atomically(attachment.file, attachment.text());
+  }
+}
+
 const std::vector<Row>& Study::run() {
+  if (!options_.resume) set_aside_attachments();
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     const Step& step = steps_[i];
     std::string what = step.variant;
@@ -84,6 +108,7 @@ const std::vector<Row>& Study::run() {
     }
     writer_.append(rows);
   }
+  write_attachments();
   if (options_.progress) options_.progress(steps_.size(), steps_.size(), "done");
   return writer_.rows();
 }

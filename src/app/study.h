@@ -44,6 +44,11 @@ class Study {
   void measure(const std::string& variant, const std::string& parameter, const std::string& value,
                std::function<std::vector<Row>()> rows);
 
+  /// States: data that is no row (a distribution, say), as the text of `<experiment>-<name>.csv` beside the
+  /// rows: a header and plain fields. Made after all measurements; a resumed study keeps a file that is
+  /// there.
+  void attach(const std::string& name, std::function<std::string()> text);
+
   /// Makes all measurements and returns the rows of the file.
   const std::vector<Row>& run();
 
@@ -58,9 +63,17 @@ class Study {
     std::uint64_t seed;
     std::function<std::vector<Row>()> rows;
   };
+  struct Attachment {
+    std::filesystem::path file;
+    std::function<std::string()> text;
+  };
+  void set_aside_attachments() const;
+  void write_attachments() const;
+
   Evaluator& evaluator_;
   StudyOptions options_;
   std::vector<Step> steps_;
+  std::vector<Attachment> attachments_;
   RowWriter writer_;
 };
 

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "report/measurement.h"
+#include "report/results.h"
 
 namespace outlierlab {
 
@@ -23,7 +24,8 @@ bool depends_on_machine(const std::string& metric) {
 std::set<std::string> csv_files(const fs::path& folder) {
   std::set<std::string> files;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (entry.is_regular_file() && entry.path().extension() == ".csv") {
+    if (entry.is_regular_file() && entry.path().extension() == ".csv" &&
+        !is_data_file(entry.path())) {
       files.insert(fs::relative(entry.path(), folder).generic_string());
     }
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/files.h"
 
 namespace outlierlab {
 
@@ -33,6 +34,10 @@ void add_file(ResultSet& set, const fs::path& file) {
 }
 }  // namespace
 
+bool is_data_file(const fs::path& file) {
+  return file.stem().string().find('-') != std::string::npos;
+}
+
 const std::vector<Row>& ResultSet::rows(const std::string& experiment) const {
   static const std::vector<Row> none;
   const auto found = experiments.find(experiment);
@@ -47,7 +52,12 @@ std::vector<ResultSet> read_results(const fs::path& folder) {
     ResultSet set;
     set.name = entry.filename().string();
     for (const fs::path& file : sorted_entries(entry)) {
-      if (file.extension() == ".csv") add_file(set, file);
+      if (file.extension() != ".csv") continue;
+      if (is_data_file(file)) {
+        set.data[file.stem().string()] = parse_data_table(read_file(file), file.string());
+      } else {
+        add_file(set, file);
+      }
     }
     if (!set.model.empty()) sets.push_back(std::move(set));
   }

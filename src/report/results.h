@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "report/data_table.h"
 #include "report/row.h"
 
 namespace outlierlab {
@@ -17,12 +18,19 @@ struct ResultSet {
   double chance = 50;    ///< accuracy without any knowledge, in percent; set by the caller
   std::map<std::string, std::vector<Row>> experiments;  ///< file name without .csv -> rows
 
+  std::map<std::string, DataTable> data;  ///< "activations-channels" and so on; may be absent
+
   /// Rows of an experiment; empty if it was not run.
   const std::vector<Row>& rows(const std::string& experiment) const;
 };
 
-/// Reads every `<folder>/<model>-<task>/<experiment>.csv`, sorted by name. Throws Error if there is none, if
-/// a file is damaged, or if its rows are of another experiment, model or task than the rest of the folder.
+/// Whether a CSV file holds data of an experiment (`<experiment>-<name>.csv`, see DataTable) and not its
+/// rows. Names of experiments have no '-'.
+bool is_data_file(const std::filesystem::path& file);
+
+/// Reads every `<folder>/<model>-<task>/<experiment>.csv` and the data beside it, sorted by name. Throws
+/// Error if there is none, if a file is damaged, or if its rows are of another experiment, model or task than
+/// the rest of the folder.
 std::vector<ResultSet> read_results(const std::filesystem::path& folder);
 
 }  // namespace outlierlab
