@@ -1,0 +1,217 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <set>
+
+#include "core/error.h"
+#include "report/latex_text.h"
+#include "report/loss.h"
+#include "report/paper_values.h"
+#include "report/report_latex.h"
+#include "report/verdicts.h"
+
+namespace outlierlab {
+
+namespace {
+
+using Measurements = std::vector<Measurement>;
+
+/// Collects the lines and refuses a name that comes twice.
+class Lines {
+ public:
+  void number(const std::string& key, const std::string& estimate, const std::string& low = "",
+              const std::string& high = "", const std::string& n = "") {
+    add("\\olnumber", key,
+        fmt::format("\\olnumber{{{}}}{{{}}}{{{}}}{{{}}}{{{}}}\n", key, estimate, low, high, n));
+  }
+  void number(const std::string& key, const Measurement& m) {
+    const auto interval = m.interval();
+    number(key, latex_number(m.estimate(), m.metric), interval ? latex_number(interval->first, m.metric) : "",
+           interval ? latex_number(interval->second, m.metric) : "",
+           m.fixed && m.fixed->n ? latex_count(*m.fixed->n) : "");
+  }
+  void text(const std::string& kind, const std::string& key, const std::string& text) {
+    add(kind, key, fmt::format("\\oltext{{{}}}{{{}}}{{{}}}\n", kind, key, text));
+  }
+  const std::string& all() const { return all_; }
+
+ private:
+  void add(const std::string& kind, const std::string& key, const std::string& line) {
+    if (!seen_.insert(kind + ' ' + key).second) {
+      fail_expected("results", "one row per name in the paper", "two rows with the name " + key);
+    }
+    all_ += line;
+  }
+  std::string all_;
+  std::set<std::string> seen_;
+};
+
+std::optional<std::uint64_t> examples(const Measurement& m) {
+  return m.fixed ? m.fixed->n : std::nullopt;
+}
+
+const Measurement* fp32_of(const Measurements& all) {
+  return find_measurement(all, "fp32", "", "", "accuracy");
+}
+
+/// Share of W8A8's loss that a row wins back, in percent; none without a loss or on other examples than FP32.
+std::optional<double> recovery(const Measurements& all, const Measurement& m) {
+  const auto loss = loss_of(all);
+  if (!loss || loss->size() <= 0 || examples(m) != examples(*fp32_of(all))) return std::nullopt;
+  return 100 * loss->recovery(accuracy_of(m));
+}
+
+/// Accuracies that share variant and parameter, in order of first appearance.
+std::vector<std::vector<const Measurement*>> series(const Measurements& all) {
+  std::vector<std::vector<const Measurement*>> groups;
+  for (const Measurement& m : all) {
+    if (m.metric != "accuracy" || m.parameter.empty()) continue;
+    const auto same = std::find_if(groups.begin(), groups.end(), [&](const auto& group) {
+      return group[0]->variant == m.variant && group[0]->parameter == m.parameter;
+    });
+    if (same == groups.end()) {
+      groups.push_back({&m});
+    } else {
+      same->push_back(&m);
+    }
+  }
+  return groups;
+}
+
+void add_extreme(Lines& lines, const std::string& key, const Measurements& all, const Measurement& m) {
+  lines.number(key + "/accuracy", m);
+  lines.text("setting", key, latex_setting(m.variant, m.parameter, m.value));
+  if (const auto share = recovery(all, m)) {
+    lines.number(key + "/recovery", latex_percent(*share));
+  }
+}
+
+/// The least number of groups that wins back three quarters of the loss.
+std::string enough_groups(const Measurements& all, const std::vector<const Measurement*>& group) {
+  int least = 0;
+  for (const Measurement* m : group) {
+    int groups = 0;
+    const char* end = m->value.data() + m->value.size();
+    if (std::from_chars(m->value.data(), end, groups).ptr != end || groups < 1) {
+      fail_expected("peg: " + m->variant, "a number of groups", "'" + m->value + "'");
+    }
+    const auto share = recovery(all, *m);
+    if (share && *share >= 75 && (least == 0 || groups < least)) least = groups;
+  }
+  return least == 0 ? "none" : std::to_string(least);
+}
+
+void add_experiment(Lines& lines, const std::string& set, const std::string& experiment,
+                    const std::vector<Row>& rows) {
+  const Measurements all = measurements(rows);
+  for (const Measurement& m : all) {
+    lines.number(latex_key({set, experiment, m.variant, m.parameter, m.value, m.metric}), m);
+  }
+  if (const auto loss = loss_of(all)) {
+    lines.number(latex_key({set, experiment, "loss", "accuracy"}), latex_number(loss->size(), "accuracy"));
+  }
+  for (const auto& group : series(all)) {
+    if (group.size() < 2) continue;
+    const auto [worst, best] = std::minmax_element(
+        group.begin(), group.end(),
+        [](const Measurement* a, const Measurement* b) { return a->estimate() < b->estimate(); });
+    const std::string key = latex_key({set, experiment, group[0]->variant, group[0]->parameter});
+    add_extreme(lines, key + "/best", all, **best);
+    add_extreme(lines, key + "/worst", all, **worst);
+    if (experiment == "peg" && group[0]->parameter == "groups") {
+      lines.text("enough", key, enough_groups(all, group));
+    }
+  }
+}
+
+/// The largest value over the layers of each kind of site and metric.
+void add_largest_over_layers(Lines& lines, const std::string& set, const std::vector<Row>& rows) {
+  std::vector<Measurement> largest;
+  std::vector<std::string> layers;
+  for (const Measurement& m : measurements(rows)) {
+    const bool shown = m.metric == "kurtosis" || m.metric == "top1_energy" || m.metric == "absmax";
+    if (!shown || m.parameter != "layer" || m.variant == without_layer(m.variant)) continue;
+    const std::string site = without_layer(m.variant);
+    const auto same = std::find_if(largest.begin(), largest.end(), [&](const Measurement& other) {
+      return other.variant == site && other.metric == m.metric;
+    });
+    if (same == largest.end()) {
+      largest.push_back(m);
+      largest.back().variant = site;
+      layers.push_back(m.value);
+    } else if (m.estimate() > same->estimate()) {
+      layers[static_cast<std::size_t>(same - largest.begin())] = m.value;
+      *same = m;
+      same->variant = site;
+    }
+  }
+  for (std::size_t i = 0; i < largest.size(); ++i) {
+    const std::string key =
+        latex_key({set, "activations", largest[i].variant, "layer", "max", largest[i].metric});
+    lines.number(key, largest[i]);
+    lines.text("layer", key, latex_escaped(layers[i]));
+  }
+}
+
+std::string experiment_of(const std::string& claim) {
+  for (const PaperValue& value : paper_values()) {
+    if (value.claim == claim) return value.experiment;
+  }
+  return "all";
+}
+
+void add_verdicts(Lines& lines, const ResultSet& results) {
+  const std::vector<Verdict> all = verdicts(results);
+  for (const Verdict& v : all) {
+    if (v.outcome == Outcome::no_data) continue;
+    lines.text("verdict", latex_key({results.name, v.claim}), to_string(v.outcome));
+    lines.text("figures", latex_key({results.name, v.claim}), latex_escaped(v.figures));
+  }
+  for (const Outcome outcome :
+       {Outcome::confirmed, Outcome::partly, Outcome::not_confirmed, Outcome::nothing_to_repair}) {
+    std::string claims;
+    std::size_t count = 0;
+    for (const Verdict& v : all) {
+      if (v.outcome != outcome) continue;
+      claims += (count++ == 0 ? "" : ", ") + v.claim;
+    }
+    const std::string key = latex_key({results.name, to_string(outcome)});
+    lines.text("claims", key, claims.empty() ? "none" : claims);
+    lines.text("count", key, std::to_string(count));
+  }
+}
+
+void add_set(Lines& lines, const ResultSet& results) {
+  const std::string set = latex_key({results.name});
+  lines.text("model", set, latex_escaped(results.model));
+  lines.text("task", set, latex_escaped(results.task));
+  const Measurements baseline = measurements(results.rows("baseline"));
+  const Measurement* fp32 = fp32_of(baseline);
+  if (fp32 && examples(*fp32)) lines.text("n", set, latex_count(*examples(*fp32)));
+  add_verdicts(lines, results);
+  for (const auto& [experiment, rows] : results.experiments) {
+    add_experiment(lines, results.name, experiment, rows);
+  }
+  add_largest_over_layers(lines, results.name, results.rows("activations"));
+}
+
+}  // namespace
+
+std::string latex_numbers(const std::vector<ResultSet>& results) {
+  Lines lines;
+  for (const PaperValue& value : paper_values()) {
+    lines.text("paper",
+               latex_key({value.experiment, value.variant, value.parameter, value.value, value.metric}),
+               latex_paper(value));
+  }
+  for (const Verdict& v : verdicts({})) {
+    lines.text("claim", v.claim, latex_escaped(v.title));
+    lines.text("experiment", v.claim, latex_escaped(experiment_of(v.claim)));
+  }
+  for (const ResultSet& set : results) add_set(lines, set);
+  return latex_mark + lines.all();
+}
+
+}  // namespace outlierlab
