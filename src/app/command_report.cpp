@@ -4,39 +4,58 @@
 #include "app/options.h"
 #include "app/resources.h"
 #include "core/files.h"
+#include "experiments/experiments.h"
 #include "report/report.h"
 
 namespace outlierlab {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+Report read_report(const fs::path& folder) {
+  Report report;
+  for (ResultSet& set : read_results(folder)) {
+    set.planted = is_planted(set.model);
+    set.chance = chance_of(set.task);
+    report.models.push_back(make_report(set, read_run_records(folder / set.name)));
+  }
+  for (const Experiment& experiment : experiments()) {
+    report.experiments.push_back({experiment.name, experiment.claims, experiment.summary});
+  }
+  return report;
+}
+
+void print_verdicts(const Report& report) {
+  std::cout << to_text(verdict_overview(report.models));
+  for (const ModelReport& model : report.models) {
+    std::cout << "\n" << model.name << "\n";
+    for (const Verdict& v : model.verdicts) {
+      std::cout << "  " << v.claim << " " << to_string(v.outcome) << ": " << v.figures << "\n";
+    }
+  }
+}
+
+}  // namespace
+
 int command_report(const std::vector<std::string>& arguments) {
   fs::path results = "results", out = "out";
   Options options(
       "report",
-      "Reads every <model>-<task>/<experiment>.csv below the folder of results, writes report.md (verdicts\n"
-      "on the paper's claims, and every table with the paper's figures beside ours) and prints the verdicts.",
+      "Reads every <model>-<task>/<experiment>.csv below the folder of results, prints the verdicts on the\n"
+      "paper's claims, and writes report.html (one self-contained page: verdicts, tables, figures, how each\n"
+      "was made) and report.md (the same for a repository or a pull request).",
       "outlierlab report --results results --out out");
   options.add("results", "DIR", "folder of results", &results);
-  options.add("out", "DIR", "folder that receives report.md", &out);
+  options.add("out", "DIR", "folder that receives report.html and report.md", &out);
   if (!options.parse(arguments)) return 0;
 
-  std::vector<ModelReport> reports;
-  for (ResultSet& set : read_results(results)) {
-    set.planted = is_planted(set.model);
-    set.chance = chance_of(set.task);
-    reports.push_back(make_report(set));
-  }
-  const fs::path file = out / "report.md";
-  write_file_atomically(file, report_markdown(reports));
-  std::cout << to_text(verdict_overview(reports));
-  for (const ModelReport& report : reports) {
-    std::cout << "\n" << report.name << "\n";
-    for (const Verdict& v : report.verdicts) {
-      std::cout << "  " << v.claim << " " << to_string(v.outcome) << ": " << v.figures << "\n";
-    }
-  }
-  std::cerr << "outlierlab: wrote " << file.string() << "\n";
+  const Report report = read_report(results);
+  write_file_atomically(out / "report.md", report_markdown(report, out));
+  const fs::path page = out / "report.html";
+  write_file_atomically(page, report_html(report));
+  print_verdicts(report);
+  std::cout << "\nReport: " << page.string() << "\n";
   return 0;
 }
 

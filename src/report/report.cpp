@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "report/measurement.h"
 #include "report/paper_values.h"
+#include "report/reading.h"
 
 namespace outlierlab {
 
@@ -141,13 +143,63 @@ std::vector<Table> experiment_tables(const std::string& experiment, const std::v
   return tables;
 }
 
-ModelReport make_report(const ResultSet& results) {
-  ModelReport report{
-      results.model + " on " + results.task + (results.planted ? " (planted)" : ""), verdicts(results), {}};
-  for (const auto& [experiment, rows] : results.experiments) {
-    for (Table& table : experiment_tables(experiment, rows)) report.tables.push_back(std::move(table));
+const ExperimentReport* ModelReport::find(const std::string& experiment) const {
+  for (const ExperimentReport& report : experiments) {
+    if (report.name == experiment) return &report;
   }
+  return nullptr;
+}
+
+ModelReport make_report(const ResultSet& results, const std::map<std::string, RunRecord>& records) {
+  ModelReport report;
+  report.name = results.model + " on " + results.task + (results.planted ? " (planted)" : "");
+  report.folder = results.name;
+  report.model = results.model;
+  report.task = results.task;
+  report.planted = results.planted;
+  report.verdicts = verdicts(results);
+  for (const auto& [experiment, rows] : results.experiments) {
+    ExperimentReport one;
+    one.name = experiment;
+    one.reading = reading(experiment, results);
+    one.tables = experiment_tables(experiment, rows);
+    one.command = "outlierlab run " + experiment + " --model " + results.model + " --task " + results.task;
+    if (const auto record = records.find(experiment); record != records.end()) {
+      one.record = record->second;
+      if (!one.record->command.empty()) one.command = one.record->command;
+    }
+    report.experiments.push_back(std::move(one));
+  }
+  report.clipping = clipping_example(results);
   return report;
+}
+
+std::vector<ExperimentInfo> experiments_of(const std::vector<ModelReport>& models,
+                                           const std::vector<ExperimentInfo>& known) {
+  std::vector<ExperimentInfo> all = known;
+  for (const ModelReport& model : models) {
+    for (const ExperimentReport& experiment : model.experiments) {
+      const bool listed = std::any_of(all.begin(), all.end(), [&](const ExperimentInfo& info) {
+        return info.name == experiment.name;
+      });
+      if (!listed) all.push_back({experiment.name, "", ""});
+    }
+  }
+  return all;
+}
+
+std::size_t leading_model(const std::vector<ModelReport>& models) {
+  const auto rank = [](const ModelReport& model) {
+    const auto judged =
+        std::count_if(model.verdicts.begin(), model.verdicts.end(), [](const Verdict& verdict) {
+          return verdict.outcome != Outcome::no_data && verdict.outcome != Outcome::nothing_to_repair;
+        });
+    return std::tuple(model.experiments.size(), judged, !model.planted);
+  };
+  const auto leading =
+      std::max_element(models.begin(), models.end(),
+                       [&](const ModelReport& a, const ModelReport& b) { return rank(a) < rank(b); });
+  return static_cast<std::size_t>(leading - models.begin());
 }
 
 Table verdict_overview(const std::vector<ModelReport>& reports) {

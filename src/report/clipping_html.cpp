@@ -1,0 +1,252 @@
+#include "report/clipping_html.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "report/html.h"
+
+namespace outlierlab {
+
+namespace {
+
+constexpr double left = 60, right = 704;  // of both plots, in units of the drawing
+constexpr int columns = 161;              // of a histogram, each four units wide
+constexpr int bits = 8;
+
+/// A plot's place in the drawing and its range of values.
+struct Plot {
+  double top, bottom;
+  double low, high;
+
+  double x(double value) const { return left + (value - low) / (high - low) * (right - left); }
+  bool shows(double value) const { return value >= low && value <= high; }
+};
+
+std::string number(double value) {
+  return fmt::format("{:.3g}", value + 0.0);
+}
+
+std::string percent(double share) {
+  return fmt::format("{:.3g} %", 100 * share);
+}
+
+/// Counts in equal columns; a bin that straddles columns is shared out by overlap.
+std::vector<double> resampled(const ClippingExample::Part& part, const Plot& plot) {
+  const double width = (plot.high - plot.low) / columns;
+  std::vector<double> counts(columns);
+  for (const ClippingExample::Bin& bin : part.bins) {
+    const double per_value = static_cast<double>(bin.count) / (bin.upper - bin.lower);
+    const int first = std::clamp(static_cast<int>((bin.lower - plot.low) / width), 0, columns - 1);
+    const int last = std::clamp(static_cast<int>((bin.upper - plot.low) / width), 0, columns - 1);
+    for (int c = first; c <= last; ++c) {
+      const double from = plot.low + c * width;
+      const double overlap = std::min(bin.upper, from + width) - std::max(bin.lower, from);
+      counts[static_cast<std::size_t>(c)] += std::max(0.0, overlap) * per_value;
+    }
+  }
+  return counts;
+}
+
+double height_of(double count, double largest) {
+  return std::log10(1 + count) / std::log10(1 + largest);
+}
+
+std::string bars(const std::vector<double>& counts, double largest, const Plot& plot, const char* style) {
+  const double width = (right - left) / columns;
+  std::string path = fmt::format("M{:.1f} {:.1f}", left, plot.bottom);
+  for (int c = 0; c < columns; ++c) {
+    const double height = height_of(counts[static_cast<std::size_t>(c)], largest);
+    path += fmt::format("V{:.1f}H{:.1f}", plot.bottom - height * (plot.bottom - plot.top),
+                        left + (c + 1) * width);
+  }
+  return fmt::format("<path class=\"{}\" d=\"{}V{:.1f}Z\"/>\n", style, path, plot.bottom);
+}
+
+/// Round steps of 1, 2 or 5 times a power of ten, about five of them.
+double tick_step(double span) {
+  const double power = std::pow(10, std::floor(std::log10(span / 5)));
+  const double ratio = span / 5 / power;
+  return power * (ratio < 1.5 ? 1 : ratio < 3.5 ? 2 : ratio < 7.5 ? 5 : 10);
+}
+
+std::string value_axis(const Plot& plot, const std::string& title) {
+  std::string svg = fmt::format("<path class=\"axis\" d=\"M{0} {1}H{2}\"/>\n", left, plot.bottom, right);
+  const double step = tick_step(plot.high - plot.low);
+  for (double k = std::ceil(plot.low / step); k * step <= plot.high; ++k) {
+    svg += fmt::format(
+        "<path class=\"axis\" d=\"M{0:.1f} {1}v4\"/><text x=\"{0:.1f}\" y=\"{2}\" text-anchor=\"middle\">{3}"
+        "</text>\n",
+        plot.x(k * step), plot.bottom, plot.bottom + 18, fmt::format("{:g}", k * step + 0.0));
+  }
+  return svg + fmt::format("<text class=\"title\" x=\"{}\" y=\"{}\">{}</text>\n", left, plot.top - 10,
+                           escape_html(title));
+}
+
+std::string count_axis(const Plot& plot, double largest) {
+  std::string svg;
+  for (double count = 1; count <= largest; count *= largest > 1e4 ? 100 : 10) {
+    const double y = plot.bottom - height_of(count, largest) * (plot.bottom - plot.top);
+    svg += fmt::format(
+        "<path class=\"axis\" d=\"M{0} {1:.1f}h-4\"/><text x=\"{2}\" y=\"{3:.1f}\" "
+        "text-anchor=\"end\">{4}</text>\n",
+        left, y, left - 8, y + 4, fmt::format("{:.0f}", count));
+  }
+  return svg;
+}
+
+double largest_of(const std::vector<double>& counts) {
+  return std::max(1.0, *std::max_element(counts.begin(), counts.end()));
+}
+
+Plot padded(double top, double bottom, double low, double high) {
+  const double margin = 0.04 * (high - low);
+  return {top, bottom, low - margin, high + margin};
+}
+
+/// The lines of the grid's levels within a plot; the script draws the same.
+std::string levels_path(const ClippingReading& reading, const Plot& plot) {
+  const double zero = std::nearbyint(-reading.lo / reading.step);
+  std::string path;
+  for (int q = 0; q < reading.levels; ++q) {
+    const double value = (q - zero) * reading.step;
+    if (plot.shows(value)) path += fmt::format("M{:.1f} {}V{}", plot.x(value), plot.top, plot.bottom);
+  }
+  return path;
+}
+
+std::string shades(const char* place, const Plot& plot) {
+  std::string svg;
+  for (const char* side : {"lo", "hi"}) {
+    svg += fmt::format(
+        "<rect class=\"shade\" data-shade=\"{}-{}\" x=\"{}\" y=\"{}\" width=\"0\" height=\"{}\"/>\n", place,
+        side, left, plot.top, plot.bottom - plot.top);
+  }
+  return svg;
+}
+
+std::string plot_data(const char* name, const Plot& plot) {
+  return fmt::format(
+      " data-{0}-low=\"{1:.9g}\" data-{0}-high=\"{2:.9g}\" data-{0}-top=\"{3}\" "
+      "data-{0}-bottom=\"{4}\"",
+      name, plot.low, plot.high, plot.top, plot.bottom);
+}
+
+std::string bins_json(const ClippingExample::Part& part) {
+  std::string json;
+  for (const ClippingExample::Bin& bin : part.bins) {
+    json += fmt::format("{}{:.7g},{:.7g},{}", json.empty() ? "" : ",", bin.lower, bin.upper, bin.count);
+  }
+  return "[" + json + "]";
+}
+
+std::string summary(const ClippingExample& example, const ClippingReading& r) {
+  return fmt::format(
+      "With {} bits and the bound at ±{} one step is {}: {} of the loud channel's values are clipped, and "
+      "the "
+      "quiet channel gets {} of {} levels.",
+      bits, number(example.largest_bound()), number(r.step), percent(r.loud_clipped), r.quiet_levels,
+      r.levels);
+}
+
+std::string readout(const std::string& label, const char* key, const std::string& value) {
+  return fmt::format("<div><dt>{}</dt><dd data-out=\"{}\">{}</dd></div>\n", label, key, value);
+}
+
+std::string readouts(const ClippingReading& r) {
+  return "<dl class=\"readout\">\n" + readout("Step", "step", number(r.step)) +
+         readout("Loud channel clipped", "loud-clipped", percent(r.loud_clipped)) +
+         readout("Whole site clipped", "whole-clipped", percent(r.whole_clipped)) +
+         readout("Levels of the loud channel", "loud-levels",
+                 fmt::format("{} of {}", r.loud_levels, r.levels)) +
+         readout("Levels of the quiet channel", "quiet-levels",
+                 fmt::format("{} of {}", r.quiet_levels, r.levels)) +
+         "</dl>\n";
+}
+
+Table bounds_table(const ClippingExample& example) {
+  Table table{
+      "The same in numbers, at 8 bits",
+      {"bound ±", "step", "loud channel clipped", "whole site clipped", "levels of the quiet channel"},
+      {}};
+  for (double bound = example.largest_bound(); bound > 1.01 * example.quiet.absmax(); bound /= 2) {
+    const ClippingReading r = read_clipping(example, bound, bits);
+    table.rows.push_back({number(bound), number(r.step), percent(r.loud_clipped), percent(r.whole_clipped),
+                          std::to_string(r.quiet_levels)});
+  }
+  const ClippingReading r = read_clipping(example, example.quiet.absmax(), bits);
+  table.rows.push_back({number(example.quiet.absmax()), number(r.step), percent(r.loud_clipped),
+                        percent(r.whole_clipped), std::to_string(r.quiet_levels)});
+  return table;
+}
+
+std::string drawing(const ClippingExample& example, const ClippingReading& reading, const std::string& id) {
+  const Plot both = padded(40, 200, reading.lo, reading.hi);
+  const Plot near = padded(270, 400, std::min(0.0, example.quiet.low()), std::max(0.0, example.quiet.high()));
+  const auto loud = resampled(example.loud, both), quiet = resampled(example.quiet, both),
+             zoomed = resampled(example.quiet, near);
+  const double largest = std::max(largest_of(loud), largest_of(quiet));
+  const bool at_low = std::fabs(reading.lo) > reading.hi;
+  const double handle = both.x(at_low ? reading.lo : reading.hi);
+  const std::string label = fmt::format(
+      "Histograms of channel {} (loud) and channel {} (quiet) of {}, and the grid's levels across the quiet "
+      "channel's range",
+      example.loud.channel, example.quiet.channel, example.site);
+  std::string svg = fmt::format(
+      "<svg viewBox=\"0 0 720 430\" xmlns=\"http://www.w3.org/2000/svg\" role=\"group\" "
+      "aria-labelledby=\"{}\" "
+      "data-left=\"{}\" data-right=\"{}\" data-side=\"{}\"{}{}>\n<title id=\"{}\">{}</title>\n",
+      id + "-drawing", left, right, at_low ? -1 : 1, plot_data("both", both), plot_data("near", near),
+      id + "-drawing", escape_html(label));
+  svg += shades("both", both) + bars(loud, largest, both, "loud") + bars(quiet, largest, both, "quiet") +
+         value_axis(both, "Values per bin (log): both channels, and the grid's range") +
+         count_axis(both, largest);
+  svg += fmt::format(
+      "<text class=\"loud-label\" x=\"{0}\" y=\"{1}\" text-anchor=\"end\">loud: channel {2}</text>\n"
+      "<text class=\"quiet-label\" x=\"{0}\" y=\"{3}\" text-anchor=\"end\">quiet: channel {4}"
+      "</text>\n",
+      right - 14, both.top + 16, escape_html(example.loud.channel), both.top + 34,
+      escape_html(example.quiet.channel));
+  svg += shades("near", near) +
+         fmt::format("<path class=\"levels\" d=\"{}\"/>\n", levels_path(reading, near)) +
+         bars(zoomed, largest_of(zoomed), near, "quiet") +
+         value_axis(near, "The quiet channel alone, and the grid's levels (lines)") +
+         count_axis(near, largest_of(zoomed));
+  svg += fmt::format(
+      "<path class=\"bound\" data-mirror=\"\" d=\"M0 0\"/>\n"
+      "<g class=\"handle\" transform=\"translate({:.1f} 0)\"><path class=\"bound\" d=\"M0 {}V{}\"/>"
+      "<path class=\"grip\" d=\"M-7 {}h14v18l-7 8l-7 -8z\"/><rect class=\"touch\" x=\"-16\" y=\"{}\" "
+      "width=\"32\" height=\"{}\"/></g>\n",
+      handle, both.top - 6, both.bottom, both.top - 28, both.top - 30, both.bottom - both.top + 30);
+  return svg + "</svg>\n";
+}
+
+}  // namespace
+
+std::string clipping_html(const ClippingExample& example, const std::string& id) {
+  const ClippingReading reading = read_clipping(example, example.largest_bound(), bits);
+  std::string options;
+  for (int b = 8; b >= 2; --b) options += fmt::format("<option value=\"{0}\">{0} bits</option>", b);
+  std::string html = fmt::format(
+      "<div class=\"clipping\" data-least=\"{:.9g}\" data-largest=\"{:.9g}\">\n<p>Site <code>{}</code>: "
+      "channel {} "
+      "has the most energy, channel {} the median.</p>\n",
+      example.least_bound(), example.largest_bound(), escape_html(example.site),
+      escape_html(example.loud.channel), escape_html(example.quiet.channel));
+  html += fmt::format(
+      "<p class=\"controls\" hidden=\"hidden\"><label for=\"{0}-bits\">Bit width</label> <select "
+      "id=\"{0}-bits\" autocomplete=\"off\">{1}</select> <span>Drag the bound in the drawing, or focus it "
+      "and use "
+      "the arrow keys.</span></p>\n",
+      id, options);
+  html += drawing(example, reading, id) + readouts(reading) + "<p class=\"summary\" role=\"status\">" +
+          escape_html(summary(example, reading)) + "</p>\n";
+  html += "<script type=\"application/json\">{\"whole\":" + bins_json(example.whole) +
+          ",\"loud\":" + bins_json(example.loud) + ",\"quiet\":" + bins_json(example.quiet) +
+          "}</script>\n</div>\n";
+  return html + table_html(bounds_table(example), id + "-bounds");
+}
+
+}  // namespace outlierlab

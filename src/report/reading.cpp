@@ -1,0 +1,284 @@
+#include "report/reading.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include "report/loss.h"
+#include "report/measurement.h"
+
+namespace outlierlab {
+
+namespace {
+
+using Measurements = std::vector<Measurement>;
+
+constexpr double repaired = 0.75;  // the share of the loss from which C6 speaks of a repair
+
+const Accuracy& worst(const std::vector<Accuracy>& all) {
+  return *std::min_element(all.begin(), all.end(),
+                           [](const Accuracy& a, const Accuracy& b) { return a.value < b.value; });
+}
+
+template <typename Condition>
+std::size_t count(const std::vector<Accuracy>& all, Condition condition) {
+  return static_cast<std::size_t>(std::count_if(all.begin(), all.end(), condition));
+}
+
+/// "none", "one" or the number, then the noun.
+std::string so_many(std::size_t n, const std::string& noun) {
+  if (n == 0) return "no " + noun;
+  return n == 1 ? "one " + noun : fmt::format("{} {}s", n, noun);
+}
+
+std::string capitalized(std::string text) {
+  if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') text[0] = static_cast<char>(text[0] - 'a' + 'A');
+  return text;
+}
+
+/// Every accuracy of the whole split but the two references; single-site rows are on fewer examples.
+std::vector<Accuracy> settings(const Measurements& all) {
+  static const std::set<std::string> references = {"fp32", "w8a8", "minmax"};
+  std::vector<Accuracy> found;
+  for (const Measurement& m : all) {
+    if (m.metric == "accuracy" && m.parameter != "site" && !references.count(m.variant))
+      found.push_back(accuracy_of(m));
+  }
+  return found;
+}
+
+std::string between(const std::vector<Accuracy>& all) {
+  const Accuracy &low = worst(all), &high = best(all);
+  if (all.size() == 1) return "the one other setting gives " + high.label();
+  return fmt::format("the {} other settings give accuracies from {} to {}", all.size(), low.label(),
+                     high.label());
+}
+
+std::string nothing_lost(const Loss& loss) {
+  return fmt::format("W8A8 loses nothing significant here ({})", loss.text());
+}
+
+std::string nothing_to_repair(const Loss& loss, const std::vector<Accuracy>& others) {
+  std::string text = nothing_lost(loss) + ", so there is nothing to repair.";
+  if (others.empty()) return text;
+  const std::size_t below = count(others, [&](const Accuracy& a) { return a.high < loss.fp32.low; });
+  return text + fmt::format(" {}; {} below FP32 beyond the intervals.", capitalized(between(others)),
+                            below == 0   ? "none falls"
+                            : below == 1 ? "one falls"
+                                         : std::to_string(below) + " fall");
+}
+
+std::string missing(const std::string& what) {
+  return "The rows hold no " + what + ", which this reading rests on.";
+}
+
+/// Which half of W8A8 lost the accuracy: the side with three quarters of the two losses' sum.
+std::string blame(double weights, double activations) {
+  const double sum = std::max(weights, 0.0) + std::max(activations, 0.0);
+  if (sum <= 0) return "neither alone is to blame";
+  if (activations >= 0.75 * sum) return "the activations are to blame";
+  if (weights >= 0.75 * sum) return "the weights are to blame";
+  return "both are to blame";
+}
+
+std::string read_baseline(const Measurements& all) {
+  const auto loss = loss_of(all);
+  if (!loss) return missing("accuracy of fp32 and w8a8");
+  std::string text = loss->significant()
+                         ? fmt::format("W8A8 costs {:.2f} points ({}).", loss->size(), loss->text())
+                         : nothing_lost(*loss) + ".";
+  const auto weights = accuracies(all, "w8"), activations = accuracies(all, "a8"),
+             token = accuracies(all, "w8a8-token");
+  if (weights.empty() || activations.empty()) return text;
+  const double w = loss->fp32.value - weights[0].value, a = loss->fp32.value - activations[0].value;
+  text += fmt::format(" 8-bit weights alone cost {:.2f} points and 8-bit activations alone {:.2f}", w, a);
+  if (loss->significant()) text += ": " + blame(w, a);
+  if (!token.empty()) {
+    text += loss->significant()
+                ? fmt::format("; a range per token instead of a static one wins back {:.0f} % of the loss",
+                              100 * loss->recovery(token[0]))
+                : fmt::format("; with a range per token the accuracy is {:.2f}", token[0].value);
+  }
+  return text + ".";
+}
+
+struct Layers {
+  double first = 0, last = 0, largest = 0;
+  std::string first_layer, last_layer, largest_layer;
+};
+
+/// A metric at y by layer, in the order of the rows.
+std::optional<Layers> layers_of(const Measurements& all, const std::string& metric) {
+  std::optional<Layers> layers;
+  for (const Measurement& m : all) {
+    if (m.parameter != "layer" || m.metric != metric || without_layer(m.variant) != "ffn_residual") continue;
+    const double value = m.estimate();
+    if (!layers) layers = Layers{value, value, value, m.value, m.value, m.value};
+    layers->last = value;
+    layers->last_layer = m.value;
+    if (value > layers->largest) {
+      layers->largest = value;
+      layers->largest_layer = m.value;
+    }
+  }
+  return layers;
+}
+
+std::string read_activations(const Measurements& all) {
+  const auto kurtosis = layers_of(all, "kurtosis"), energy = layers_of(all, "top1_energy");
+  if (!kurtosis || !energy) return missing("kurtosis and top1_energy of ffn_residual");
+  std::string text = fmt::format(
+      "At y, the sum after the feed-forward block, kurtosis goes from {} in layer {} to {} in layer {} and "
+      "is largest in layer {} with {} (a normal gives 3). The top 1 % of channels hold at most {:.1f} % of "
+      "the energy there (layer {}; an even spread gives 1 %)",
+      format_number(kurtosis->first), kurtosis->first_layer, format_number(kurtosis->last),
+      kurtosis->last_layer, kurtosis->largest_layer, format_number(kurtosis->largest), energy->largest,
+      energy->largest_layer);
+  const auto shared =
+      find_measurement(all, "shared_loud_channels", "", "", "channels_loud_in_half_of_the_sites");
+  const auto sites = find_measurement(all, "shared_loud_channels", "", "", "sites");
+  if (shared && sites) {
+    const auto channels = static_cast<std::size_t>(shared->estimate());
+    text += fmt::format(
+        "; {} (above six times the median channel's largest value) at half or more of the "
+        "{:g} sites of the residual stream",
+        channels == 1 ? "one channel is loud" : so_many(channels, "channel") + " are loud",
+        sites->estimate());
+  }
+  return text + ".";
+}
+
+std::string read_calibration(const Measurements& all) {
+  const auto loss = loss_of(all);
+  if (!loss) return missing("accuracy of fp32 and minmax");
+  const auto others = settings(all);
+  if (others.empty()) return missing("accuracy of a calibrator besides minmax");
+  if (!loss->significant()) return nothing_to_repair(*loss, others);
+  const Accuracy &top = best(others), &bottom = worst(others);
+  const std::size_t halves = count(others, [&](const Accuracy& a) { return loss->recovery(a) >= 0.5; });
+  const std::size_t below = count(others, [&](const Accuracy& a) { return a.high < loss->w8a8.low; });
+  std::string text = fmt::format(
+      "Of {} ways to choose a static range, the best, {}, wins back {:.0f} % of the {:.2f} points that "
+      "min-max loses. {} at least half of the loss",
+      others.size(), top.label(), 100 * loss->recovery(top), loss->size(),
+      capitalized(so_many(halves, "setting")) + (halves == 1 || halves == 0 ? " wins back" : " win back"));
+  text += below == 0
+              ? ", and none falls below min-max beyond the intervals."
+              : fmt::format(", and {} below min-max beyond the intervals, lowest {}.",
+                            so_many(below, "setting") + (below == 1 ? " falls" : " fall"), bottom.label());
+  return text;
+}
+
+/// The accuracy of the single site that costs most when it alone is quantized.
+std::optional<Accuracy> most_sensitive(const Measurements& all) {
+  const auto alone = accuracies(all, "only_one");
+  if (alone.empty()) return std::nullopt;
+  return worst(alone);
+}
+
+/// "x+h+y" has three parts.
+std::size_t parts(const std::string& value) {
+  return 1 + static_cast<std::size_t>(std::count(value.begin(), value.end(), '+'));
+}
+
+/// The smallest set of sites in float that repairs; the best of its size.
+std::optional<Accuracy> smallest_repair(const Measurements& all, const Loss& loss) {
+  std::optional<Accuracy> smallest;
+  std::size_t size = 0;
+  for (const Measurement& m : all) {
+    if (m.variant != "sites" || m.parameter != "float" || m.metric != "accuracy") continue;
+    const Accuracy accuracy = accuracy_of(m);
+    if (loss.recovery(accuracy) < repaired) continue;
+    if (smallest && (parts(m.value) > size || (parts(m.value) == size && accuracy.value <= smallest->value)))
+      continue;
+    smallest = accuracy;
+    smallest->name = m.value;
+    size = parts(m.value);
+  }
+  return smallest;
+}
+
+std::string read_mixed_precision(const Measurements& all) {
+  const auto loss = loss_of(all);
+  if (!loss) return missing("accuracy of fp32 and w8a8");
+  const auto others = settings(all);
+  if (others.empty()) return missing("accuracy of a mixed setting");
+  if (!loss->significant()) return nothing_to_repair(*loss, others);
+  const Measurement* main = find_measurement(all, "sites", "float", "x+h+y", "accuracy");
+  std::string text = main ? fmt::format(
+                                "With x, h and y in float the accuracy is {:.2f}, which wins back "
+                                "{:.0f} % of the {:.2f} points lost",
+                                main->estimate(), 100 * loss->recovery(accuracy_of(*main)), loss->size())
+                          : "The rows do not hold x, h and y in float together";
+  const auto smallest = smallest_repair(all, *loss);
+  text += smallest ? fmt::format("; the smallest set that wins back three quarters is {} ({:.2f}).",
+                                 smallest->name, smallest->value)
+                   : "; no set of these sites wins back three quarters of the loss.";
+  if (const auto channels = accuracies(all, "channels"); !channels.empty())
+    text += " Keeping the loudest channels in float instead gives at best " + loss->recovered(best(channels));
+  if (const auto site = most_sensitive(all)) {
+    text += text.back() == '.' ? " Of" : "; of";
+    text += fmt::format(" all sites quantized alone, {} costs most (accuracy {:.2f} [{:.2f}, {:.2f}])",
+                        site->name.substr(site->name.find('=') + 1), site->value, site->low, site->high);
+  }
+  return text.back() == '.' ? text : text + ".";
+}
+
+/// The accuracies of a variant of PEG by the number of groups.
+std::vector<std::pair<int, Accuracy>> by_groups(const Measurements& all, const std::string& variant) {
+  std::vector<std::pair<int, Accuracy>> points;
+  for (const Measurement& m : all) {
+    if (m.variant != variant || m.parameter != "groups" || m.metric != "accuracy") continue;
+    int groups = 0;
+    std::from_chars(m.value.data(), m.value.data() + m.value.size(), groups);
+    points.emplace_back(groups, accuracy_of(m));
+  }
+  std::sort(points.begin(), points.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  return points;
+}
+
+std::string groups_needed(const std::vector<std::pair<int, Accuracy>>& points, const Loss& loss) {
+  for (const auto& [groups, accuracy] : points) {
+    if (loss.recovery(accuracy) >= repaired) return fmt::format("K = {} ({:.2f})", groups, accuracy.value);
+  }
+  return fmt::format("more than the {} groups tried", points.back().first);
+}
+
+std::string read_peg(const Measurements& all) {
+  const auto loss = loss_of(all);
+  if (!loss) return missing("accuracy of fp32 and w8a8");
+  const auto plain = by_groups(all, "peg"), sorted = by_groups(all, "peg-permuted");
+  if (plain.empty()) return missing("accuracy of peg");
+  if (!loss->significant()) return nothing_to_repair(*loss, settings(all));
+  std::string text = "To win back three quarters of the loss, groups of neighbouring channels need " +
+                     groups_needed(plain, *loss);
+  if (!sorted.empty()) text += "; groups of channels sorted by range need " + groups_needed(sorted, *loss);
+  const auto& [fewest, coarse] = plain.front();
+  const auto& [most, fine] = plain.back();
+  return text + fmt::format(". K = {} wins back {:.0f} % of the {:.2f} points, and K = {} {:.0f} %.", fewest,
+                            100 * loss->recovery(coarse), loss->size(), most, 100 * loss->recovery(fine));
+}
+
+std::string read_any(const Measurements& all) {
+  const auto others = settings(all);
+  if (others.empty()) return fmt::format("The file holds {} measured quantities.", all.size());
+  std::string text = capitalized(between(others)) + ".";
+  if (const auto loss = loss_of(all)) text += " The references are " + loss->text() + ".";
+  return text;
+}
+
+}  // namespace
+
+std::string reading(const std::string& experiment, const ResultSet& results) {
+  const Measurements all = measurements(results.rows(experiment));
+  if (experiment == "baseline") return read_baseline(all);
+  if (experiment == "activations") return read_activations(all);
+  if (experiment == "calibration") return read_calibration(all);
+  if (experiment == "mixed_precision") return read_mixed_precision(all);
+  if (experiment == "peg") return read_peg(all);
+  return read_any(all);
+}
+
+}  // namespace outlierlab

@@ -1,0 +1,79 @@
+#include "report/run_record.h"
+
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "core/files.h"
+
+namespace outlierlab {
+
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+/// Members of a JSON object; a wrong type is an error that names the file and the key.
+class Members {
+ public:
+  Members(const Json& object, std::string place) : object_(object), place_(std::move(place)) {
+    if (!object.is_object()) fail_expected(place_, "a JSON object", object.type_name());
+  }
+
+  std::string text(const char* key) const {
+    return get<std::string>(key, "a text", [](const Json& v) { return v.is_string(); });
+  }
+  double number(const char* key) const {
+    return get<double>(key, "a number", [](const Json& v) { return v.is_number(); });
+  }
+  std::uint64_t count(const char* key) const {
+    return get<std::uint64_t>(key, "a whole number", [](const Json& v) { return v.is_number_unsigned(); });
+  }
+
+ private:
+  template <typename Value, typename Check>
+  Value get(const char* key, const char* expected, Check check) const {
+    const auto found = object_.find(key);
+    if (found == object_.end()) return Value{};
+    if (!check(*found)) fail_expected(place_ + ": " + key, expected, found->dump());
+    return found->template get<Value>();
+  }
+
+  const Json& object_;
+  std::string place_;
+};
+
+}  // namespace
+
+RunRecord read_run_record(const std::filesystem::path& file) {
+  const Json json = Json::parse(read_file(file), nullptr, false);
+  if (json.is_discarded()) fail_expected(file.string(), "JSON", "something else");
+  const Members members(json, file.string());
+  RunRecord record;
+  record.command = members.text("command");
+  record.version = members.text("version");
+  record.revision = members.text("revision");
+  record.compiler = members.text("compiler");
+  record.cpu = members.text("cpu");
+  record.instructions = members.text("instructions");
+  record.started = members.text("started");
+  record.threads = members.count("threads");
+  record.peak_memory_bytes = members.count("peak_memory_bytes");
+  record.wall_seconds = members.number("wall_seconds");
+  if (const auto files = json.find("files"); files != json.end() && files->is_object()) {
+    for (const auto& [role, entry] : files->items()) {
+      const Members described(entry, file.string() + ": files." + role);
+      record.files.push_back({role, described.text("name"), described.text("sha256")});
+    }
+  }
+  return record;
+}
+
+std::map<std::string, RunRecord> read_run_records(const std::filesystem::path& folder) {
+  std::map<std::string, RunRecord> records;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() != ".json") continue;
+    records[entry.path().stem().string()] = read_run_record(entry.path());
+  }
+  return records;
+}
+
+}  // namespace outlierlab

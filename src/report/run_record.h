@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace outlierlab {
+
+/// How a result file was made: what a report shows of the <experiment>.json beside it. What the file does not
+/// say stays empty or 0.
+struct RunRecord {
+  struct File {
+    std::string role, name, sha256;  ///< "checkpoint", "model.safetensors", ...
+  };
+  std::string command, version, revision, compiler, cpu, instructions, started;
+  std::uint64_t threads = 0, peak_memory_bytes = 0;
+  double wall_seconds = 0;
+  std::vector<File> files;
+};
+
+/// Throws Error naming the file for text that is not a JSON object or a value of the wrong type.
+RunRecord read_run_record(const std::filesystem::path& file);
+
+/// The records of one folder `<model>-<task>`, by experiment.
+std::map<std::string, RunRecord> read_run_records(const std::filesystem::path& folder);
+
+}  // namespace outlierlab
