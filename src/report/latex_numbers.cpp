@@ -9,6 +9,7 @@
 #include "report/latex_text.h"
 #include "report/loss.h"
 #include "report/paper_values.h"
+#include "report/reading.h"
 #include "report/report_latex.h"
 #include "report/verdicts.h"
 
@@ -193,6 +194,7 @@ void add_set(Lines& lines, const ResultSet& results) {
   add_verdicts(lines, results);
   for (const auto& [experiment, rows] : results.experiments) {
     add_experiment(lines, results.name, experiment, rows);
+    lines.text("reading", latex_key({results.name, experiment}), latex_escaped(reading(experiment, results)));
   }
   add_largest_over_layers(lines, results.name, results.rows("activations"));
 }

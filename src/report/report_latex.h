@@ -38,7 +38,8 @@ std::string latex_key(const std::vector<std::string>& parts);
 ///
 /// Texts: `paper` (the paper's value by <experiment>/<variant>...), `claim` and `experiment` (by claim),
 /// `verdict` and `figures` (by <set>/<claim>; left out without data, so that the paper's build says what to
-/// run), `claims` and `count` (by <set>/<outcome>), `model`, `task` and `n` (by set). Two rows whose names
+/// run), `reading` (by <set>/<experiment>), `claims` and `count`
+/// (by <set>/<outcome>), `model`, `task` and `n` (by set). Two rows whose names
 /// fall together throw Error.
 std::string latex_numbers(const std::vector<ResultSet>& results);
 
