@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/files.h"
 #include "report/loss.h"
 #include "report/paper_values.h"
 #include "report/table.h"
@@ -135,6 +136,10 @@ std::string replace_results_block(const std::string& text, const std::string& fi
   const std::size_t end = position(last_line);
   if (end < begin) fail_expected(file, std::string(first_line) + " before " + last_line, "the other order");
   return text.substr(0, begin) + block + text.substr(end);
+}
+
+void renew_results_block(const std::filesystem::path& file, const std::vector<ResultSet>& results) {
+  write_file_atomically(file, replace_results_block(read_file(file), file.string(), readme_results(results)));
 }
 
 }  // namespace outlierlab

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -14,5 +15,8 @@ std::string readme_results(const std::vector<ResultSet>& results);
 /// `text` with what stands between the lines `<!-- results -->` and `<!-- /results -->` replaced. Throws
 /// Error naming `file` unless there is exactly one of each, in this order.
 std::string replace_results_block(const std::string& text, const std::string& file, const std::string& block);
+
+/// The same for a file, whose bytes stay if nothing changed.
+void renew_results_block(const std::filesystem::path& file, const std::vector<ResultSet>& results);
 
 }  // namespace outlierlab
