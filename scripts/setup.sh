@@ -1,13 +1,14 @@
-# Sourced by ./reproduce and ./test: installs what is missing from Debian's packages, configures and builds.
+# Sourced by ./reproduce and ./test: installs what is missing from Debian's packages, configures and builds. A caller that
+# needs more than scripts/packages.txt names further lists in more_packages.
 set -euo pipefail
 
 say() { printf '\n== %s\n' "$*"; }
 
-install_missing() {
+install_missing() { # list...
   local wanted missing=()
   while read -r wanted; do
     dpkg-query -W -f='${Status}' "$wanted" 2>/dev/null | grep -q 'ok installed' || missing+=("$wanted")
-  done < <(sed 's/#.*//; /^[[:space:]]*$/d' scripts/packages.txt)
+  done < <(sed 's/#.*//; /^[[:space:]]*$/d' "$@")
   [ ${#missing[@]} -eq 0 ] && return
   say "Installing ${missing[*]}"
   local as_root=()
@@ -29,4 +30,4 @@ build() { # preset [target...]
   cmake --build --preset "$1" ${2:+--target "${@:2}"}
 }
 
-install_missing
+install_missing scripts/packages.txt "${more_packages[@]}"
