@@ -30,6 +30,7 @@ struct FigureKind {
   std::string name;
   std::string summary;                   ///< one line
   std::vector<std::string> experiments;  ///< all are needed
+  std::vector<std::string> data;         ///< the data beside their rows: "activations-channels"
 };
 
 /// All figures in the order of the report.

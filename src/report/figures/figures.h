@@ -1,0 +1,23 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "report/figures/drawing.h"
+
+namespace outlierlab {
+
+/// One function per figure, each in a file of its own; registry.cpp lists them.
+using ResultSets = std::vector<const ResultSet*>;
+
+std::optional<Drawing> draw_headline(const ResultSets&);
+std::optional<Drawing> draw_depth(const ResultSets&);
+std::optional<Drawing> draw_channels(const ResultSets&);
+std::optional<Drawing> draw_concentration(const ResultSets&);
+std::optional<Drawing> draw_histograms(const ResultSets&);
+std::optional<Drawing> draw_calibration(const ResultSets&);
+std::optional<Drawing> draw_mixed_precision(const ResultSets&);
+std::optional<Drawing> draw_sensitivity(const ResultSets&);
+std::optional<Drawing> draw_peg(const ResultSets&);
+
+}  // namespace outlierlab
