@@ -4,14 +4,21 @@ namespace outlierlab {
 
 const std::vector<Experiment>& experiments() {
   static const std::vector<Experiment> all = {
-      {"baseline", "C1", "FP32, 8-bit weights, 8-bit activations, both, and both per token", baseline},
-      {"activations", "C2, C3", "kurtosis, energy concentration and loud channels of every site across depth",
-       activations},
-      {"calibration", "C4", "ranges by min-max, percentiles, clipping, MSE, entropy and running min-max",
-       calibration},
-      {"mixed_precision", "C5", "which sites and channels have to stay in float; sensitivity of each site",
-       mixed_precision},
-      {"peg", "C6", "per-embedding-group quantization against the number of groups", peg},
+      {"baseline", "C1", "Are the weights or the activations to blame, and is it the static range?",
+       "FP32, 8-bit weights, 8-bit activations, both, and both per token", baseline},
+      {"activations", "C2, C3",
+       "How do kurtosis and energy concentration grow along the residual stream, and which channels are "
+       "loud?",
+       "kurtosis, energy concentration and loud channels of every site across depth", activations},
+      {"calibration", "C4", "Does any choice of a static range per tensor repair W8A8?",
+       "ranges by min-max, percentiles, clipping, MSE, entropy and running min-max", calibration},
+      {"mixed_precision", "C5",
+       "Which of x, h and y must stay in float, would a few channels do, and which single site matters?",
+       "which sites and channels have to stay in float; sensitivity of each site", mixed_precision},
+      {"peg", "C6",
+       "How many groups does per-embedding-group quantization need, with and without sorting channels by "
+       "range?",
+       "per-embedding-group quantization against the number of groups", peg},
   };
   return all;
 }

@@ -10,8 +10,9 @@ class Study;
 /// One scripted study: one table or figure. `state` tells the study its measurements.
 struct Experiment {
   std::string name;
-  std::string claims;   ///< of the paper, as numbered in docs/design.md
-  std::string summary;  ///< one line
+  std::string claims;    ///< of the paper, as numbered in docs/design.md
+  std::string question;  ///< what is asked
+  std::string summary;   ///< what is measured, in one line
   void (*state)(Study&);
 };
 

@@ -30,7 +30,8 @@ Report read_report(const std::vector<ResultSet>& sets, const fs::path& folder) {
     report.models.push_back(make_report(set, read_run_records(folder / set.name)));
   }
   for (const Experiment& experiment : experiments()) {
-    report.experiments.push_back({experiment.name, experiment.claims, experiment.summary});
+    report.experiments.push_back(
+        {experiment.name, experiment.claims, experiment.question, experiment.summary});
   }
   return report;
 }

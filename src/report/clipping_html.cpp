@@ -13,15 +13,25 @@ namespace outlierlab {
 namespace {
 
 constexpr double left = 60, right = 704;  // of both plots, in units of the drawing
-constexpr int columns = 161;              // of a histogram, each four units wide
+constexpr std::size_t columns = 161;      // of a histogram, each four units wide
 constexpr int bits = 8;
 
-/// A plot's place in the drawing and its range of values.
+/// A plot's place in the drawing and its range of values. Its axis is linear within about +-scale and
+/// logarithmic beyond: position goes by asinh(value / scale).
 struct Plot {
   double top, bottom;
-  double low, high;
+  double low, high, scale;
+  double levels_top, levels_bottom;  ///< of the lines that stand for the grid's levels
 
-  double x(double value) const { return left + (value - low) / (high - low) * (right - left); }
+  double warped(double value) const { return std::asinh(value / scale); }
+  double x(double value) const {
+    return left + (warped(value) - warped(low)) / (warped(high) - warped(low)) * (right - left);
+  }
+  double value(double x) const {
+    const double share = (x - left) / (right - left);
+    return scale * std::sinh(warped(low) + share * (warped(high) - warped(low)));
+  }
+  bool linear() const { return scale > high - low; }
   bool shows(double value) const { return value >= low && value <= high; }
 };
 
@@ -33,18 +43,17 @@ std::string percent(double share) {
   return fmt::format("{:.3g} %", 100 * share);
 }
 
-/// Counts in equal columns; a bin that straddles columns is shared out by overlap.
+/// Counts in columns of equal width; a bin that straddles columns is shared out by overlap.
 std::vector<double> resampled(const ClippingExample::Part& part, const Plot& plot) {
-  const double width = (plot.high - plot.low) / columns;
+  const auto edge = [&](std::size_t c) {
+    return plot.value(left + static_cast<double>(c) / columns * (right - left));
+  };
   std::vector<double> counts(columns);
-  for (const ClippingExample::Bin& bin : part.bins) {
-    const double per_value = static_cast<double>(bin.count) / (bin.upper - bin.lower);
-    const int first = std::clamp(static_cast<int>((bin.lower - plot.low) / width), 0, columns - 1);
-    const int last = std::clamp(static_cast<int>((bin.upper - plot.low) / width), 0, columns - 1);
-    for (int c = first; c <= last; ++c) {
-      const double from = plot.low + c * width;
-      const double overlap = std::min(bin.upper, from + width) - std::max(bin.lower, from);
-      counts[static_cast<std::size_t>(c)] += std::max(0.0, overlap) * per_value;
+  for (std::size_t c = 0; c < columns; ++c) {
+    const double from = edge(c), to = edge(c + 1);
+    for (const ClippingExample::Bin& bin : part.bins) {
+      const double overlap = std::min(bin.upper, to) - std::max(bin.lower, from);
+      if (overlap > 0) counts[c] += static_cast<double>(bin.count) * overlap / (bin.upper - bin.lower);
     }
   }
   return counts;
@@ -57,32 +66,60 @@ double height_of(double count, double largest) {
 std::string bars(const std::vector<double>& counts, double largest, const Plot& plot, const char* style) {
   const double width = (right - left) / columns;
   std::string path = fmt::format("M{:.1f} {:.1f}", left, plot.bottom);
-  for (int c = 0; c < columns; ++c) {
-    const double height = height_of(counts[static_cast<std::size_t>(c)], largest);
+  for (std::size_t c = 0; c < columns; ++c) {
+    const double height = height_of(counts[c], largest);
     path += fmt::format("V{:.1f}H{:.1f}", plot.bottom - height * (plot.bottom - plot.top),
-                        left + (c + 1) * width);
+                        left + static_cast<double>(c + 1) * width);
   }
   return fmt::format("<path class=\"{}\" d=\"{}V{:.1f}Z\"/>\n", style, path, plot.bottom);
 }
 
-/// Round steps of 1, 2 or 5 times a power of ten, about five of them.
-double tick_step(double span) {
-  const double power = std::pow(10, std::floor(std::log10(span / 5)));
-  const double ratio = span / 5 / power;
-  return power * (ratio < 1.5 ? 1 : ratio < 3.5 ? 2 : ratio < 7.5 ? 5 : 10);
+/// Multiples of a round step, about six of them.
+std::vector<double> linear_ticks(const Plot& plot) {
+  const double rough = (plot.high - plot.low) / 6, power = std::pow(10, std::floor(std::log10(rough)));
+  const double ratio = rough / power, step = power * (ratio < 1.5   ? 1
+                                                      : ratio < 3.5 ? 2
+                                                      : ratio < 7.5 ? 5
+                                                                    : 10);
+  std::vector<double> chosen;
+  for (double k = std::ceil(plot.low / step); k * step <= plot.high; ++k) chosen.push_back(k * step + 0.0);
+  return chosen;
 }
 
-std::string value_axis(const Plot& plot, const std::string& title) {
+/// Zero and powers of ten, and five times and twice these where there is room.
+std::vector<double> warped_ticks(const Plot& plot) {
+  constexpr double room = 44;
+  std::vector<double> chosen;
+  const auto offer = [&](double value) {
+    const bool free = std::all_of(chosen.begin(), chosen.end(), [&](double other) {
+      return std::fabs(plot.x(value) - plot.x(other)) >= room;
+    });
+    if (plot.shows(value) && free) chosen.push_back(value);
+  };
+  offer(0);
+  const double largest = std::max(std::fabs(plot.low), std::fabs(plot.high));
+  const int top = static_cast<int>(std::floor(std::log10(largest)));
+  for (const double factor : {1.0, 5.0, 2.0}) {
+    for (int decade = top; decade > top - 8; --decade) {
+      for (const double sign : {1.0, -1.0}) offer(sign * factor * std::pow(10, decade));
+    }
+  }
+  return chosen;
+}
+
+std::string value_axis(const Plot& plot) {
   std::string svg = fmt::format("<path class=\"axis\" d=\"M{0} {1}H{2}\"/>\n", left, plot.bottom, right);
-  const double step = tick_step(plot.high - plot.low);
-  for (double k = std::ceil(plot.low / step); k * step <= plot.high; ++k) {
+  for (const double tick : plot.linear() ? linear_ticks(plot) : warped_ticks(plot)) {
     svg += fmt::format(
         "<path class=\"axis\" d=\"M{0:.1f} {1}v4\"/><text x=\"{0:.1f}\" y=\"{2}\" text-anchor=\"middle\">{3}"
         "</text>\n",
-        plot.x(k * step), plot.bottom, plot.bottom + 18, fmt::format("{:g}", k * step + 0.0));
+        plot.x(tick), plot.bottom, plot.bottom + 18, fmt::format("{:g}", tick));
   }
-  return svg + fmt::format("<text class=\"title\" x=\"{}\" y=\"{}\">{}</text>\n", left, plot.top - 10,
-                           escape_html(title));
+  return svg;
+}
+
+std::string title(double y, const std::string& text) {
+  return fmt::format("<text class=\"title\" x=\"{}\" y=\"{}\">{}</text>\n", left, y, escape_html(text));
 }
 
 std::string count_axis(const Plot& plot, double largest) {
@@ -101,9 +138,16 @@ double largest_of(const std::vector<double>& counts) {
   return std::max(1.0, *std::max_element(counts.begin(), counts.end()));
 }
 
-Plot padded(double top, double bottom, double low, double high) {
+/// Both channels over the grid's widest range; linear over the quiet channel.
+Plot plot_of_both(const ClippingExample& example, const ClippingReading& widest) {
+  return {66, 216, widest.lo, widest.hi, example.quiet.absmax() / 2, 50, 62};
+}
+
+/// The quiet channel alone, with a margin; linear.
+Plot plot_of_quiet(const ClippingExample& example) {
+  const double low = std::min(0.0, example.quiet.low()), high = std::max(0.0, example.quiet.high());
   const double margin = 0.04 * (high - low);
-  return {top, bottom, low - margin, high + margin};
+  return {290, 420, low - margin, high + margin, 1e4 * (high - low), 290, 420};
 }
 
 /// The lines of the grid's levels within a plot; the script draws the same.
@@ -112,7 +156,8 @@ std::string levels_path(const ClippingReading& reading, const Plot& plot) {
   std::string path;
   for (int q = 0; q < reading.levels; ++q) {
     const double value = (q - zero) * reading.step;
-    if (plot.shows(value)) path += fmt::format("M{:.1f} {}V{}", plot.x(value), plot.top, plot.bottom);
+    if (plot.shows(value))
+      path += fmt::format("M{:.1f} {}V{}", plot.x(value), plot.levels_top, plot.levels_bottom);
   }
   return path;
 }
@@ -129,9 +174,10 @@ std::string shades(const char* place, const Plot& plot) {
 
 std::string plot_data(const char* name, const Plot& plot) {
   return fmt::format(
-      " data-{0}-low=\"{1:.9g}\" data-{0}-high=\"{2:.9g}\" data-{0}-top=\"{3}\" "
-      "data-{0}-bottom=\"{4}\"",
-      name, plot.low, plot.high, plot.top, plot.bottom);
+      " data-{0}=\"{{&quot;low&quot;:{1:.9g},&quot;high&quot;:{2:.9g},&quot;scale&quot;:{3:.9g},&quot;top&"
+      "quot;:{4},"
+      "&quot;bottom&quot;:{5},&quot;levelsTop&quot;:{6},&quot;levelsBottom&quot;:{7}}}\"",
+      name, plot.low, plot.high, plot.scale, plot.top, plot.bottom, plot.levels_top, plot.levels_bottom);
 }
 
 std::string bins_json(const ClippingExample::Part& part) {
@@ -171,7 +217,7 @@ Table bounds_table(const ClippingExample& example) {
       "The same in numbers, at 8 bits",
       {"bound ±", "step", "loud channel clipped", "whole site clipped", "levels of the quiet channel"},
       {}};
-  for (double bound = example.largest_bound(); bound > 1.01 * example.quiet.absmax(); bound /= 2) {
+  for (double bound = example.largest_bound(); bound > 1.01 * example.quiet.absmax(); bound /= 4) {
     const ClippingReading r = read_clipping(example, bound, bits);
     table.rows.push_back({number(bound), number(r.step), percent(r.loud_clipped), percent(r.whole_clipped),
                           std::to_string(r.quiet_levels)});
@@ -183,8 +229,7 @@ Table bounds_table(const ClippingExample& example) {
 }
 
 std::string drawing(const ClippingExample& example, const ClippingReading& reading, const std::string& id) {
-  const Plot both = padded(40, 200, reading.lo, reading.hi);
-  const Plot near = padded(270, 400, std::min(0.0, example.quiet.low()), std::max(0.0, example.quiet.high()));
+  const Plot both = plot_of_both(example, reading), near = plot_of_quiet(example);
   const auto loud = resampled(example.loud, both), quiet = resampled(example.quiet, both),
              zoomed = resampled(example.quiet, near);
   const double largest = std::max(largest_of(loud), largest_of(quiet));
@@ -195,31 +240,33 @@ std::string drawing(const ClippingExample& example, const ClippingReading& readi
       "channel's range",
       example.loud.channel, example.quiet.channel, example.site);
   std::string svg = fmt::format(
-      "<svg viewBox=\"0 0 720 430\" xmlns=\"http://www.w3.org/2000/svg\" role=\"group\" "
+      "<svg viewBox=\"0 0 720 450\" xmlns=\"http://www.w3.org/2000/svg\" role=\"group\" "
       "aria-labelledby=\"{}\" "
       "data-left=\"{}\" data-right=\"{}\" data-side=\"{}\"{}{}>\n<title id=\"{}\">{}</title>\n",
       id + "-drawing", left, right, at_low ? -1 : 1, plot_data("both", both), plot_data("near", near),
       id + "-drawing", escape_html(label));
-  svg += shades("both", both) + bars(loud, largest, both, "loud") + bars(quiet, largest, both, "quiet") +
-         value_axis(both, "Values per bin (log): both channels, and the grid's range") +
-         count_axis(both, largest);
+  const auto levels = [&](const char* name, const Plot& plot) {
+    return fmt::format("<path class=\"levels\" data-levels=\"{}\" d=\"{}\"/>\n", name,
+                       levels_path(reading, plot));
+  };
+  svg += title(14, "Both channels: values per column (log); on top the grid's levels") +
+         shades("both", both) + bars(loud, largest, both, "loud") + bars(quiet, largest, both, "quiet") +
+         levels("both", both) + value_axis(both) + count_axis(both, largest);
   svg += fmt::format(
-      "<text class=\"loud-label\" x=\"{0}\" y=\"{1}\" text-anchor=\"end\">loud: channel {2}</text>\n"
-      "<text class=\"quiet-label\" x=\"{0}\" y=\"{3}\" text-anchor=\"end\">quiet: channel {4}"
-      "</text>\n",
-      right - 14, both.top + 16, escape_html(example.loud.channel), both.top + 34,
-      escape_html(example.quiet.channel));
-  svg += shades("near", near) +
-         fmt::format("<path class=\"levels\" d=\"{}\"/>\n", levels_path(reading, near)) +
-         bars(zoomed, largest_of(zoomed), near, "quiet") +
-         value_axis(near, "The quiet channel alone, and the grid's levels (lines)") +
+      "<text class=\"loud-label\" x=\"{0}\" y=\"{1}\">■ loud: channel {2}</text>\n"
+      "<text class=\"quiet-label\" x=\"{3}\" y=\"{1}\" text-anchor=\"middle\">■ quiet: channel {4}</text>\n"
+      "<text class=\"minor\" x=\"{5}\" y=\"{1}\" text-anchor=\"end\">activation (log. beyond ±{6})</text>\n",
+      left, both.bottom + 40, escape_html(example.loud.channel), (left + right) / 2,
+      escape_html(example.quiet.channel), right, number(both.scale));
+  svg += title(near.top - 10, "The quiet channel alone; lines: the grid's levels") + shades("near", near) +
+         bars(zoomed, largest_of(zoomed), near, "quiet") + levels("near", near) + value_axis(near) +
          count_axis(near, largest_of(zoomed));
   svg += fmt::format(
       "<path class=\"bound\" data-mirror=\"\" d=\"M0 0\"/>\n"
       "<g class=\"handle\" transform=\"translate({:.1f} 0)\"><path class=\"bound\" d=\"M0 {}V{}\"/>"
       "<path class=\"grip\" d=\"M-7 {}h14v18l-7 8l-7 -8z\"/><rect class=\"touch\" x=\"-16\" y=\"{}\" "
       "width=\"32\" height=\"{}\"/></g>\n",
-      handle, both.top - 6, both.bottom, both.top - 28, both.top - 30, both.bottom - both.top + 30);
+      handle, 46, both.bottom, 20, 18, both.bottom - 18);
   return svg + "</svg>\n";
 }
 

@@ -57,6 +57,7 @@ std::string escape_ascii(char c) {
 }
 
 bool is_figure(const std::string& cell) {
+  if (cell.rfind("up to ", 0) == 0) return true;
   const auto first = cell.find_first_not_of("+-");
   return first == std::string::npos || (cell[first] >= '0' && cell[first] <= '9');
 }

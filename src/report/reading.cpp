@@ -144,8 +144,7 @@ std::string read_activations(const Measurements& all) {
     text += fmt::format(
         "; {} (above six times the median channel's largest value) at half or more of the "
         "{:g} sites of the residual stream",
-        channels == 1 ? "one channel is loud" : so_many(channels, "channel") + " are loud",
-        sites->estimate());
+        so_many(channels, "channel") + (channels > 1 ? " are loud" : " is loud"), sites->estimate());
   }
   return text + ".";
 }
@@ -257,8 +256,9 @@ std::string read_peg(const Measurements& all) {
   if (!sorted.empty()) text += "; groups of channels sorted by range need " + groups_needed(sorted, *loss);
   const auto& [fewest, coarse] = plain.front();
   const auto& [most, fine] = plain.back();
-  return text + fmt::format(". K = {} wins back {:.0f} % of the {:.2f} points, and K = {} {:.0f} %.", fewest,
-                            100 * loss->recovery(coarse), loss->size(), most, 100 * loss->recovery(fine));
+  return text +
+         fmt::format(". K = {} wins back {:.0f} % of the {:.2f} points lost, K = {} wins back {:.0f} %.",
+                     fewest, 100 * loss->recovery(coarse), loss->size(), most, 100 * loss->recovery(fine));
 }
 
 std::string read_any(const Measurements& all) {

@@ -179,10 +179,9 @@ std::vector<ExperimentInfo> experiments_of(const std::vector<ModelReport>& model
   std::vector<ExperimentInfo> all = known;
   for (const ModelReport& model : models) {
     for (const ExperimentReport& experiment : model.experiments) {
-      const bool listed = std::any_of(all.begin(), all.end(), [&](const ExperimentInfo& info) {
-        return info.name == experiment.name;
-      });
-      if (!listed) all.push_back({experiment.name, "", ""});
+      const bool listed = std::any_of(
+          all.begin(), all.end(), [&](const ExperimentInfo& info) { return info.name == experiment.name; });
+      if (!listed) all.push_back({experiment.name, "", "", ""});
     }
   }
   return all;

@@ -20,7 +20,8 @@ namespace outlierlab {
 struct ExperimentInfo {
   std::string name;
   std::string claims;    ///< "C2, C3"
-  std::string question;  ///< what is asked, in one line
+  std::string question;  ///< what is asked
+  std::string summary;   ///< what is measured, in one line
 };
 
 /// One experiment on one model.

@@ -51,8 +51,11 @@ std::string command_line(const std::string& command) {
          "</code></p>\n";
 }
 
-std::string as_sentence(const std::string& text) {
-  return escape_html(text) + (text.empty() || text.back() == '.' || text.back() == '?' ? "" : ".");
+/// Running text: a number and its percent sign stay on one line.
+std::string prose(const std::string& text) {
+  std::string html = escape_html(text);
+  for (std::size_t at = 0; (at = html.find(" %", at)) != std::string::npos;) html.replace(at, 1, "\u00a0");
+  return html;
 }
 
 std::string figure_html(const Figure& figure) {
@@ -62,7 +65,7 @@ std::string figure_html(const Figure& figure) {
          "tabindex=\"0\" role=\"group\" aria-labelledby=\"" + id +
          "-title\"><div role=\"img\" aria-label=\"" + title + ". " + escape_html(figure.caption) + "\">\n" +
          inline_svg(read_file(figure.svg), id + "-", file) + "\n</div></div>\n<figcaption><strong id=\"" +
-         id + "-title\">" + title + "</strong> " + escape_html(figure.caption) + "</figcaption>\n" +
+         id + "-title\">" + title + "</strong> " + prose(figure.caption) + "</figcaption>\n" +
          command_line(figure.command) + "</figure>\n";
 }
 
@@ -113,8 +116,7 @@ std::string verdict_html(const Verdict& verdict) {
       "<article class=\"verdict {}\"><h4>{} {} {}</h4>\n<dl><dt>Here</dt><dd>{}</dd><dt>Paper</dt>"
       "<dd>{}</dd><dt>Rule</dt><dd>{}</dd></dl></article>\n",
       badge_of(verdict.outcome).style, badge(verdict.outcome), escape_html(verdict.claim),
-      escape_html(verdict.title), escape_html(verdict.figures), escape_html(verdict.paper),
-      escape_html(verdict.rule));
+      escape_html(verdict.title), prose(verdict.figures), escape_html(verdict.paper), prose(verdict.rule));
 }
 
 std::string run_command(const ModelReport& model, const std::string& experiment) {
@@ -167,7 +169,7 @@ std::string experiment_panel(const Report& report, const ModelReport& model, con
     return "<div class=\"note\"><p>Not run on this model yet: <code>" +
            escape_html(run_command(model, name)) + "</code></p></div>\n";
   }
-  std::string html = "<p class=\"reading\">" + escape_html(experiment->reading) + "</p>\n" +
+  std::string html = "<p class=\"reading\">" + prose(experiment->reading) + "</p>\n" +
                      figures_html(report, name, model.folder);
   for (std::size_t i = 0; i < experiment->tables.size(); ++i) {
     html += foldable(experiment->tables[i], id + "-table-" + std::to_string(i + 1));
@@ -182,7 +184,8 @@ std::string experiment_section(const Report& report, const ExperimentInfo& info)
   if (!info.claims.empty()) html += " <span class=\"claims\">" + escape_html(info.claims) + "</span>";
   html += "</h2>\n";
   if (!info.question.empty()) {
-    html += "<p class=\"question\"><span>Asked:</span> " + as_sentence(info.question) + "</p>\n";
+    html += "<p class=\"question\"><b>" + escape_html(info.question) +
+            "</b> <span>Measured: " + escape_html(info.summary) + ".</span></p>\n";
   }
   return html + figures_html(report, info.name, "") +
          panels(report, id,

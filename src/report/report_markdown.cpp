@@ -37,7 +37,7 @@ std::string foldable(const Table& table) {
 
 std::string experiment_section(const Report& report, const ExperimentInfo& info, const fs::path& folder) {
   std::string text = "## " + info.name + (info.claims.empty() ? "" : " (" + info.claims + ")") + "\n\n" +
-                     (info.question.empty() ? "" : "Asked: " + info.question + ".\n\n") +
+                     (info.question.empty() ? "" : info.question + " Measured: " + info.summary + ".\n\n") +
                      figures(report, info.name, folder);
   for (const ModelReport& model : report.models) {
     text += "### " + info.name + ": " + model.name + "\n\n";

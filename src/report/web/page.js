@@ -117,16 +117,6 @@
     });
   }
 
-  /** Folded tables are printed in full. */
-  function printing() {
-    let opened = [];
-    addEventListener("beforeprint", () => {
-      opened = all("details:not([open])");
-      opened.forEach((details) => { details.open = true; });
-    });
-    addEventListener("afterprint", () => opened.forEach((details) => { details.open = false; }));
-  }
-
   /** To the nearest whole number, ties to even, as the program rounds. */
   function nearest(value) {
     const floor = Math.floor(value), rest = value - floor;
@@ -184,13 +174,11 @@
     const side = Number(svg.dataset.side), left = Number(svg.dataset.left), right = Number(svg.dataset.right);
     const select = root.querySelector("select"), summary = root.querySelector(".summary");
     const plot = (name) => {
-      const value = (key) => Number(svg.dataset[name + key]);
-      const low = value("Low"), high = value("High");
-      return {
-        low, high, top: value("Top"), bottom: value("Bottom"),
-        x: (v) => left + (v - low) / (high - low) * (right - left),
-        value: (x) => low + (x - left) / (right - left) * (high - low),
-      };
+      const p = JSON.parse(svg.dataset[name]);
+      const first = Math.asinh(p.low / p.scale), width = Math.asinh(p.high / p.scale) - first;
+      p.x = (value) => left + (Math.asinh(value / p.scale) - first) / width * (right - left);
+      p.value = (x) => p.scale * Math.sinh(first + (x - left) / (right - left) * width);
+      return p;
     };
     const both = plot("both"), near = plot("near");
     let bound = largest, speak = 0;
@@ -207,13 +195,14 @@
       set("hi", hi, right);
     }
 
-    function drawLevels(reading) {
+    function drawLevels(name, within, reading) {
       let path = "";
       for (let q = 0; q < reading.levels; ++q) {
         const value = (q - reading.zero) * reading.step;
-        if (value >= near.low && value <= near.high) path += `M${near.x(value).toFixed(1)} ${near.top}V${near.bottom}`;
+        if (value < within.low || value > within.high) continue;
+        path += `M${within.x(value).toFixed(1)} ${within.levelsTop}V${within.levelsBottom}`;
       }
-      svg.querySelector(".levels").setAttribute("d", path);
+      svg.querySelector(`[data-levels="${name}"]`).setAttribute("d", path);
     }
 
     function drawBound(reading) {
@@ -253,7 +242,8 @@
       const bits = Number(select.value);
       const reading = readClipping(parts, bound, bits);
       drawBound(reading);
-      drawLevels(reading);
+      drawLevels("both", both, reading);
+      drawLevels("near", near, reading);
       tell(reading, bits);
     }
 
@@ -297,6 +287,5 @@
   themes();
   tabs();
   all("table.sortable").forEach(sortable);
-  printing();
   all(".clipping").forEach(clipping);
 })();
