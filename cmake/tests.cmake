@@ -24,3 +24,10 @@ set_source_files_properties(tests/main.cpp PROPERTIES SKIP_PRECOMPILE_HEADERS ON
 target_compile_options(outlierlab_tests PRIVATE -O1)
 add_test(NAME unit COMMAND outlierlab_tests)
 target_include_directories(outlierlab_tests PRIVATE ${HDF5_INCLUDE_DIRS})  # tests/store spoils files
+
+find_package(Python3 COMPONENTS Interpreter)
+if(Python3_Interpreter_FOUND)
+  add_test(NAME reading-the-data
+    COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/docs/run_snippets.py $<TARGET_FILE:outlierlab>)
+  set_tests_properties(reading-the-data PROPERTIES SKIP_RETURN_CODE 77)
+endif()
