@@ -23,13 +23,15 @@ std::string word_option(const IniSection& section, const std::string& key,
 /// A whole number >= 1 that must be there.
 std::size_t count_option(const IniSection& section, const std::string& key);
 
-/// Runs `body`; a UsageError from it gets the place in front.
+/// Runs `body`; a UsageError from it gets the place in front, unless it starts with it already.
 template <typename Body>
 auto at_place(const std::string& place, const Body& body) -> decltype(body()) {
   try {
     return body();
   } catch (const UsageError& error) {
-    throw UsageError(place + ": " + error.what());
+    const std::string message = error.what();
+    if (message.compare(0, place.size(), place) == 0) throw;
+    throw UsageError(place + ": " + message);
   }
 }
 
