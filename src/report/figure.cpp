@@ -48,7 +48,7 @@ std::string script_of(const Drawing& drawing, const std::string& name, const std
       "# {0}\n# Made by: {1}\n# To restyle it, edit this script or theme.gp, then run here: gnuplot {2}.gp\n"
       "load 'theme.gp'\nname = {3}\ndata = name . '.tsv'\n\ndo for [format in formats] {{\n"
       "eval(start(name, format, {4}, {5}))\n",
-      drawing.title, command, name, quoted(name), drawing.width, drawing.height);
+      drawing.title, command, name, literal(name), drawing.width, drawing.height);
   const bool several = drawing.panels.size() > 1;
   if (several) script += "set multiplot\n";
   for (const std::string& panel : drawing.panels) script += "\nload 'theme.gp'\n" + panel;

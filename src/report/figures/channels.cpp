@@ -40,7 +40,8 @@ std::vector<std::pair<double, std::size_t>> loud_channels(const std::vector<Laye
 }
 
 /// Numbers of the loudest channels above the map, each with a line to its column.
-std::string channel_labels(const std::vector<std::pair<double, std::size_t>>& loud, double channels) {
+std::string channel_labels(const std::vector<std::pair<double, std::size_t>>& loud, double channels,
+                           double height_mm) {
   std::vector<double> columns;
   for (const auto& [ratio, channel] : loud) {
     if (columns.size() < most_labels) columns.push_back(static_cast<double>(channel));
@@ -49,10 +50,10 @@ std::string channel_labels(const std::vector<std::pair<double, std::size_t>>& lo
   std::string commands;
   for (std::size_t i = 0; i < columns.size(); ++i) {
     commands += fmt::format(
-        "set arrow from first {0}, graph 1 to first {1}, graph 1.07 nohead linecolor rgb black linewidth "
+        "set arrow from first {0}, graph 1 to first {1}, graph {2} nohead linecolor rgb black linewidth "
         "0.7\n"
-        "set label '{0}' at first {1}, graph 1.12 center\n",
-        columns[i], number(places[i]));
+        "set label '{0}' at first {1}, graph {3} center\n",
+        columns[i], number(places[i]), number(1 + 1.8 / height_mm), number(1 + 3.2 / height_mm));
   }
   return commands;
 }
@@ -80,7 +81,7 @@ std::optional<Drawing> draw_channels(const ResultSets& sets) {
         loud.size(), layers.front().absmax.size(), loud.front().second, count_text(loud.front().first));
   }
   d.width = double_column;
-  d.height = 30 + 3.5 * static_cast<double>(layers.size());
+  d.height = 26 + 3.5 * static_cast<double>(layers.size());
   d.columns = {"series", "layer", "channel", "absmax"};
   double low = HUGE_VAL, high = 0;
   for (const LayerChannels& layer : layers) {
@@ -92,18 +93,17 @@ std::optional<Drawing> draw_channels(const ResultSets& sets) {
   }
   if (!(high > low)) return std::nullopt;
   const double channels = static_cast<double>(layers.front().absmax.size());
+  const Panel panel{11, 160, 9, d.height - 6};
   d.panels = {
-      margins(d, {11, 160, 9, d.height - 10}) +
+      margins(d, panel) +
       fmt::format("set xrange [-0.5:{}]\nset yrange [-0.5:{}]\nset cbrange [{}:{}]\n", channels - 0.5,
                   static_cast<double>(layers.size()) - 0.5, number(low), number(high)) +
-      "set logscale cb\nset format cb '%g'\nset border 0\nset ytics 0, 1 scale 0\n"
-      "set xlabel 'channel' offset 0, 0.4\nset ylabel 'layer' offset 1, 0\n"
-      "set cblabel 'largest |v| (log scale)'\nset label 'loud channels' at screen 0.004, graph 1.12 left\n" +
-      channel_labels(loud, channels) + "plot data using 'channel':'layer':'absmax' with image\n"};
-  if (loud.empty()) {
-    const std::string label = "set label 'loud channels'";
-    d.panels[0].replace(d.panels[0].find(label), label.size(), "set label 'no loud channel'");
-  }
+      "set logscale cb\nset format cb '%g'\nset border 0\nset ytics 0, 1 scale 0\n" +
+      x_title(d, panel, "channel", 6.4) + y_title(d, panel, "layer", 6) +
+      text_at(d, 181, (panel.bottom + panel.top) / 2, "largest |v| (log scale)", "center rotate by 90") +
+      text_at(d, panel.right + 1.5, panel.top + 3.2, loud.empty() ? "no loud channel" : "loud channels") +
+      channel_labels(loud, channels, panel.top - panel.bottom) +
+      "plot data using 'channel':'layer':'absmax' with image\n"};
   return d;
 }
 

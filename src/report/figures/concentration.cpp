@@ -79,7 +79,7 @@ std::optional<Drawing> draw_concentration(const ResultSets& sets) {
   std::vector<std::string> parts;
   std::vector<KeyEntry> entries;
   for (std::size_t i = 0; i < curves.size(); ++i) {
-    if (i != most && i != least) parts.push_back(curve(i, fmt::format("linestyle {}", style::faint)));
+    if (i != most && i != least) parts.push_back(curve(i, fmt::format("linestyle {}", style::background)));
   }
   parts.push_back(curve(most, "linestyle 2"));
   entries.push_back({2, fmt::format("layer {}", layers[most].layer), KeyEntry::line});
@@ -87,7 +87,7 @@ std::optional<Drawing> draw_concentration(const ResultSets& sets) {
     parts.push_back(curve(least, "linestyle 1"));
     entries.push_back({1, fmt::format("layer {}", layers[least].layer), KeyEntry::line});
   }
-  if (layers.size() > 2) entries.push_back({style::faint, "the layers between", KeyEntry::line});
+  if (layers.size() > 2) entries.push_back({style::background, "the layers between", KeyEntry::line});
   parts.push_back(fmt::format("[1:{0}] 100 * x / {0} with lines linestyle {1}", channels, style::chance));
   entries.push_back({style::chance, "evenly spread", KeyEntry::line});
   if (const PaperValue* p = find_paper_value("activations", "ffn_residual", "layer", "max", "top1_energy")) {
@@ -96,14 +96,14 @@ std::optional<Drawing> draw_concentration(const ResultSets& sets) {
                     fmt::format(" with points linestyle {}", style::paper));
     entries.push_back(paper_key());
   }
-  d.panels = {
-      margins(d, {11, 86, 9, 52}) + key(d, entries, 11) +
-      fmt::format("set logscale x\nset xrange [0.85:{0}]\nset yrange [0:102]\nset xtics ({1})\n"
-                  "set arrow from {2}, graph 0 to {2}, graph 1 nohead linestyle {3} back\n"
-                  "set label 'top 1 %' at {2}, graph 0.14 left offset character 0.4, 0\n",
-                  channels, tics(channels), top, style::fp32) +
-      "set xlabel 'channels, loudest first (log scale)'\nset ylabel 'cumulative energy (%)' offset 1.2, 0\n" +
-      plot(parts)};
+  const Panel panel{12, 86, 9, 52};
+  d.panels = {margins(d, panel) + key(d, entries, panel.left) +
+              fmt::format("set logscale x\nset xrange [0.85:{0}]\nset yrange [0:102]\nset xtics ({1})\n"
+                          "set arrow from {2}, graph 0 to {2}, graph 1 nohead linestyle {3} back\n"
+                          "set label 'top 1 %' at {2}, graph 0.14 left offset character 0.4, 0\n",
+                          channels, tics(channels), top, style::fp32) +
+              x_title(d, panel, "channels, loudest first (log scale)") +
+              y_title(d, panel, "cumulative energy (%)") + plot(parts)};
   return d;
 }
 

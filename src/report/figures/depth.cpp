@@ -78,7 +78,7 @@ std::string reference(double value, const std::string& label) {
   return fmt::format(
       "set arrow from graph 0, first {0} to graph 1, first {0} nohead linestyle 11 back\n"
       "set label {1} at graph 1, first {0} left offset character 0.4, 0\n",
-      number(value), quoted(label));
+      number(value), literal(label));
 }
 
 std::string paper_reference(const std::string& metric, const std::string& unit) {
@@ -119,16 +119,18 @@ std::optional<Drawing> draw_depth(const ResultSets& sets) {
       last = std::max(last, static_cast<std::size_t>(p.layer));
     }
   }
-  const std::string x = fmt::format("set xrange [-0.3:{}.3]\nset xtics 0, 1\nset xlabel 'layer'\n", last);
+  const std::string x = fmt::format("set xrange [-0.3:{}.3]\nset xtics 0, 1\n", last);
   std::vector<KeyEntry> entries;
-  for (std::size_t i = 0; i < std::size(kinds); ++i)
+  for (std::size_t i = 0; i < std::size(kinds); ++i) {
     entries.push_back({static_cast<int>(i + 1), kinds[i].label});
-  d.panels = {margins(d, {12, 70, 9, d.height - 10}) + x +
-                  "set logscale y\nset format y '%g'\nset ylabel 'kurtosis (log scale)'\n" +
-                  key(d, entries, 12) + reference(3, "normal") + paper_reference("kurtosis", "") +
+  }
+  const Panel left{15, 70, 9, 56}, right{104, 162, 9, 56};
+  d.panels = {margins(d, left) + x + x_title(d, left, "layer") +
+                  y_title(d, left, "kurtosis (log scale)", 11.5) + "set logscale y\nset format y '%g'\n" +
+                  key(d, entries, 3) + reference(3, "normal: 3") + paper_reference("kurtosis", "") +
                   curves("kurtosis"),
-              margins(d, {104, 162, 9, d.height - 10}) + x +
-                  "set yrange [0:100]\nset ylabel 'energy in top 1 % of channels (%)'\n" +
+              margins(d, right) + x + x_title(d, right, "layer") +
+                  y_title(d, right, "energy in the top 1 % of channels (%)") + "set yrange [0:100]\n" +
                   paper_reference("top1_energy", " %") + curves("top1_energy")};
   return d;
 }

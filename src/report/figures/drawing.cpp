@@ -25,7 +25,11 @@ std::optional<double> as_number(const std::string& text) {
 }
 }  // namespace
 
-std::string quoted(const std::string& text) {
+bool Drawing::has(const std::string& series) const {
+  return std::any_of(data.begin(), data.end(), [&](const auto& line) { return line.front() == series; });
+}
+
+std::string literal(const std::string& text) {
   std::string literal = "'";
   for (const char c : text) {
     if (c == '\'') literal += '\'';
@@ -64,18 +68,38 @@ std::string margins(const Drawing& drawing, const Panel& panel) {
       panel.top / drawing.height);
 }
 
+std::string text_at(const Drawing& drawing, double x_mm, double y_mm, const std::string& text,
+                    const std::string& where) {
+  return fmt::format("set label {} at screen {:.5f}, {:.5f} {}\n", literal(text), x_mm / drawing.width,
+                     y_mm / drawing.height, where);
+}
+
+std::string x_title(const Drawing& drawing, const Panel& panel, const std::string& text, double mm) {
+  return text_at(drawing, (panel.left + panel.right) / 2, panel.bottom - mm, text, "center");
+}
+
+std::string y_title(const Drawing& drawing, const Panel& panel, const std::string& text, double mm) {
+  return text_at(drawing, panel.left - mm, (panel.bottom + panel.top) / 2, text, "center rotate by 90");
+}
+
+std::string tic_name(const std::string& text) {
+  std::string doubled;
+  for (const char c : text) doubled += c == '%' ? std::string("%%") : std::string(1, c);
+  return literal(doubled);
+}
+
 double text_width_mm(const std::string& text) {
   // Liberation Sans at 7 points; a UTF-8 character counts once.
   double width = 0;
   for (const char c : text) {
     if ((static_cast<unsigned char>(c) & 0xc0) == 0x80) continue;
-    width += std::string(" .,:;'()|ijlIt").find(c) != std::string::npos ? 0.75 : 1.33;
+    width += std::string(" .,:;'()|ijlIt").find(c) != std::string::npos ? 0.7 : 1.27;
   }
   return width;
 }
 
 std::string key(const Drawing& drawing, const std::vector<KeyEntry>& entries, double left_mm, int* rows) {
-  constexpr double sample_mm = 8, gap_mm = 1.2, between_mm = 4;
+  constexpr double sample_mm = 8, gap_mm = 1.2, between_mm = 3;
   std::string commands;
   double x = left_mm, y = drawing.height - 2.2;
   int row = 1;
@@ -98,7 +122,7 @@ std::string key(const Drawing& drawing, const std::vector<KeyEntry>& entries, do
       commands += fmt::format("set label '' at screen {:.5f}, {:.5f} point linestyle {}\n",
                               across(x + sample / 2), height, entry.style);
     }
-    commands += fmt::format("set label {} at screen {:.5f}, {:.5f} left\n", quoted(entry.label),
+    commands += fmt::format("set label {} at screen {:.5f}, {:.5f} left\n", literal(entry.label),
                             across(x + sample + gap_mm), height);
     x += width + between_mm;
   }
@@ -157,30 +181,32 @@ std::string horizontal_references(const std::vector<Reference>& references, cons
     commands += fmt::format(
         "set arrow from graph 0, first {0} to graph 1, first {0} nohead linestyle {1} back\n"
         "set label {2} at graph 1, first {3} left offset character 0.4, 0 textcolor linestyle {1}\n",
-        number(r.value), r.style, quoted(r.label), number(places[i]));
+        number(r.value), r.style, literal(r.label), number(places[i]));
   }
   return commands;
 }
 
 std::string using_series(const std::string& series, const std::string& x,
                          const std::vector<std::string>& columns) {
-  std::string text = "data using (at(" + quoted(series) + ", " + quoted(x) + "))";
-  for (const std::string& column : columns) text += ":" + quoted(column);
+  std::string text = "data using (at(" + literal(series) + ", " + literal(x) + "))";
+  for (const std::string& column : columns) text += ":" + literal(column);
   return text;
 }
 
 std::string points_with_intervals(const std::string& series, const std::string& x, int style,
                                   const std::string& shift) {
+  // gnuplot's error bars blank out a box around their points; vectors do not.
+  const std::string place = fmt::format("({}at({}, {}))", shift, literal(series), literal(x));
   return fmt::format(
-      "data using ({}at({}, {})):'accuracy':'ci_low':'ci_high' with yerrorbars linestyle {} linewidth 1 "
-      "dashtype 1",
-      shift, quoted(series), quoted(x), style);
+      "data using {0}:'ci_low':(0):(column('ci_high') - column('ci_low')) with vectors nohead linestyle {1} "
+      "linewidth 1 dashtype 1, \\\n     data using {0}:'accuracy' with points linestyle {1}",
+      place, style);
 }
 
 std::string curve_with_intervals(const std::string& series, const std::string& x, int style,
                                  const std::string& shift) {
   return fmt::format("data using ({}at({}, {})):'accuracy' with lines linestyle {}, \\\n     ", shift,
-                     quoted(series), quoted(x), style) +
+                     literal(series), literal(x), style) +
          points_with_intervals(series, x, style, shift);
 }
 

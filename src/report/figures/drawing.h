@@ -19,6 +19,7 @@ struct Drawing {
   std::vector<std::string> panels;             ///< commands; each starts from the theme as it is
 
   void add(std::vector<std::string> line) { data.push_back(std::move(line)); }
+  bool has(const std::string& series) const;  ///< gnuplot warns of series without data
 };
 
 /// A registered figure. `make` gets one result set, or all of them if the figure shows them side by side; no
@@ -33,7 +34,7 @@ struct FigureEntry {
 const std::vector<FigureEntry>& figure_entries();
 
 /// A gnuplot string literal; nothing inside is expanded. Line ends become spaces.
-std::string quoted(const std::string& text);
+std::string literal(const std::string& text);
 /// A number for data and scripts: up to 10 significant digits; NaN for none.
 std::string number(double value);
 std::string number(const std::optional<double>& value);
@@ -49,6 +50,14 @@ struct Panel {
   double left, right, bottom, top;
 };
 std::string margins(const Drawing& drawing, const Panel& panel);
+/// Titles of its axes, so many mm from the axis: gnuplot's own stand elsewhere in each format.
+std::string x_title(const Drawing& drawing, const Panel& panel, const std::string& text, double mm = 6.8);
+std::string y_title(const Drawing& drawing, const Panel& panel, const std::string& text, double mm = 8);
+/// A text at a place of the drawing, in mm; `where` is left, center or right.
+std::string text_at(const Drawing& drawing, double x_mm, double y_mm, const std::string& text,
+                    const std::string& where = "left");
+/// A tic's name: gnuplot reads it as a format.
+std::string tic_name(const std::string& text);
 
 /// An entry of a key: a line style's sample and its name.
 struct KeyEntry {

@@ -10,7 +10,7 @@ namespace outlierlab {
 /// One function per figure, each in a file of its own; registry.cpp lists them.
 using ResultSets = std::vector<const ResultSet*>;
 
-std::optional<Drawing> draw_headline(const ResultSets&);
+std::optional<Drawing> draw_accuracy(const ResultSets&);
 std::optional<Drawing> draw_depth(const ResultSets&);
 std::optional<Drawing> draw_channels(const ResultSets&);
 std::optional<Drawing> draw_concentration(const ResultSets&);

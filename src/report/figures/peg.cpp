@@ -57,21 +57,24 @@ std::optional<Drawing> draw_peg(const std::vector<const ResultSet*>& sets) {
     }
   }
   bool in_paper = false;
+  double named = 0;
   for (const AccuracyPoint& p : plain) {
-    tics += (tics.empty() ? "" : ", ") + quoted(p.value) + " " + p.value;
+    // Names of neighbouring tics must not touch.
+    const bool room = p.x >= 1.3 * named && (p.x == plain.back().x || 1.3 * p.x <= plain.back().x);
+    tics += (tics.empty() ? "" : ", ") + literal(room ? p.value : "") + " " + p.value;
+    if (room) named = p.x;
     if (!p.paper) continue;
     in_paper = true;
     d.add({"paper", p.value, number(*p.paper), "NaN", "NaN"});
     shown.push_back(*p.paper);
   }
   const Span axis = accuracy_span(shown);
-  const Panel panel{11, 79, 9, 52};
+  const Panel panel{12, 79, 9, 52};
   std::string commands =
       margins(d, panel) +
       fmt::format("set logscale x 2\nset xrange [{}:{}]\nset xtics ({})\nset yrange [{}:{}]\n",
                   plain.front().x / 1.25, plain.back().x * 1.25, tics, axis.low, axis.high) +
-      "set xlabel 'groups K per site (log scale)'\nset ylabel 'accuracy (%)' offset 1.2, "
-      "0\n" +
+      x_title(d, panel, "groups K per site (log scale)") + y_title(d, panel, "accuracy (%)") +
       horizontal_references(accuracy_references(set, "peg"), axis, panel.top - panel.bottom);
   std::vector<std::string> curves = {curve_with_intervals("neighbours", "groups", 1, "0.98 * "),
                                      curve_with_intervals("sorted", "groups", 2, "1.02 * ")};

@@ -14,6 +14,7 @@ set datafile columnheaders
 set datafile missing 'NaN'
 
 if (!exists('formats')) { formats = 'pdf svg png' }
+if (!exists('format')) { format = 'pdf' }
 typeface = 'Liberation Sans'  # Arial's metrics
 textsize = 7                  # points in print
 single = 89.0                 # mm, a column
@@ -39,28 +40,28 @@ black = '#000000'; grey = '#7f7f7f'; pale = '#d9d9d9'
 blue = '#0072b2'; vermillion = '#d55e00'; green = '#009e73'; orange = '#e69f00'
 sky = '#56b4e9'; purple = '#cc79a7'
 
-# SVG draws points smaller than the other formats.
-if (!exists('format')) { format = 'pdf' }
-pt = format eq 'svg' ? 1.3 : 1
+# SVG draws round points smaller, and pointed ones larger, than the other formats.
+round = format eq 'svg' ? 1.3 : 1; pointed = format eq 'svg' ? 0.95 : 1
 
-set style line 1 linecolor rgb blue       linewidth 2 pointtype 7  pointsize 0.45*pt dashtype 1
-set style line 2 linecolor rgb vermillion linewidth 2 pointtype 9  pointsize 0.50*pt dashtype (10, 4)
-set style line 3 linecolor rgb green      linewidth 2 pointtype 5  pointsize 0.40*pt dashtype (3, 3)
-set style line 4 linecolor rgb orange     linewidth 2 pointtype 11 pointsize 0.50*pt dashtype (10, 3, 2, 3)
-set style line 5 linecolor rgb sky        linewidth 2 pointtype 13 pointsize 0.55*pt dashtype (14, 3, 2, 3, 2, 3)
-set style line 6 linecolor rgb purple     linewidth 2 pointtype 4  pointsize 0.40*pt dashtype (6, 2)
-set style line 7 linecolor rgb black      linewidth 2 pointtype 5  pointsize 0.35*pt dashtype 1
+set style line 1 linecolor rgb blue       linewidth 2 pointtype 7  pointsize 0.45*round dashtype 1
+set style line 2 linecolor rgb vermillion linewidth 2 pointtype 9  pointsize 0.50*pointed dashtype (10, 4)
+set style line 3 linecolor rgb green      linewidth 2 pointtype 5  pointsize 0.40*round dashtype (3, 3)
+set style line 4 linecolor rgb orange     linewidth 2 pointtype 11 pointsize 0.50*pointed dashtype (10, 3, 2, 3)
+set style line 5 linecolor rgb sky        linewidth 2 pointtype 13 pointsize 0.55*pointed dashtype (14, 3, 2, 3, 2, 3)
+set style line 6 linecolor rgb purple     linewidth 2 pointtype 4  pointsize 0.40*round dashtype (6, 2)
+set style line 7 linecolor rgb black      linewidth 2 pointtype 5  pointsize 0.35*round dashtype 1
+set style line 8 linecolor rgb '#a0a0a0' linewidth 1.2 dashtype 1
 # References: FP32, W8A8, chance, the paper's values; and what stays in the background.
 set style line 11 linecolor rgb black      linewidth 1.2 dashtype (8, 4)
 set style line 12 linecolor rgb vermillion linewidth 1.2 dashtype (2, 4)
 set style line 13 linecolor rgb grey       linewidth 1.2 dashtype (1, 5)
-set style line 14 linecolor rgb black      linewidth 1.4 pointtype 12 pointsize 0.65*pt
-set style line 15 linecolor rgb pale       linewidth 1   pointtype 7 pointsize 0.3*pt dashtype 1
+set style line 14 linecolor rgb black      linewidth 1.4 pointtype 12 pointsize 0.65*pointed
+set style line 15 linecolor rgb pale       linewidth 1   pointtype 7 pointsize 0.3*round dashtype 1
 
 set border 3 linecolor rgb black linewidth 1
 set tics nomirror out scale 0.5 textcolor rgb black
+set xtics offset 0, (format eq 'svg' ? 0.4 : 0)
 set bars 0
-set pointintervalbox 0
 set key off  # the scripts place their own
 # Dark to light, equally legible in grey (cividis).
 set palette defined (0 '#00204d', 1 '#31446b', 2 '#666970', 3 '#958f78', 4 '#cab969', 5 '#ffea46')

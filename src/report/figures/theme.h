@@ -14,7 +14,7 @@ std::string theme_script();
 
 /// Numbers of the theme's line styles.
 namespace style {
-constexpr int fp32 = 11, w8a8 = 12, chance = 13, paper = 14, faint = 15;
+constexpr int reference = 7, background = 8, fp32 = 11, w8a8 = 12, chance = 13, paper = 14, faint = 15;
 }
 
 }  // namespace outlierlab

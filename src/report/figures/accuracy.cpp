@@ -19,11 +19,12 @@ struct Method {
   const char* label;
   Group group;
   const char *experiment, *variant, *parameter, *value;
+  bool in_caption = false;
 };
 constexpr Method methods[] = {
-    {"FP32", reference, "baseline", "fp32", "", ""},
+    {"FP32", reference, "baseline", "fp32", "", "", true},
     {"W8: 8-bit weights only", reference, "baseline", "w8", "", ""},
-    {"W8A8, min-max", one_range, "baseline", "w8a8", "", ""},
+    {"W8A8, min-max", one_range, "baseline", "w8a8", "", "", true},
     {"W8A8, percentile 99.9", one_range, "calibration", "percentile", "percentile", "99.9"},
     {"W8A8, percentile 99.99", one_range, "calibration", "percentile", "percentile", "99.99"},
     {"W8A8, clip at mean ± 6 sd", one_range, "calibration", "clip", "sigmas", "6"},
@@ -34,7 +35,7 @@ constexpr Method methods[] = {
     {"PEG, K = 6", finer, "peg", "peg", "groups", "6"},
     {"PEG, K = 6, sorted", finer, "peg", "peg-permuted", "groups", "6"},
     {"1 % of channels in float", finer, "mixed_precision", "channels", "share", "1"},
-    {"x, h, y in float", finer, "mixed_precision", "sites", "float", "x+h+y"},
+    {"x, h, y in float", finer, "mixed_precision", "sites", "float", "x+h+y", true},
     {"a range per token", finer, "baseline", "w8a8-token", "", ""},
 };
 constexpr const char* group_names[] = {"float activations", "8 bits, one static range per tensor",
@@ -74,25 +75,22 @@ const PaperValue* paper_of(const Method& m) {
   return find_paper_value(m.experiment, m.variant, m.parameter, m.value, "accuracy");
 }
 
-/// "demo-planted 52.0 % with W8A8 and 83.1 % with x, h, y in float"
+/// "demo-planted: FP32 83.5 %, W8A8 52.0 %, x, h, y in float 83.5 %."
 std::string summary(const ResultSet& set) {
-  std::string text = set.model;
+  std::string text;
   std::vector<Measurement> kept;
-  bool first = true;
   for (const Method& method : methods) {
-    const std::string variant = method.variant, value = method.value;
-    if (variant != "fp32" && variant != "w8a8" && value != "x+h+y") continue;
+    if (!method.in_caption) continue;
     if (const Measurement* m = find(set, method, kept)) {
-      text += fmt::format("{} {}: {} %", first ? " " : ",", method.label, percent(m->estimate()));
-      first = false;
+      text += fmt::format("{} {} {} %", text.empty() ? ":" : ";", method.label, percent(m->estimate()));
     }
   }
-  return text;
+  return " " + set.model + text + ".";
 }
 
 }  // namespace
 
-std::optional<Drawing> draw_headline(const ResultSets& sets) {
+std::optional<Drawing> draw_accuracy(const ResultSets& sets) {
   Drawing d;
   d.title = "Accuracy by method";
   d.caption = "Accuracy of each method with its 95 % interval.";
@@ -117,7 +115,7 @@ std::optional<Drawing> draw_headline(const ResultSets& sets) {
         shown.insert(shown.end(), {a.low, a.high});
       }
     }
-    d.caption += " " + summary(*set) + ".";
+    d.caption += summary(*set);
   }
   bool in_paper = false;
   for (std::size_t r = 0; r < rows.size(); ++r) {
@@ -133,7 +131,7 @@ std::optional<Drawing> draw_headline(const ResultSets& sets) {
   const Span axis = accuracy_span(shown);
   std::string names, bands;
   for (std::size_t r = 0; r < rows.size(); ++r) {
-    names += (r ? ", " : "") + quoted(rows[r]->label) + fmt::format(" {}", r + 1);
+    names += (r ? ", " : "") + tic_name(rows[r]->label) + fmt::format(" {}", r + 1);
     if (r == 0 || rows[r]->group == rows[r - 1]->group) continue;
     bands +=
         fmt::format("set arrow from graph 0, first {0} to graph 1, first {0} nohead linestyle {1} back\n",
@@ -148,27 +146,27 @@ std::optional<Drawing> draw_headline(const ResultSets& sets) {
       if (in_paper) entries.push_back(paper_key());
       commands += key(d, entries, d.width == single_column ? 3 : label_mm);
     }
-    commands += fmt::format("set label {} at graph 0.5, graph 1 center offset 0, character 1.9\n",
-                            quoted(display_name(set)));
+    commands += text_at(d, (panels[i].panel.left + panels[i].panel.right) / 2, panels[i].panel.top + 5,
+                        display_name(set), "center");
     for (const Reference& r : accuracy_references(set, "baseline", false)) {
       commands += fmt::format(
           "set arrow from first {0}, graph 0 to first {0}, graph 1 nohead linestyle {1} back\n"
-          "set label {2} at first {0}, graph 1 center offset 0, character 0.7 textcolor linestyle {1}\n",
-          number(r.value), r.style, quoted(r.label));
+          "set label {2} at first {0}, screen {3:.5f} center textcolor linestyle {1}\n",
+          number(r.value), r.style, literal(r.label), (panels[i].panel.top + 1.8) / d.height);
     }
     commands += fmt::format("set xrange [{}:{}]\nset yrange [{}.5:0.5]\nset xtics 10\n", axis.low, axis.high,
                             rows.size());
     commands += "set ytics (" + names + ") scale 0\n";
-    if (!panels[i].leftmost) commands += "set format y ''\n";
     if (!panels[i].leftmost) commands += "unset ytics\n";
-    if (panels[i].lowest) commands += "set xlabel 'accuracy (%)' offset 0, 0.3\n";
+    if (panels[i].lowest) commands += x_title(d, panels[i].panel, "accuracy (%)");
     std::vector<std::string> parts;
     for (int g = 0; g < 3; ++g) {
+      if (!d.has(fmt::format("{} {}", set.name, g))) continue;
       parts.push_back(
           fmt::format("data using (at({0}, 'accuracy')):'row':'ci_low':'ci_high' with xerrorbars linestyle "
                       "{1} linewidth 1.5 "
                       "dashtype 1",
-                      quoted(fmt::format("{} {}", set.name, g)), group_styles[g]));
+                      literal(fmt::format("{} {}", set.name, g)), group_styles[g]));
     }
     if (in_paper) {
       parts.push_back(

@@ -1,0 +1,111 @@
+// Which single site matters: everything quantized but one, and one quantized alone. The sites with the
+// largest effect, each with its interval.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "report/figures/drawing.h"
+#include "report/figures/figures.h"
+#include "report/figures/theme.h"
+
+namespace outlierlab {
+
+namespace {
+
+constexpr std::size_t most_sites = 12;
+constexpr double row_mm = 3.7;
+
+/// The sites of one study, the largest effect first.
+struct Ranking {
+  std::vector<AccuracyPoint> shown;
+  double median = 0;
+  std::size_t sites = 0;
+};
+
+Ranking ranking(const ResultSet& set, const std::string& variant, bool highest_first) {
+  Ranking r;
+  r.shown = accuracy_points(set, "mixed_precision", variant, "site");
+  r.sites = r.shown.size();
+  if (r.shown.empty()) return r;
+  std::stable_sort(r.shown.begin(), r.shown.end(), [&](const AccuracyPoint& a, const AccuracyPoint& b) {
+    return highest_first ? a.accuracy.value > b.accuracy.value : a.accuracy.value < b.accuracy.value;
+  });
+  r.median = r.shown[r.shown.size() / 2].accuracy.value;
+  r.shown.resize(std::min(r.shown.size(), most_sites));
+  return r;
+}
+
+struct Half {
+  std::string series, title, median_label;
+  int style;
+  const Ranking* ranking;
+  Panel panel;
+};
+
+std::string draw(const Drawing& d, const Half& half, const Span& axis, double chance) {
+  std::string names;
+  for (std::size_t i = 0; i < half.ranking->shown.size(); ++i) {
+    names += (i ? ", " : "") + tic_name(half.ranking->shown[i].value) + fmt::format(" {}", i + 1);
+  }
+  std::string commands =
+      margins(d, half.panel) + x_title(d, half.panel, "accuracy (%)") +
+      text_at(d, (half.panel.left + half.panel.right) / 2, d.height - 2.2, half.title, "center");
+  const Reference references[] = {{half.ranking->median, style::fp32, half.median_label},
+                                  {chance, style::chance, "chance"}};
+  for (const Reference& r : references) {
+    commands += fmt::format(
+        "set arrow from first {0}, graph 0 to first {0}, graph 1 nohead linestyle {1} back\n"
+        "set label {2} at first {0}, screen {3:.5f} center textcolor linestyle {1}\n",
+        number(r.value), r.style, literal(r.label), (half.panel.top + 1.8) / d.height);
+  }
+  commands += fmt::format("set xrange [{}:{}]\nset yrange [{}.5:0.5]\nset ytics ({}) scale 0\n", axis.low,
+                          axis.high, most_sites, names);
+  return commands +
+         plot({fmt::format("data using (at({0}, 'accuracy')):'rank':'ci_low':'ci_high' with xerrorbars "
+                           "linestyle {1} linewidth 1.5 dashtype 1",
+                           literal(half.series), half.style)});
+}
+
+}  // namespace
+
+std::optional<Drawing> draw_sensitivity(const ResultSets& sets) {
+  const ResultSet& set = *sets.front();
+  const Ranking alone = ranking(set, "only_one", false), spared = ranking(set, "leave_one_out", true);
+  if (alone.shown.empty() || spared.shown.empty()) return std::nullopt;
+
+  Drawing d;
+  d.title = "Sensitivity of single sites";
+  d.caption = fmt::format(
+      "{}: the {} of {} sites that matter most, with 95 % intervals, on the first examples of the split. "
+      "Quantized "
+      "alone, {} costs most ({} % against {} % for the median site); left in float while all others have 8 "
+      "bits, "
+      "{} gives most ({} % against {} %).",
+      display_name(set), alone.shown.size(), alone.sites, alone.shown[0].value,
+      percent(alone.shown[0].accuracy.value), percent(alone.median), spared.shown[0].value,
+      percent(spared.shown[0].accuracy.value), percent(spared.median));
+  d.width = double_column;
+  d.height = row_mm * static_cast<double>(most_sites) + 19;
+  d.columns = {"series", "rank", "accuracy", "ci_low", "ci_high", "site"};
+  std::vector<double> shown = {set.chance, alone.median, spared.median};
+  for (const Ranking* r : {&alone, &spared}) {
+    for (std::size_t i = 0; i < r->shown.size(); ++i) {
+      const Accuracy& a = r->shown[i].accuracy;
+      d.add({r == &alone ? "only_one" : "leave_one_out", std::to_string(i + 1), number(a.value),
+             number(a.low), number(a.high), r->shown[i].value});
+      shown.insert(shown.end(), {a.low, a.high});
+    }
+  }
+  const Span axis = accuracy_span(shown);
+  const double top = d.height - 9;
+  d.panels = {
+      draw(d, {"only_one", "only this site has 8 bits", "median site", 2, &alone, {38, 88, 10, top}}, axis,
+           set.chance),
+      draw(
+          d,
+          {"leave_one_out", "all sites but this have 8 bits", "median site", 1, &spared, {130, 180, 10, top}},
+          axis, set.chance)};
+  return d;
+}
+
+}  // namespace outlierlab
