@@ -23,10 +23,12 @@ struct BertConfig {
 
   std::size_t head_size() const { return hidden_size / heads; }
 
-  /// Reads config.json. Throws Error (file, key, expected, found) for missing keys, wrong types, sizes that do not
-  /// divide, or what this suite does not run: hidden_act other than "gelu", relative positions, decoders.
+  /// Reads config.json. Throws Error (file, key, expected, found) for missing keys, wrong types, sizes that
+  /// do not divide, or what this suite does not run: hidden_act other than "gelu", relative positions,
+  /// decoders.
   static BertConfig read(const std::filesystem::path& file);
-  /// config.json that `transformers` opens (BertForSequenceClassification, or BertForMaskedLM without labels).
+  /// config.json that `transformers` opens (BertForSequenceClassification, or BertForMaskedLM without
+  /// labels).
   std::string to_json() const;
 };
 

@@ -8,7 +8,8 @@
 
 namespace outlierlab {
 
-/// The kinds of sites of a BERT, in the order in which a forward pass reaches them (docs/design.md, section 4).
+/// The kinds of sites of a BERT, in the order in which a forward pass reaches them (docs/design.md, section
+/// 4).
 enum class SiteKind {
   embeddings_sum,
   embeddings_norm,
@@ -47,8 +48,8 @@ class SiteTable {
   std::size_t index(SiteKind kind, int layer = -1) const;
   /// Index by name; an unknown name is a UsageError that names the nearest.
   std::size_t index(const std::string& name) const;
-  /// Indices of the sites that a pattern names: `*` stands for any characters; `x`, `h`, `y` are the paper's letters
-  /// for layer.*.ffn_input, layer.*.ffn_output and layer.*.ffn_residual. No match is a UsageError.
+  /// Indices of the sites that a pattern names: `*` stands for any characters; `x`, `h`, `y` are the paper's
+  /// letters for layer.*.ffn_input, layer.*.ffn_output and layer.*.ffn_residual. No match is a UsageError.
   std::vector<std::size_t> match(const std::string& pattern) const;
 
  private:
