@@ -249,7 +249,7 @@ std::string drawing(const ClippingExample& example, const ClippingReading& readi
     return fmt::format("<path class=\"levels\" data-levels=\"{}\" d=\"{}\"/>\n", name,
                        levels_path(reading, plot));
   };
-  svg += title(14, "Both channels: values per column (log); on top the grid's levels") +
+  svg += title(14, "Both channels (counts, log); on top the grid's levels") +
          shades("both", both) + bars(loud, largest, both, "loud") + bars(quiet, largest, both, "quiet") +
          levels("both", both) + value_axis(both) + count_axis(both, largest);
   svg += fmt::format(
@@ -258,7 +258,7 @@ std::string drawing(const ClippingExample& example, const ClippingReading& readi
       "<text class=\"minor\" x=\"{5}\" y=\"{1}\" text-anchor=\"end\">activation (log. beyond ±{6})</text>\n",
       left, both.bottom + 40, escape_html(example.loud.channel), (left + right) / 2,
       escape_html(example.quiet.channel), right, number(both.scale));
-  svg += title(near.top - 10, "The quiet channel alone; lines: the grid's levels") + shades("near", near) +
+  svg += title(near.top - 10, "The quiet channel (counts, log); lines: the levels") + shades("near", near) +
          bars(zoomed, largest_of(zoomed), near, "quiet") + levels("near", near) + value_axis(near) +
          count_axis(near, largest_of(zoomed));
   svg += fmt::format(

@@ -1,6 +1,8 @@
 #include "report/html.h"
 
 #include <algorithm>
+#include <charconv>
+#include <string_view>
 #include <vector>
 
 #include "core/error.h"
@@ -56,13 +58,17 @@ std::string escape_ascii(char c) {
   }
 }
 
-bool is_figure(const std::string& cell) {
-  if (cell.rfind("up to ", 0) == 0) return true;
-  const auto first = cell.find_first_not_of("+-");
-  return first == std::string::npos || (cell[first] >= '0' && cell[first] <= '9');
+/// "54.33 [53.0, 55.6]", "up to 271", "3 %", "-"; neither a digest nor a date.
+bool is_figure(std::string_view cell) {
+  if (cell == "-") return true;
+  if (cell.substr(0, 6) == "up to ") cell.remove_prefix(6);
+  double value = 0;
+  const char* end = cell.data() + cell.size();
+  const auto [stop, error] = std::from_chars(cell.data(), end, value);
+  return error == std::errc() && (stop == end || *stop == ' ');
 }
 
-/// Columns whose cells all start as numbers; a column of dashes alone is none.
+/// A column of dashes alone is none.
 std::vector<bool> numeric_columns(const Table& table) {
   std::vector<bool> numeric;
   for (std::size_t c = 0; c < table.columns.size(); ++c) {

@@ -263,7 +263,7 @@ std::string read_peg(const Measurements& all) {
 
 std::string read_any(const Measurements& all) {
   const auto others = settings(all);
-  if (others.empty()) return fmt::format("The file holds {} measured quantities.", all.size());
+  if (others.empty()) return "The file holds " + so_many(all.size(), "measured figure") + ".";
   std::string text = capitalized(between(others)) + ".";
   if (const auto loss = loss_of(all)) text += " The references are " + loss->text() + ".";
   return text;

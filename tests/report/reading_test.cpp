@@ -1,0 +1,150 @@
+#include "report/reading.h"
+
+#include <algorithm>
+
+#include "catch.h"
+
+using namespace outlierlab;
+
+namespace {
+
+Row row(const std::string& variant, const std::string& parameter, const std::string& value,
+        const std::string& metric, double estimate) {
+  Row r;
+  r.variant = variant;
+  r.parameter = parameter;
+  r.value = value;
+  r.metric = metric;
+  r.estimate = estimate;
+  return r;
+}
+
+Row accuracy(const std::string& variant, double estimate, const std::string& parameter = "",
+             const std::string& value = "") {
+  Row r = row(variant, parameter, value, "accuracy", estimate);
+  r.ci_low = estimate - 1;
+  r.ci_high = estimate + 1;
+  return r;
+}
+
+std::string read(const std::string& experiment, const std::vector<Row>& rows) {
+  ResultSet set;
+  set.experiments[experiment] = rows;
+  return reading(experiment, set);
+}
+
+std::vector<Row> with_reference(double fp32, double w8a8, std::vector<Row> rows) {
+  rows.insert(rows.begin(), {accuracy("fp32", fp32), accuracy("w8a8", w8a8),
+                             row("w8a8", "", "", "mcnemar_p", fp32 > w8a8 ? 1e-9 : 1)});
+  return rows;
+}
+
+bool says(const std::string& text, const std::string& part) {
+  UNSCOPED_INFO(text);
+  return text.find(part) != std::string::npos;
+}
+
+std::size_t sentences(const std::string& text) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    count +=
+        text[i] == '.' && (i + 1 == text.size() || (text[i + 1] == ' ' && std::islower(text[i + 2]) == 0));
+  }
+  return count;
+}
+
+}  // namespace
+
+TEST_CASE("baseline: what is lost, and to what", "[reading]") {
+  const auto rows = [](double weights, double activations) {
+    return with_reference(90, 50,
+                          {accuracy("w8", weights), accuracy("a8", activations), accuracy("w8a8-token", 86)});
+  };
+  const std::string text = read("baseline", rows(89, 55));
+  REQUIRE(says(text, "W8A8 costs 40.00 points (FP32 90.00 [89.00, 91.00]"));
+  REQUIRE(
+      says(text, "alone cost 1.00 points and 8-bit activations alone 35.00: the activations are to blame"));
+  REQUIRE(says(text, "a range per token instead of a static one wins back 90 % of the loss."));
+  REQUIRE(sentences(text) == 2);
+  REQUIRE(says(read("baseline", rows(60, 89)), "the weights are to blame"));
+  REQUIRE(says(read("baseline", rows(70, 70)), "both are to blame"));
+  REQUIRE(says(read("baseline", rows(91, 90)), "neither alone is to blame"));
+  REQUIRE(says(read("baseline", with_reference(90, 90, {})), "loses nothing significant"));
+  REQUIRE(says(read("baseline", {accuracy("fp32", 90)}), "hold no accuracy of fp32 and w8a8"));
+}
+
+TEST_CASE("activations: first, last and largest layer", "[reading]") {
+  std::vector<Row> rows;
+  const double kurtosis[] = {10, 270, 200}, energy[] = {5, 40, 55};
+  for (int i = 0; i < 3; ++i) {
+    const std::string layer = std::to_string(i), site = "layer." + layer + ".ffn_residual";
+    rows.push_back(row(site, "layer", layer, "kurtosis", kurtosis[i]));
+    rows.push_back(row(site, "layer", layer, "top1_energy", energy[i]));
+    rows.push_back(row("layer." + layer + ".query", "layer", layer, "kurtosis", 999));
+  }
+  REQUIRE(says(read("activations", rows),
+               "from 10.00 in layer 0 to 200.00 in layer 2 and is largest in layer "
+               "1 with 270.00"));
+  REQUIRE(says(read("activations", rows), "at most 55.0 % of the energy there (layer 2;"));
+  rows.push_back(row("shared_loud_channels", "", "", "channels_loud_in_half_of_the_sites", 2));
+  rows.push_back(row("shared_loud_channels", "", "", "sites", 36));
+  REQUIRE(says(read("activations", rows), "2 channels are loud"));
+  REQUIRE(says(read("activations", {}), "hold no kurtosis"));
+}
+
+TEST_CASE("calibration: the best, how many repair, how many harm", "[reading]") {
+  std::vector<Row> rows = {accuracy("fp32", 90), accuracy("minmax", 60), accuracy("mse", 81),
+                           accuracy("percentile", 50, "percentile", "99"), accuracy("kl", 62)};
+  const std::string text = read("calibration", rows);
+  REQUIRE(says(
+      text, "Of 3 ways to choose a static range, the best, mse 81.00, wins back 70 % of the 30.00 points"));
+  REQUIRE(says(text,
+               "One setting wins back at least half of the loss, and one setting falls below min-max "
+               "beyond the intervals, lowest percentile percentile=99 50.00."));
+  REQUIRE(sentences(text) == 2);
+  rows[1] = accuracy("minmax", 90);
+  REQUIRE(says(read("calibration", rows), "nothing to repair. The 3 other settings give accuracies from"));
+  REQUIRE(says(read("calibration", rows), "3 fall below FP32 beyond the intervals"));
+}
+
+TEST_CASE("mixed precision: the smallest set of sites that repairs", "[reading]") {
+  std::vector<Row> rows = {accuracy("sites", 88, "float", "x+h+y"),
+                           accuracy("sites", 87, "float", "h+y"),
+                           accuracy("sites", 70, "float", "y"),
+                           accuracy("sites", 86, "float", "x+y"),
+                           accuracy("channels", 75, "share", "1"),
+                           accuracy("channels", 80, "share", "5"),
+                           accuracy("only_one", 89, "site", "layer.0.query"),
+                           accuracy("only_one", 51, "site", "layer.3.ffn_output")};
+  const std::string text = read("mixed_precision", with_reference(90, 50, rows));
+  REQUIRE(
+      says(text, "With x, h and y in float the accuracy is 88.00, which wins back 95 % of the 40.00 points"));
+  REQUIRE(says(text, "the smallest set that wins back three quarters is h+y (87.00)."));
+  REQUIRE(says(text, "at best channels share=5 80.00 (recovers 75 %)"));
+  REQUIRE(says(text, "layer.3.ffn_output costs most (accuracy 51.00 [50.00, 52.00])."));
+  REQUIRE(sentences(text) == 2);
+  for (Row& r : rows) r.estimate = 55;
+  REQUIRE(says(read("mixed_precision", with_reference(90, 50, rows)), "no set of these sites"));
+}
+
+TEST_CASE("peg: the groups that repair, counted in order of K", "[reading]") {
+  std::vector<Row> rows;
+  for (const auto& [groups, plain, sorted] : std::vector<std::tuple<const char*, double, double>>{
+           {"16", 90, 90}, {"1", 50, 50}, {"4", 60, 85}, {"8", 81, 88}}) {
+    rows.push_back(accuracy("peg", plain, "groups", groups));
+    rows.push_back(accuracy("peg-permuted", sorted, "groups", groups));
+  }
+  const std::string text = read("peg", with_reference(90, 50, rows));
+  REQUIRE(says(
+      text,
+      "neighbouring channels need K = 8 (81.00); groups of channels sorted by range need K = 4 (85.00)."));
+  REQUIRE(says(text, "K = 1 wins back 0 % of the 40.00 points lost, K = 16 wins back 100 %."));
+  REQUIRE(says(read("peg", with_reference(90, 90, rows)), "nothing to repair"));
+}
+
+TEST_CASE("an experiment without a rule of its own is summed up", "[reading]") {
+  REQUIRE(
+      says(read("new", with_reference(90, 50, {accuracy("a", 60), accuracy("b", 70)})),
+           "The 2 other settings give accuracies from a 60.00 to b 70.00. The references are FP32 90.00"));
+  REQUIRE(says(read("new", {row("a", "", "", "latency_ms", 5)}), "holds one measured figure."));
+}
