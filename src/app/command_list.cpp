@@ -11,6 +11,7 @@
 #include "experiments/experiments.h"
 #include "quant/calibrator.h"
 #include "quant/weight_quantizer.h"
+#include "report/figure.h"
 #if __has_include("quant/transform.h")
 #include "quant/transform.h"
 #endif
@@ -39,6 +40,12 @@ std::vector<Listing> listed_experiments() {
   return all;
 }
 
+std::vector<Listing> listed_figures() {
+  std::vector<Listing> all;
+  for (const FigureKind& kind : figure_kinds()) all.push_back({kind.name, kind.summary});
+  return all;
+}
+
 std::vector<Listing> listed_transforms() {
 #if __has_include("quant/transform.h")
   return registered(transforms());
@@ -56,6 +63,7 @@ const std::vector<Kind>& kinds() {
       {"schemes", [] { return list_configs("schemes"); }},
       {"models", [] { return list_configs("models"); }},
       {"tasks", [] { return list_configs("tasks"); }},
+      {"figures", listed_figures},
   };
   return all;
 }

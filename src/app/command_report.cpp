@@ -5,6 +5,7 @@
 #include "app/resources.h"
 #include "core/files.h"
 #include "experiments/experiments.h"
+#include "report/figure.h"
 #include "report/readme.h"
 #include "report/report.h"
 #include "report/report_latex.h"
@@ -46,30 +47,59 @@ void print_verdicts(const Report& report) {
   }
 }
 
+void print_skipped(const std::vector<SkippedFigure>& skipped) {
+  for (const SkippedFigure& figure : skipped) {
+    std::cerr << "outlierlab: no figure " << figure.name << ": " << figure.reason << "\n";
+  }
+}
+
+/// `--figure`: nothing but these figures.
+int make_named_figures(const std::vector<ResultSet>& sets, const fs::path& folder,
+                       const std::vector<std::string>& names) {
+  std::vector<SkippedFigure> skipped;
+  for (const Figure& figure : make_figures(sets, folder, names, &skipped)) {
+    std::cout << figure.pdf.string() << ": " << figure.caption << "\n";
+  }
+  print_skipped(skipped);
+  return 0;
+}
+
 }  // namespace
 
 int command_report(const std::vector<std::string>& arguments) {
-  fs::path results = "results", out = "out", paper, readme;
+  fs::path results = "results", out = "out", figures, paper, readme;
+  std::vector<std::string> only;
   Options options(
       "report",
       "Reads every <model>-<task>/<experiment>.csv below the folder of results, prints the verdicts on the\n"
       "paper's claims, and writes report.html (one self-contained page: verdicts, tables, figures, how each\n"
-      "was made) and report.md (the same for a repository or a pull request).",
-      "outlierlab report --results results --out out");
+      "was made), report.md (the same for a repository or a pull request), and every figure as PDF, SVG and\n"
+      "PNG beside the gnuplot script and the data that it is made of (`outlierlab list figures`).",
+      "outlierlab report --results results --out out\n"
+      "outlierlab report --results results --figures figures --figure peg");
   options.add("results", "DIR", "folder of results", &results);
   options.add("out", "DIR", "folder that receives report.html and report.md", &out);
+  options.add("figures", "DIR", "folder that receives the figures (default: figures in that of --out)",
+              &figures);
+  options.add("figure", "NAME",
+              "makes this figure and nothing else (peg: of all models; peg-demo-planted-demo: of one)",
+              &only);
   options.add("paper", "DIR", "folder of the article: its numbers and tables go to DIR/generated", &paper);
   options.add("readme", "FILE", "Markdown file whose block <!-- results --> is renewed", &readme);
   if (!options.parse(arguments)) return 0;
 
   const std::vector<ResultSet> sets = read_sets(results);
-  const Report report = read_report(sets, results);
+  if (figures.empty()) figures = out / "figures";
+  if (!only.empty()) return make_named_figures(sets, figures, only);
+  Report report = read_report(sets, results);
+  report.figures = make_figures(sets, figures, {}, &report.skipped);
   write_file_atomically(out / "report.md", report_markdown(report, out));
   const fs::path page = out / "report.html";
   write_file_atomically(page, report_html(report));
   if (!paper.empty()) write_latex(sets, paper);
   if (!readme.empty()) renew_results_block(readme, sets);
   print_verdicts(report);
+  print_skipped(report.skipped);
   std::cout << "\nReport: " << page.string() << "\n";
   return 0;
 }

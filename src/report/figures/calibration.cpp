@@ -57,6 +57,12 @@ std::vector<Column> columns_of(const ResultSet& set) {
   return columns;
 }
 
+std::string name_of(const Column& column, const AccuracyPoint& point) {
+  if (column.series == "percentile") return "percentile " + point.value;
+  if (column.series == "sigmas") return "clip at " + point.value + " sd";
+  return column.series == "bound" ? "clip at |v| = " + point.value : point.value;
+}
+
 std::string caption(const ResultSet& set, const Loss& loss, const std::vector<Column>& columns) {
   std::string text = fmt::format(
       "{}: accuracy of W8A8 with other ways to choose one static range per tensor, with "
@@ -70,7 +76,7 @@ std::string caption(const ResultSet& set, const Loss& loss, const std::vector<Co
     for (const AccuracyPoint& p : column.points) {
       if (best && p.accuracy.value <= best->accuracy.value) continue;
       best = &p;
-      name = p.accuracy.name;
+      name = name_of(column, p);
     }
   }
   return text + fmt::format(" The best, {}, reaches {} % and makes good {:.0f} % of the loss.", name,

@@ -227,9 +227,13 @@ std::string plot(const std::vector<std::string>& parts) {
 std::vector<AccuracyPoint> accuracy_points(const ResultSet& set, const std::string& experiment,
                                            const std::string& variant, const std::string& parameter) {
   std::vector<AccuracyPoint> points;
-  for (const Measurement& m : measurements(set.rows(experiment))) {
+  const std::vector<Measurement> all = measurements(set.rows(experiment));
+  for (const Measurement& m : all) {
     if (m.variant != variant || m.parameter != parameter || m.metric != "accuracy") continue;
-    AccuracyPoint point{m.value, as_number(m.value).value_or(std::nan("")), accuracy_of(m), std::nullopt};
+    AccuracyPoint point{m.value, as_number(m.value).value_or(std::nan("")), accuracy_of(m), {}, {}, 0};
+    if (m.fixed) point.n = static_cast<double>(m.fixed->n.value_or(0));
+    if (const Measurement* kl = find_measurement(all, variant, parameter, m.value, "kl"))
+      point.kl = kl->estimate();
     const PaperValue* paper = find_paper_value(experiment, variant, parameter, m.value, "accuracy");
     if (paper) point.paper = paper->low;
     points.push_back(point);

@@ -120,7 +120,8 @@ struct AccuracyPoint {
   std::string value;  ///< of the parameter
   double x = 0;       ///< the same as a number
   Accuracy accuracy;
-  std::optional<double> paper;
+  std::optional<double> paper, kl;
+  double n = 0;  ///< examples
 };
 std::vector<AccuracyPoint> accuracy_points(const ResultSet& set, const std::string& experiment,
                                            const std::string& variant, const std::string& parameter);

@@ -82,6 +82,22 @@ std::string tics(double low, double high, double scale, double mm) {
   return list;
 }
 
+/// A part's histogram as a line that goes down to the axis where bins are empty.
+void add_outline(Drawing& d, const std::string& series, const ClippingExample::Part& part, double scale) {
+  const auto point = [&](double v, const std::string& count) {
+    d.add({series, number(std::asinh(v / scale)), count, number(v), "NaN", "NaN"});
+  };
+  const std::string floor = "0.5";
+  for (std::size_t b = 0; b < part.bins.size(); ++b) {
+    const auto& bin = part.bins[b];
+    const std::string count = std::to_string(bin.count);
+    if (b == 0 || part.bins[b - 1].upper != bin.lower) point(bin.lower, floor);
+    point(bin.lower, count);
+    point(bin.upper, count);
+    if (b + 1 == part.bins.size() || part.bins[b + 1].lower != bin.upper) point(bin.upper, floor);
+  }
+}
+
 }  // namespace
 
 std::optional<Drawing> draw_histograms(const ResultSets& sets) {
@@ -106,29 +122,22 @@ std::optional<Drawing> draw_histograms(const ResultSets& sets) {
   d.width = double_column;
   const double below = row_mm * static_cast<double>(ranges.size());
   d.height = 60 + below;
-  d.columns = {"series", "x", "count", "lower", "upper", "lo", "hi"};
+  d.columns = {"series", "x", "count", "value", "lo", "hi"};
   const auto place = [&](double v) { return std::asinh(v / scale); };
   double most = 1;
   const std::pair<const char*, const ClippingExample::Part*> parts[] = {
       {"site", &example->whole}, {"loud", &example->loud}, {"quiet", &example->quiet}};
   for (const auto& [name, part] : parts) {
-    for (const auto& bin : part->bins) {
-      const std::string count = std::to_string(bin.count);
-      // A step: from the axis up, along the bin, and down again.
-      d.add({name, number(place(bin.lower)), "0.5", number(bin.lower), number(bin.upper), "NaN", "NaN"});
-      d.add({name, number(place(bin.lower)), count, number(bin.lower), number(bin.upper), "NaN", "NaN"});
-      d.add({name, number(place(bin.upper)), count, number(bin.lower), number(bin.upper), "NaN", "NaN"});
-      d.add({name, number(place(bin.upper)), "0.5", number(bin.lower), number(bin.upper), "NaN", "NaN"});
-      most = std::max(most, static_cast<double>(bin.count));
-    }
+    add_outline(d, name, *part, scale);
+    for (const auto& bin : part->bins) most = std::max(most, static_cast<double>(bin.count));
   }
   double low = example->whole.low(), high = example->whole.high();
   for (std::size_t r = 0; r < ranges.size(); ++r) {
     low = std::min(low, ranges[r].lo);
     high = std::max(high, ranges[r].hi);
-    d.add({"range", number(place(ranges[r].lo)), std::to_string(r + 1), "NaN", "NaN", number(ranges[r].lo),
+    d.add({"range", number(place(ranges[r].lo)), std::to_string(r + 1), "NaN", number(ranges[r].lo),
            number(ranges[r].hi)});
-    d.add({"range", number(place(ranges[r].hi)), std::to_string(r + 1), "NaN", "NaN", number(ranges[r].lo),
+    d.add({"range", number(place(ranges[r].hi)), std::to_string(r + 1), "NaN", number(ranges[r].lo),
            number(ranges[r].hi)});
   }
   const double air = 0.02 * (place(high) - place(low));
@@ -152,7 +161,7 @@ std::optional<Drawing> draw_histograms(const ResultSets& sets) {
   d.panels = {
       margins(d, top) + x + y_title(d, top, "values per bin (log scale)", 11.5) +
           fmt::format(
-              "set logscale y\nset format y '10^%T'\nset yrange [0.5:{}]\nset format x ''\nset xtics ({})\n",
+              "set logscale y\nset format y '%.0f'\nset yrange [0.5:{}]\nset format x ''\nset xtics ({})\n",
               number(2 * most), tics(low, high, scale, top.right - top.left)) +
           key(d,
               {{style::background, "whole site, " + example->site, KeyEntry::line},

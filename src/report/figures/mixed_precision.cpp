@@ -119,14 +119,16 @@ std::string caption(const ResultSet& set, const Loss& loss, const std::vector<co
 /// Names to the right of their points, pushed apart where several stand above each other.
 std::string labels(const std::vector<Choice>& choices, const Span& axis, double height_mm) {
   std::map<long, std::vector<const Choice*>> columns;
-  for (const Choice& c : choices) columns[std::lround(10 * std::log(c.share))].push_back(&c);
+  for (const Choice& c : choices) {
+    if (c.series != "16-bit") columns[std::lround(10 * std::log(c.share))].push_back(&c);
+  }
   std::string commands;
   for (const auto& [position, column] : columns) {
     std::vector<double> places;
     for (const Choice* c : column) places.push_back(c->point.accuracy.value);
     places = spread_apart(places, 2.5 / height_mm * (axis.high - axis.low), axis);
     for (std::size_t i = 0; i < column.size(); ++i) {
-      commands += fmt::format("set label {} at first {}, first {} left offset character 0.8, 0\n",
+      commands += fmt::format("set label {} at first {}, first {} left offset character 0.6, 0.45\n",
                               literal(column[i]->label), number(column[i]->share), number(places[i]));
     }
   }
@@ -180,7 +182,8 @@ std::optional<Drawing> draw_mixed_precision(const ResultSets& sets) {
                                                              {"channels", 2, "channels in float"}};
   for (const auto& [series, line, label] : kinds) {
     if (!d.has(series)) continue;
-    parts.push_back(points_with_intervals(series, "share", line));
+    parts.push_back(
+        points_with_intervals(series, "share", line, series == std::string("16-bit") ? "1.05 * " : ""));
     entries.push_back({line, label, KeyEntry::point});
   }
   entries.push_back({style::background, "Pareto front", KeyEntry::line});

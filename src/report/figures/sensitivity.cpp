@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 
 #include "report/figures/drawing.h"
 #include "report/figures/figures.h"
@@ -28,15 +29,31 @@ Ranking ranking(const ResultSet& set, const std::string& variant, bool highest_f
   r.sites = r.shown.size();
   if (r.shown.empty()) return r;
   std::stable_sort(r.shown.begin(), r.shown.end(), [&](const AccuracyPoint& a, const AccuracyPoint& b) {
-    return highest_first ? a.accuracy.value > b.accuracy.value : a.accuracy.value < b.accuracy.value;
+    // On a tie the divergence from float decides.
+    const auto effect = [&](const AccuracyPoint& p) {
+      return std::pair((highest_first ? -1 : 1) * p.accuracy.value,
+                       (highest_first ? 1 : -1) * p.kl.value_or(0));
+    };
+    return effect(a) < effect(b);
   });
   r.median = r.shown[r.shown.size() / 2].accuracy.value;
   r.shown.resize(std::min(r.shown.size(), most_sites));
   return r;
 }
 
+/// What the first of a ranking tells, if the median site lies outside its interval.
+std::string finding(const Ranking& r, const std::string& when, const std::string& what,
+                    const std::string& else_) {
+  const AccuracyPoint& first = r.shown.front();
+  if (r.median >= first.accuracy.low && r.median <= first.accuracy.high) {
+    return fmt::format(" {}{}.", static_cast<char>(std::toupper(else_.front())), else_.substr(1));
+  }
+  return fmt::format(" {}{} {} ({} % against {} % for the median site).", when, first.value, what,
+                     percent(first.accuracy.value), percent(r.median));
+}
+
 struct Half {
-  std::string series, title, median_label;
+  std::string series, title;
   int style;
   const Ranking* ranking;
   Panel panel;
@@ -50,13 +67,16 @@ std::string draw(const Drawing& d, const Half& half, const Span& axis, double ch
   std::string commands =
       margins(d, half.panel) + x_title(d, half.panel, "accuracy (%)") +
       text_at(d, (half.panel.left + half.panel.right) / 2, d.height - 2.2, half.title, "center");
-  const Reference references[] = {{half.ranking->median, style::fp32, half.median_label},
+  const Reference references[] = {{half.ranking->median, style::fp32, "median site"},
                                   {chance, style::chance, "chance"}};
-  for (const Reference& r : references) {
+  const double label_gap = 13 * (axis.high - axis.low) / (half.panel.right - half.panel.left);
+  const std::vector<double> places = spread_apart({half.ranking->median, chance}, label_gap, axis);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    const Reference& r = references[i];
     commands += fmt::format(
         "set arrow from first {0}, graph 0 to first {0}, graph 1 nohead linestyle {1} back\n"
-        "set label {2} at first {0}, screen {3:.5f} center textcolor linestyle {1}\n",
-        number(r.value), r.style, literal(r.label), (half.panel.top + 1.8) / d.height);
+        "set label {2} at first {3}, screen {4:.5f} center textcolor linestyle {1}\n",
+        number(r.value), r.style, literal(r.label), number(places[i]), (half.panel.top + 1.8) / d.height);
   }
   commands += fmt::format("set xrange [{}:{}]\nset yrange [{}.5:0.5]\nset ytics ({}) scale 0\n", axis.low,
                           axis.high, most_sites, names);
@@ -71,19 +91,16 @@ std::string draw(const Drawing& d, const Half& half, const Span& axis, double ch
 std::optional<Drawing> draw_sensitivity(const ResultSets& sets) {
   const ResultSet& set = *sets.front();
   const Ranking alone = ranking(set, "only_one", false), spared = ranking(set, "leave_one_out", true);
-  if (alone.shown.empty() || spared.shown.empty()) return std::nullopt;
+  if (alone.shown.empty() || alone.sites != spared.sites) return std::nullopt;
 
   Drawing d;
   d.title = "Sensitivity of single sites";
   d.caption = fmt::format(
-      "{}: the {} of {} sites that matter most, with 95 % intervals, on the first examples of the split. "
-      "Quantized "
-      "alone, {} costs most ({} % against {} % for the median site); left in float while all others have 8 "
-      "bits, "
-      "{} gives most ({} % against {} %).",
-      display_name(set), alone.shown.size(), alone.sites, alone.shown[0].value,
-      percent(alone.shown[0].accuracy.value), percent(alone.median), spared.shown[0].value,
-      percent(spared.shown[0].accuracy.value), percent(spared.median));
+      "{}: the {} of {} sites that matter most, with 95 % intervals, on the first {} examples.{}{}",
+      display_name(set), alone.shown.size(), alone.sites, count_text(alone.shown[0].n),
+      finding(alone, "Quantized alone, ", "costs most", "quantizing a single site costs nothing significant"),
+      finding(spared, "Left in float while all others have 8 bits, ", "gives most",
+              "leaving a single site in float gives nothing significant"));
   d.width = double_column;
   d.height = row_mm * static_cast<double>(most_sites) + 19;
   d.columns = {"series", "rank", "accuracy", "ci_low", "ci_high", "site"};
@@ -99,12 +116,9 @@ std::optional<Drawing> draw_sensitivity(const ResultSets& sets) {
   const Span axis = accuracy_span(shown);
   const double top = d.height - 9;
   d.panels = {
-      draw(d, {"only_one", "only this site has 8 bits", "median site", 2, &alone, {38, 88, 10, top}}, axis,
-           set.chance),
-      draw(
-          d,
-          {"leave_one_out", "all sites but this have 8 bits", "median site", 1, &spared, {130, 180, 10, top}},
-          axis, set.chance)};
+      draw(d, {"only_one", "only this site has 8 bits", 2, &alone, {38, 88, 10, top}}, axis, set.chance),
+      draw(d, {"leave_one_out", "all sites but this have 8 bits", 1, &spared, {130, 180, 10, top}}, axis,
+           set.chance)};
   return d;
 }
 
