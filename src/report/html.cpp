@@ -11,6 +11,7 @@ namespace outlierlab {
 
 namespace {
 
+constexpr std::size_t longest_word = 24;         // cells up to this length are kept on one line
 const char* const replacement = "\xEF\xBF\xBD";  // U+FFFD
 
 bool continues(unsigned char byte) {
@@ -65,7 +66,7 @@ bool is_figure(std::string_view cell) {
   double value = 0;
   const char* end = cell.data() + cell.size();
   const auto [stop, error] = std::from_chars(cell.data(), end, value);
-  return error == std::errc() && (stop == end || *stop == ' ');
+  return error == std::errc() && (stop == end || *stop == ' ' || *stop == ';');
 }
 
 /// A column of dashes alone is none.
@@ -154,7 +155,8 @@ std::string table_html(const Table& table, const std::string& id) {
     html += "<tr>";
     for (std::size_t c = 0; c < row.size(); ++c) {
       const std::string name = c == 0 ? "th" : "td";
-      html += "<" + name + (c == 0 ? " scope=\"row\"" : "") + (numeric[c] ? " class=\"n\"" : "") + ">";
+      const char* style = numeric[c] ? " class=\"n\"" : row[c].size() <= longest_word ? " class=\"w\"" : "";
+      html += "<" + name + (c == 0 ? " scope=\"row\"" : "") + style + ">";
       html += (numeric[c] ? figure_cell(row[c]) : escape_html(row[c])) + "</" + name + ">";
     }
     html += "</tr>\n";
@@ -182,6 +184,20 @@ std::string inline_svg(const std::string& svg, const std::string& prefix, const 
     text = prefixed(text, std::string("url(") + quote + "#", prefix);
   }
   return prefixed(text, "url(#", prefix);
+}
+
+double svg_width_mm(const std::string& svg) {
+  const std::string head = svg.substr(0, svg.find('>', std::min(svg.size(), svg.find("<svg"))));
+  const std::string key = " width=\"";
+  const auto start = head.find(key);
+  if (start == std::string::npos) return 0;
+  double width = 0;
+  const auto [stop, error] =
+      std::from_chars(head.data() + start + key.size(), head.data() + head.size(), width);
+  const bool in_mm =
+      std::string_view(stop, static_cast<std::size_t>(head.data() + head.size() - stop)).substr(0, 3) ==
+      "mm\"";
+  return error == std::errc() && in_mm ? width : 0;
 }
 
 }  // namespace outlierlab

@@ -22,4 +22,7 @@ std::string table_html(const Table& table, const std::string& id);
 /// Error naming `file` if there is no <svg> element, or if it holds a script.
 std::string inline_svg(const std::string& svg, const std::string& prefix, const std::string& file);
 
+/// The width that the <svg> element states in millimetres; 0 if it states none.
+double svg_width_mm(const std::string& svg);
+
 }  // namespace outlierlab

@@ -126,6 +126,11 @@ std::optional<Layers> layers_of(const Measurements& all, const std::string& metr
   return layers;
 }
 
+/// Without an exponent: "12358", "271.04".
+std::string rounded(double value) {
+  return value >= 10000 ? fmt::format("{:.0f}", value) : format_number(value);
+}
+
 std::string read_activations(const Measurements& all) {
   const auto kurtosis = layers_of(all, "kurtosis"), energy = layers_of(all, "top1_energy");
   if (!kurtosis || !energy) return missing("kurtosis and top1_energy of ffn_residual");
@@ -133,9 +138,8 @@ std::string read_activations(const Measurements& all) {
       "At y, the sum after the feed-forward block, kurtosis goes from {} in layer {} to {} in layer {} and "
       "is largest in layer {} with {} (a normal gives 3). The top 1 % of channels hold at most {:.1f} % of "
       "the energy there (layer {}; an even spread gives 1 %)",
-      format_number(kurtosis->first), kurtosis->first_layer, format_number(kurtosis->last),
-      kurtosis->last_layer, kurtosis->largest_layer, format_number(kurtosis->largest), energy->largest,
-      energy->largest_layer);
+      rounded(kurtosis->first), kurtosis->first_layer, rounded(kurtosis->last), kurtosis->last_layer,
+      kurtosis->largest_layer, rounded(kurtosis->largest), energy->largest, energy->largest_layer);
   const auto shared =
       find_measurement(all, "shared_loud_channels", "", "", "channels_loud_in_half_of_the_sites");
   const auto sites = find_measurement(all, "shared_loud_channels", "", "", "sites");
@@ -170,11 +174,24 @@ std::string read_calibration(const Measurements& all) {
   return text;
 }
 
-/// The accuracy of the single site that costs most when it alone is quantized.
-std::optional<Accuracy> most_sensitive(const Measurements& all) {
-  const auto alone = accuracies(all, "only_one");
-  if (alone.empty()) return std::nullopt;
-  return worst(alone);
+/// Whether a site quantized alone costs something: McNemar's p below 0.01 shared among all sites
+/// (Bonferroni).
+std::string sensitivity(const Measurements& all) {
+  const Measurement* lowest = nullptr;
+  std::size_t sites = 0;
+  for (const Measurement& m : all) {
+    if (m.variant != "only_one" || m.metric != "accuracy") continue;
+    ++sites;
+    if (!lowest || m.estimate() < lowest->estimate()) lowest = &m;
+  }
+  if (!lowest) return "";
+  const Accuracy accuracy = accuracy_of(*lowest);
+  const Measurement* p = find_measurement(all, "only_one", "site", lowest->value, "mcnemar_p");
+  const bool costs = p && p->estimate() < 0.01 / static_cast<double>(sites);
+  return fmt::format(
+      "of {} sites quantized alone, {} (least: {}, {:.2f} [{:.2f}, {:.2f}])", sites,
+      costs ? "the worst costs a significant part of the accuracy" : "none costs anything significant",
+      lowest->value, accuracy.value, accuracy.low, accuracy.high);
 }
 
 /// "x+h+y" has three parts.
@@ -217,11 +234,8 @@ std::string read_mixed_precision(const Measurements& all) {
                    : "; no set of these sites wins back three quarters of the loss.";
   if (const auto channels = accuracies(all, "channels"); !channels.empty())
     text += " Keeping the loudest channels in float instead gives at best " + loss->recovered(best(channels));
-  if (const auto site = most_sensitive(all)) {
-    text += text.back() == '.' ? " Of" : "; of";
-    text += fmt::format(" all sites quantized alone, {} costs most (accuracy {:.2f} [{:.2f}, {:.2f}])",
-                        site->name.substr(site->name.find('=') + 1), site->value, site->low, site->high);
-  }
+  if (const std::string sites = sensitivity(all); !sites.empty())
+    text += text.back() == '.' ? " " + capitalized(sites) : "; " + sites;
   return text.back() == '.' ? text : text + ".";
 }
 

@@ -58,14 +58,22 @@ std::string prose(const std::string& text) {
   return html;
 }
 
+/// Figures are made for a page of paper; on a screen they are a third larger, and where there is little room
+/// they scroll before they become illegible.
+std::string figure_width(const std::string& svg) {
+  const double width = 1.35 * svg_width_mm(svg);
+  return width > 0 ? fmt::format(" style=\"width:{0:.1f}mm;min-width:min({0:.1f}mm,34rem)\"", width) : "";
+}
+
 std::string figure_html(const Figure& figure) {
-  const std::string id = "figure-" + slug(figure.name);
-  const std::string title = escape_html(figure.title), file = figure.svg.string();
-  return "<figure id=\"" + id + "\" aria-labelledby=\"" + id + "-title\">\n<div class=\"scroll paper\" " +
-         "tabindex=\"0\" role=\"group\" aria-labelledby=\"" + id +
-         "-title\"><div role=\"img\" aria-label=\"" + title + ". " + escape_html(figure.caption) + "\">\n" +
-         inline_svg(read_file(figure.svg), id + "-", file) + "\n</div></div>\n<figcaption><strong id=\"" +
-         id + "-title\">" + title + "</strong> " + prose(figure.caption) + "</figcaption>\n" +
+  const std::string id = "figure-" + slug(figure.name), title = escape_html(figure.title);
+  const std::string svg = inline_svg(read_file(figure.svg), id + "-", figure.svg.string());
+  return fmt::format(
+             "<figure id=\"{0}\" aria-labelledby=\"{0}-title\">\n<div class=\"scroll paper\" tabindex=\"0\" "
+             "role=\"group\" aria-labelledby=\"{0}-title\"><div role=\"img\" aria-label=\"{1}. "
+             "{2}\"{3}>\n{4}\n"
+             "</div></div>\n<figcaption><strong id=\"{0}-title\">{1}.</strong> {5}</figcaption>\n",
+             id, title, escape_html(figure.caption), figure_width(svg), svg, prose(figure.caption)) +
          command_line(figure.command) + "</figure>\n";
 }
 

@@ -155,5 +155,6 @@ class Browser:
             elif method == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning"):
                 found.append("console: " + str(params["args"]))
             elif method == "Network.requestWillBeSent" and params.get("type") != "Document":
-                found.append("request: " + params["request"]["url"])
+                if not params["request"]["url"].startswith("data:"):
+                    found.append("request: " + params["request"]["url"])
         return found

@@ -29,7 +29,7 @@ TEST_CASE("a table has headers with scope, a caption, and figures to the right",
   REQUIRE(contains("<th scope=\"col\">variant</th><th scope=\"col\" class=\"n\">accuracy, %</th>"));
   REQUIRE(contains("<th scope=\"col\" class=\"n\">paper</th><th scope=\"col\">none</th>"));
   REQUIRE(contains("<td class=\"n\">54.00 [53, 55]<br/>54.1 ± 1 (2 seeds)</td>"));
-  REQUIRE(contains("<th scope=\"row\">&lt;b&gt;</th>"));
+  REQUIRE(contains("<th scope=\"row\" class=\"w\">&lt;b&gt;</th>"));
   REQUIRE_NOTHROW(test::XmlReader(html).read());
   REQUIRE(table_html({"", {"digest", "date"}, {{"00ff", "2026-01-01"}}}, "d").find("class=\"n\"") ==
           std::string::npos);
@@ -48,6 +48,9 @@ TEST_CASE("SVGs are put inline without prolog and with ids of their own", "[html
           "<svg viewBox=\"0 0 1 1\" xmlns=\"http://www.w3.org/2000/svg\">\n<titles/><defs>\n\t<circle "
           "id='f1-gpDot' r='1'/><path id=\"f1-clip\"/></defs><use xlink:href=\"#f1-gpDot\"/><use "
           "href='#f1-gpDot'/><g clip-path=\"url(#f1-clip)\" fill='url(#f1-clip)' data-grid=\"1\"/></svg>");
+  REQUIRE(svg_width_mm("<svg \n width=\"89.5mm\" height=\"1mm\">") == 89.5);
+  REQUIRE(svg_width_mm("<svg width=\"89\"><g stroke-width=\"3mm\"/></svg>") == 0);
+  REQUIRE(svg_width_mm("") == 0);
   REQUIRE_ERROR(inline_svg("<html></html>", "a", "dir/f.svg"), "dir/f.svg", "<svg>");
   REQUIRE_ERROR(inline_svg("<svg><script>1</script></svg>", "a", "f.svg"), "f.svg", "script");
   REQUIRE_ERROR(inline_svg("<svg><!-- </svg>", "a", "f.svg"), "f.svg", "comment");

@@ -121,8 +121,18 @@ TEST_CASE("mixed precision: the smallest set of sites that repairs", "[reading]"
       says(text, "With x, h and y in float the accuracy is 88.00, which wins back 95 % of the 40.00 points"));
   REQUIRE(says(text, "the smallest set that wins back three quarters is h+y (87.00)."));
   REQUIRE(says(text, "at best channels share=5 80.00 (recovers 75 %)"));
-  REQUIRE(says(text, "layer.3.ffn_output costs most (accuracy 51.00 [50.00, 52.00])."));
+  REQUIRE(
+      says(text,
+           "of 2 sites quantized alone, none costs anything significant (least: layer.3.ffn_output, 51.00 "
+           "[50.00, 52.00])."));
   REQUIRE(sentences(text) == 2);
+  std::vector<Row> significant = rows;
+  significant.push_back(row("only_one", "site", "layer.3.ffn_output", "mcnemar_p", 0.004));
+  REQUIRE(says(read("mixed_precision", with_reference(90, 50, significant)),
+               "the worst costs a significant part"));
+  significant.back().estimate = 0.006;
+  REQUIRE(
+      says(read("mixed_precision", with_reference(90, 50, significant)), "none costs anything significant"));
   for (Row& r : rows) r.estimate = 55;
   REQUIRE(says(read("mixed_precision", with_reference(90, 50, rows)), "no set of these sites"));
 }

@@ -184,7 +184,7 @@ TEST_CASE("how the rows were made comes from the file beside them", "[page]") {
   REQUIRE(page.find("<code>outlierlab run baseline --seeds 3 --out results</code>") != std::string::npos);
   REQUIRE(page.find("<td class=\"n\">12.3</td><td class=\"n\">460</td><td class=\"n\">2</td>") !=
           std::string::npos);
-  REQUIRE(page.find("<td>m.safetensors</td><td>00ff</td>") != std::string::npos);
+  REQUIRE(page.find("<td class=\"w\">m.safetensors</td><td class=\"w\">00ff</td>") != std::string::npos);
   REQUIRE(report_markdown(report).find("    outlierlab run baseline --seeds 3 --out results\n") !=
           std::string::npos);
 
