@@ -47,7 +47,7 @@ std::string script_of(const Drawing& drawing, const std::string& name, const std
   std::string script = fmt::format(
       "# {0}\n# Made by: {1}\n# To restyle it, edit this script or theme.gp, then run here: gnuplot {2}.gp\n"
       "load 'theme.gp'\nname = {3}\ndata = name . '.tsv'\n\ndo for [format in formats] {{\n"
-      "eval(start(name, format, {4}, {5}))\n",
+      "eval(page(format, {4}, {5}))\nset output name . '.' . format\n",
       drawing.title, command, name, literal(name), drawing.width, drawing.height);
   const bool several = drawing.panels.size() > 1;
   if (several) script += "set multiplot\n";
@@ -92,31 +92,13 @@ Figure render(const FigureEntry& entry, const ResultSet& set, const Drawing& dra
   return figure;
 }
 
-/// A figure that is due, with the result sets it shows.
-struct Task {
-  const FigureEntry* entry;
-  Sets sets;
-};
-
-/// One task per figure, or per figure and result set; those that lack an experiment go to `skipped`.
-std::vector<Task> tasks_of(const FigureEntry& entry, const std::vector<ResultSet>& results,
-                           std::vector<SkippedFigure>& skipped) {
-  std::vector<Task> tasks;
-  Sets complete;
-  for (const ResultSet& set : results) {
-    const std::vector<std::string> missing = missing_experiments(entry.kind, set);
-    if (missing.empty()) {
-      complete.push_back(&set);
-    } else {
-      skipped.push_back({file_name(entry, set), set.name + ": " + how_to_run(missing, set)});
-    }
-  }
-  if (entry.side_by_side) {
-    if (!complete.empty()) tasks.push_back({&entry, complete});
-  } else {
-    for (const ResultSet* set : complete) tasks.push_back({&entry, {set}});
-  }
-  return tasks;
+/// The result sets of each drawing: all of them, or one.
+std::vector<Sets> groups(const FigureEntry& entry, const Sets& complete) {
+  if (complete.empty()) return {};
+  if (entry.side_by_side) return {complete};
+  std::vector<Sets> each;
+  for (const ResultSet* set : complete) each.push_back({set});
+  return each;
 }
 
 void check_names(const std::vector<std::string>& only, const std::vector<ResultSet>& results) {
@@ -131,9 +113,12 @@ void check_names(const std::vector<std::string>& only, const std::vector<ResultS
   }
 }
 
-bool is_wanted(const std::vector<std::string>& only, const std::string& kind, const std::string& file) {
-  return only.empty() || std::find(only.begin(), only.end(), kind) != only.end() ||
-         std::find(only.begin(), only.end(), file) != only.end();
+/// By the figure's name, or by that of one of its files.
+bool is_wanted(const std::vector<std::string>& only, const FigureEntry& entry, const ResultSet& set) {
+  const auto named = [&](const std::string& name) {
+    return std::find(only.begin(), only.end(), name) != only.end();
+  };
+  return only.empty() || named(entry.kind.name) || named(file_name(entry, set));
 }
 
 }  // namespace
@@ -149,24 +134,29 @@ std::vector<Figure> make_figures(const std::vector<ResultSet>& results, const fs
   check_names(only, results);
   write_file_atomically(folder / "theme.gp", theme_script());
   std::vector<Figure> figures;
-  std::vector<SkippedFigure> not_made;
+  const auto skip = [&](const FigureEntry& entry, const ResultSet& set, const std::string& reason) {
+    if (skipped && is_wanted(only, entry, set)) skipped->push_back({file_name(entry, set), reason});
+  };
   for (const FigureEntry& entry : figure_entries()) {
-    for (const Task& task : tasks_of(entry, results, not_made)) {
-      const ResultSet& set = *task.sets.front();
-      if (!is_wanted(only, entry.kind.name, file_name(entry, set))) continue;
-      if (const std::optional<Drawing> drawing = entry.make(task.sets)) {
-        figures.push_back(render(entry, set, *drawing, folder));
+    Sets complete;
+    for (const ResultSet& set : results) {
+      const std::vector<std::string> missing = missing_experiments(entry.kind, set);
+      if (missing.empty()) {
+        complete.push_back(&set);
       } else {
-        not_made.push_back(
-            {file_name(entry, set),
-             set.name + ": rows are missing; " + how_to_run(entry.kind.experiments, set) + " --resume"});
+        skip(entry, set, set.name + ": " + how_to_run(missing, set));
       }
     }
-  }
-  if (!skipped) return figures;
-  for (SkippedFigure& figure : not_made) {
-    const std::string kind = figure.name.substr(0, figure.name.find('-'));
-    if (is_wanted(only, kind, figure.name)) skipped->push_back(std::move(figure));
+    for (const Sets& sets : groups(entry, complete)) {
+      const ResultSet& set = *sets.front();
+      if (!is_wanted(only, entry, set)) continue;
+      if (const std::optional<Drawing> drawing = entry.make(sets)) {
+        figures.push_back(render(entry, set, *drawing, folder));
+      } else {
+        skip(entry, set,
+             set.name + ": rows are missing; " + how_to_run(entry.kind.experiments, set) + " --resume");
+      }
+    }
   }
   return figures;
 }

@@ -33,8 +33,8 @@ std::vector<Column> columns_of(const ResultSet& set) {
   const std::vector<Family> families = {{"percentile", "percentile"}, {"clip", "sigmas"}, {"clip", "bound"}};
   std::vector<Column> columns = {
       {"percentile", "percentile", accuracy_points(set, "calibration", "percentile", "percentile"), true},
-      {"clip at mean ± k sd, k", "sigmas", accuracy_points(set, "calibration", "clip", "sigmas"), true},
-      {"clip at |v| =", "bound", accuracy_points(set, "calibration", "clip", "bound"), true},
+      {"clip at mean ± k sd (k)", "sigmas", accuracy_points(set, "calibration", "clip", "sigmas"), true},
+      {"clip at |v| = b (b)", "bound", accuracy_points(set, "calibration", "clip", "bound"), true},
       {"others", "others", {}, false}};
   const std::vector<AccuracyPoint> minmax = accuracy_points(set, "calibration", "minmax", "");
   for (const Measurement& m : measurements(set.rows("calibration"))) {
@@ -55,6 +55,11 @@ std::vector<Column> columns_of(const ResultSet& set) {
       std::remove_if(columns.begin(), columns.end(), [](const Column& c) { return c.points.empty(); }),
       columns.end());
   return columns;
+}
+
+/// The share of the width that a panel needs: names of percentiles are long.
+double room(const Column& column) {
+  return (column.series == "percentile" ? 1.25 : 1) * static_cast<double>(column.points.size() + 1);
 }
 
 std::string name_of(const Column& column, const AccuracyPoint& point) {
@@ -98,10 +103,10 @@ std::optional<Drawing> draw_calibration(const ResultSets& sets) {
   d.height = 62;
   d.columns = {"series", "place", "accuracy", "ci_low", "ci_high", "value"};
   std::vector<double> shown = {loss->fp32.value, loss->w8a8.value, set.chance};
-  std::size_t slots = 0;
+  double slots = 0;
   bool in_paper = false;
   for (const Column& column : columns) {
-    slots += column.points.size() + 1;
+    slots += room(column);
     for (std::size_t i = 0; i < column.points.size(); ++i) {
       const AccuracyPoint& p = column.points[i];
       d.add({column.series, std::to_string(i + 1), number(p.accuracy.value), number(p.accuracy.low),
@@ -118,12 +123,11 @@ std::optional<Drawing> draw_calibration(const ResultSets& sets) {
   }
   const Span axis = accuracy_span(shown);
   constexpr double left_mm = 12, right_mm = 170, gap_mm = 5, bottom_mm = 20;
-  const double slot =
-      (right_mm - left_mm - gap_mm * static_cast<double>(columns.size() - 1)) / static_cast<double>(slots);
+  const double slot = (right_mm - left_mm - gap_mm * static_cast<double>(columns.size() - 1)) / slots;
   double x = left_mm;
   for (std::size_t i = 0; i < columns.size(); ++i) {
     const Column& column = columns[i];
-    const double width = slot * static_cast<double>(column.points.size() + 1);
+    const double width = slot * room(column);
     const Panel panel{x, x + width, bottom_mm, d.height - 7};
     x += width + gap_mm;
     std::string names;

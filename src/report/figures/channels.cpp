@@ -15,6 +15,8 @@ namespace {
 
 constexpr std::size_t most_labels = 6;
 constexpr double loud_factor = 6;
+/// Colours span at least this factor: a quiet network must look quiet.
+constexpr double least_span = 100;
 
 double median(std::vector<double> values) {
   std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2),
@@ -97,7 +99,8 @@ std::optional<Drawing> draw_channels(const ResultSets& sets) {
   d.panels = {
       margins(d, panel) +
       fmt::format("set xrange [-0.5:{}]\nset yrange [-0.5:{}]\nset cbrange [{}:{}]\n", channels - 0.5,
-                  static_cast<double>(layers.size()) - 0.5, number(low), number(high)) +
+                  static_cast<double>(layers.size()) - 0.5, number(low),
+                  number(std::max(high, least_span * low))) +
       "set logscale cb\nset format cb '%g'\nset border 0\nset ytics 0, 1 scale 0\n" +
       x_title(d, panel, "channel", 6.4) + y_title(d, panel, "layer", 6) +
       text_at(d, 181, (panel.bottom + panel.top) / 2, "largest |v| (log scale)", "center rotate by 90") +

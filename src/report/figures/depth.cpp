@@ -111,6 +111,8 @@ std::optional<Drawing> draw_depth(const ResultSets& sets) {
   d.height = 62;
   d.columns = {"series", "layer", "kurtosis", "top1_energy"};
   std::size_t last = 0;
+  const PaperValue* paper = find_paper_value("activations", "ffn_residual", "layer", "max", "kurtosis");
+  const double highest = std::max(kurtosis, paper ? paper->low : 0);
   for (const Kind& kind : kinds) {
     const auto found = points.find(kind.site);
     if (found == points.end()) continue;
@@ -127,8 +129,8 @@ std::optional<Drawing> draw_depth(const ResultSets& sets) {
   const Panel left{15, 70, 9, 56}, right{104, 162, 9, 56};
   d.panels = {margins(d, left) + x + x_title(d, left, "layer") +
                   y_title(d, left, "kurtosis (log scale)", 11.5) + "set logscale y\nset format y '%g'\n" +
-                  key(d, entries, 3) + reference(3, "normal: 3") + paper_reference("kurtosis", "") +
-                  curves("kurtosis"),
+                  fmt::format("set yrange [1:{}]\n", number(2 * highest)) + key(d, entries, 3) +
+                  reference(3, "normal: 3") + paper_reference("kurtosis", "") + curves("kurtosis"),
               margins(d, right) + x + x_title(d, right, "layer") +
                   y_title(d, right, "energy in the top 1 % of channels (%)") + "set yrange [0:100]\n" +
                   paper_reference("top1_energy", " %") + curves("top1_energy")};

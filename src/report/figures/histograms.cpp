@@ -67,17 +67,17 @@ int levels_left(const ClippingExample::Part& quiet, const ChosenRange& range) {
 }
 
 /// Tics at 0 and at powers of ten that stand apart, both signs.
-std::string tics(double low, double high, double scale, double mm) {
+std::string tics(double low, double high, double scale, double mm, bool named) {
   const auto place = [&](double v) { return std::asinh(v / scale); };
   const double gap = 7 * (place(high) - place(low)) / mm;
-  std::string list = "'0' 0";
+  std::string list = named ? "'0' 0" : "'' 0";
   double last = 0;
   for (int decade = -6; decade <= 9; ++decade) {
     const double v = std::pow(10.0, decade);
     if (place(v) - last < gap) continue;
     last = place(v);
-    if (v <= high) list += fmt::format(", '{:g}' {}", v, number(place(v)));
-    if (-v >= low) list += fmt::format(", '-{:g}' {}", v, number(place(-v)));
+    if (v <= high) list += fmt::format(", '{}' {}", named ? fmt::format("{:g}", v) : "", number(place(v)));
+    if (-v >= low) list += fmt::format(", '{}' {}", named ? fmt::format("-{:g}", v) : "", number(place(-v)));
   }
   return list;
 }
@@ -141,7 +141,7 @@ std::optional<Drawing> draw_histograms(const ResultSets& sets) {
            number(ranges[r].hi)});
   }
   const double air = 0.02 * (place(high) - place(low));
-  const Panel top{30, 139, below + 14, d.height - 7}, bottom{30, 139, 10, 10 + below};
+  const Panel top{30, 139, below + 13, d.height - 7}, bottom{30, 139, 10, 10 + below};
   const std::string x =
       fmt::format("set xrange [{}:{}]\n", number(place(low) - air), number(place(high) + air));
   std::string names, readings;
@@ -160,22 +160,21 @@ std::optional<Drawing> draw_histograms(const ResultSets& sets) {
               text_at(d, 180, bottom.top + 2, "clipped", "right");
   d.panels = {
       margins(d, top) + x + y_title(d, top, "values per bin (log scale)", 11.5) +
-          fmt::format(
-              "set logscale y\nset format y '%.0f'\nset yrange [0.5:{}]\nset format x ''\nset xtics ({})\n",
-              number(2 * most), tics(low, high, scale, top.right - top.left)) +
+          fmt::format("set logscale y\nset format y '%.0f'\nset yrange [0.5:{}]\nset xtics ({})\n",
+                      number(2 * most), tics(low, high, scale, top.right - top.left, false)) +
           key(d,
               {{style::background, "whole site, " + example->site, KeyEntry::line},
-               {2, "loudest channel, " + example->loud.channel, KeyEntry::line},
-               {1, "quiet channel, " + example->quiet.channel, KeyEntry::line}},
+               {9, "loudest channel, " + example->loud.channel, KeyEntry::line},
+               {10, "quiet channel, " + example->quiet.channel, KeyEntry::line}},
               top.left) +
           plot({using_series("site", "x", {"count"}) + " with filledcurves y1=0.5 linecolor rgb pale",
-                using_series("loud", "x", {"count"}) + " with lines linestyle 2 linewidth 1 dashtype 1",
-                using_series("quiet", "x", {"count"}) + " with lines linestyle 1 linewidth 1"}),
+                using_series("loud", "x", {"count"}) + " with lines linestyle 9",
+                using_series("quiet", "x", {"count"}) + " with lines linestyle 10"}),
       margins(d, bottom) + x + x_title(d, bottom, "activation (linear around 0, logarithmic beyond)") +
           readings +
           fmt::format(
               "set yrange [{}.5:0.5]\nset ytics ({}) scale 0\nset xtics ({})\nset grid xtics linestyle {}\n",
-              ranges.size(), names, tics(low, high, scale, top.right - top.left), style::faint) +
+              ranges.size(), names, tics(low, high, scale, top.right - top.left, true), style::faint) +
           "range(v) = asinh(v / " + number(scale) + ")\n" +
           plot({"data using (range(column('lo'))):(at('range', 'count')):(range(column('hi')) - "
                 "range(column('lo'))):(0) with vectors nohead linecolor rgb black linewidth 4",

@@ -118,6 +118,12 @@ std::string caption(const ResultSet& set, const Loss& loss, const std::vector<co
 
 /// Names to the right of their points, pushed apart where several stand above each other.
 std::string labels(const std::vector<Choice>& choices, const Span& axis, double height_mm) {
+  // Sites in 16 bits stand close to the right of the same sites in float.
+  const auto has_twin = [&](const Choice& c) {
+    return std::any_of(choices.begin(), choices.end(), [&](const Choice& other) {
+      return other.series == "16-bit" && other.share == c.share;
+    });
+  };
   std::map<long, std::vector<const Choice*>> columns;
   for (const Choice& c : choices) {
     if (c.series != "16-bit") columns[std::lround(10 * std::log(c.share))].push_back(&c);
@@ -128,8 +134,9 @@ std::string labels(const std::vector<Choice>& choices, const Span& axis, double 
     for (const Choice* c : column) places.push_back(c->point.accuracy.value);
     places = spread_apart(places, 2.5 / height_mm * (axis.high - axis.low), axis);
     for (std::size_t i = 0; i < column.size(); ++i) {
-      commands += fmt::format("set label {} at first {}, first {} left offset character 0.6, 0.45\n",
-                              literal(column[i]->label), number(column[i]->share), number(places[i]));
+      commands += fmt::format("set label {} at first {}, first {} left offset character {}, 0.45\n",
+                              literal(column[i]->label), number(column[i]->share), number(places[i]),
+                              has_twin(*column[i]) ? 1.4 : 0.6);
     }
   }
   return commands;
@@ -166,6 +173,8 @@ std::optional<Drawing> draw_mixed_precision(const ResultSets& sets) {
     most = std::max(most, c.share);
   }
   for (const Choice* c : front) add("front", *c);
+  // The front goes on to the right: more float must not cost accuracy.
+  d.add({"front", number(most * 1.9), number(front.back()->point.accuracy.value), "NaN", "NaN", ""});
   for (const Choice& c : choices) {
     if (!c.point.paper) continue;
     in_paper = true;

@@ -17,21 +17,18 @@ if (!exists('formats')) { formats = 'pdf svg png' }
 if (!exists('format')) { format = 'pdf' }
 typeface = 'Liberation Sans'  # Arial's metrics
 textsize = 7                  # points in print
-single = 89.0                 # mm, a column
-double = 183.0                # mm, two columns
 dots_per_inch = 200.0         # of PNG
 
-# start(name, format, width, height): commands that open a file of so many mm.
+# page(format, width, height): the command that sets a terminal of so many mm.
 points(mm) = mm * 72 / 25.4
-start(name, format, width, height) = \
+page(format, width, height) = \
   (format eq 'pdf' ? sprintf("set terminal pdfcairo size %.4fin,%.4fin font '%s,%g' fontscale 0.75 \
 linewidth 1 dashlength 1 rounded noenhanced", width / 25.4, height / 25.4, typeface, textsize) : \
    format eq 'svg' ? sprintf("set terminal svg size %.0f,%.0f font '%s,%g' linewidth 0.5 \
 dashlength 1 rounded noenhanced background 'white'", points(width), points(height), typeface, textsize) : \
    sprintf("set terminal pngcairo size %.0f,%.0f font '%s,%g' fontscale %g linewidth %g pointscale %g \
 dashlength 2 rounded noenhanced", width * dots_per_inch / 25.4, height * dots_per_inch / 25.4, typeface, textsize, \
-           dots_per_inch / 96, dots_per_inch / 144, dots_per_inch / 72)) \
-  . sprintf("; set output '%s.%s'", name, format)
+           dots_per_inch / 96, dots_per_inch / 144, dots_per_inch / 72))
 
 # at(series, column): a value of one series of a figure's data, for `using`.
 at(series, name) = stringcolumn('series') eq series ? column(name) : NaN
@@ -51,6 +48,8 @@ set style line 5 linecolor rgb sky        linewidth 2 pointtype 13 pointsize 0.5
 set style line 6 linecolor rgb purple     linewidth 2 pointtype 4  pointsize 0.40*round dashtype (6, 2)
 set style line 7 linecolor rgb black      linewidth 2 pointtype 5  pointsize 0.35*round dashtype 1
 set style line 8 linecolor rgb '#a0a0a0' linewidth 1.2 dashtype 1
+set style line 9 linecolor rgb vermillion linewidth 1.2 dashtype 1
+set style line 10 linecolor rgb blue      linewidth 1.2 dashtype 1
 # References: FP32, W8A8, chance, the paper's values; and what stays in the background.
 set style line 11 linecolor rgb black      linewidth 1.2 dashtype (8, 4)
 set style line 12 linecolor rgb vermillion linewidth 1.2 dashtype (2, 4)
