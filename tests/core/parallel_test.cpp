@@ -37,7 +37,9 @@ TEST_CASE("An exception of a body reaches the caller", "[parallel]") {
 
 TEST_CASE("The generator's draws are pinned", "[random]") {
   Random random(42);
-  REQUIRE(random.next() == 0x28efe333b266f103ull);
+  // SplitMix64 of its first state, computed independently.
+  REQUIRE(mix64(0) == 0xe220a8397b1dcdafull);
+  REQUIRE(random.next() == 0x57e1faba65107204ull);
   std::vector<int> counts(10);
   for (int i = 0; i < 100000; ++i) ++counts[random.below(10)];
   for (const int count : counts) REQUIRE(count == Approx(10000).margin(500));
