@@ -122,6 +122,12 @@ std::string title(double y, const std::string& text) {
   return fmt::format("<text class=\"title\" x=\"{}\" y=\"{}\">{}</text>\n", left, y, escape_html(text));
 }
 
+/// "100", "10k", "1M".
+std::string short_count(double count) {
+  if (count >= 1e6) return fmt::format("{:.0f}M", count / 1e6);
+  return count >= 1e4 ? fmt::format("{:.0f}k", count / 1e3) : fmt::format("{:.0f}", count);
+}
+
 std::string count_axis(const Plot& plot, double largest) {
   std::string svg;
   for (double count = 1; count <= largest; count *= largest > 1e4 ? 100 : 10) {
@@ -129,7 +135,7 @@ std::string count_axis(const Plot& plot, double largest) {
     svg += fmt::format(
         "<path class=\"axis\" d=\"M{0} {1:.1f}h-4\"/><text x=\"{2}\" y=\"{3:.1f}\" "
         "text-anchor=\"end\">{4}</text>\n",
-        left, y, left - 8, y + 4, fmt::format("{:.0f}", count));
+        left, y, left - 8, y + 4, short_count(count));
   }
   return svg;
 }
@@ -249,9 +255,9 @@ std::string drawing(const ClippingExample& example, const ClippingReading& readi
     return fmt::format("<path class=\"levels\" data-levels=\"{}\" d=\"{}\"/>\n", name,
                        levels_path(reading, plot));
   };
-  svg += title(14, "Both channels (counts, log); on top the grid's levels") +
-         shades("both", both) + bars(loud, largest, both, "loud") + bars(quiet, largest, both, "quiet") +
-         levels("both", both) + value_axis(both) + count_axis(both, largest);
+  svg += title(14, "Both channels (counts, log); on top the grid's levels") + shades("both", both) +
+         bars(loud, largest, both, "loud") + bars(quiet, largest, both, "quiet") + levels("both", both) +
+         value_axis(both) + count_axis(both, largest);
   svg += fmt::format(
       "<text class=\"loud-label\" x=\"{0}\" y=\"{1}\">■ loud: channel {2}</text>\n"
       "<text class=\"quiet-label\" x=\"{3}\" y=\"{1}\" text-anchor=\"middle\">■ quiet: channel {4}</text>\n"

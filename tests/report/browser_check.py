@@ -65,12 +65,12 @@ def compare(page, parts, bits, when):
     expected = reference(parts, bound, bits)
     for key in ("step", "loud-clipped", "whole-clipped"):
         value = float(outputs[key].split()[0])
-        # Shown to three digits, for a bound that the page holds in full and we read to six.
+        # Shown to three digits.
         check(math.isclose(value, expected[key], rel_tol=6e-3, abs_tol=1e-3),
               f"{when}: {key} is {value}, expected {expected[key]:.5g} at bound {bound} and {bits} bits")
     for key in ("loud-levels", "quiet-levels"):
         used, _, of = outputs[key].split()
-        check(abs(int(used) - expected[key]) <= (1 if bound < 1e-3 else 0) and int(of) == expected["levels"],
+        check(int(used) == expected[key] and int(of) == expected["levels"],
               f"{when}: {key} is {outputs[key]}, expected {expected[key]} of {expected['levels']}")
     return bound
 

@@ -226,7 +226,7 @@
       for (const [key, text] of Object.entries(texts)) {
         root.querySelector(`[data-out="${key}"]`).textContent = text;
       }
-      handle.setAttribute("aria-valuenow", String(Number(bound.toPrecision(6))));
+      handle.setAttribute("aria-valuenow", String(bound));
       handle.setAttribute("aria-valuetext", `±${number(bound)}; step ${texts.step}; ${texts["loud-clipped"]} of the loud ` +
         `channel clipped; the quiet channel gets ${texts["quiet-levels"]} levels`);
       // The slider speaks for itself while it moves; the summary follows when it has come to rest.
@@ -259,8 +259,8 @@
 
     handle.setAttribute("role", "slider");
     handle.setAttribute("aria-label", "Clipping bound");
-    handle.setAttribute("aria-valuemin", String(Number(least.toPrecision(6))));
-    handle.setAttribute("aria-valuemax", String(Number(largest.toPrecision(6))));
+    handle.setAttribute("aria-valuemin", String(least));
+    handle.setAttribute("aria-valuemax", String(largest));
     handle.setAttribute("tabindex", "0");
     handle.addEventListener("keydown", (event) => {
       const to = {
