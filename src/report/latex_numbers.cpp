@@ -168,7 +168,7 @@ void add_verdicts(Lines& lines, const ResultSet& results) {
   for (const Verdict& v : all) {
     if (v.outcome == Outcome::no_data) continue;
     lines.text("verdict", latex_key({results.name, v.claim}), to_string(v.outcome));
-    lines.text("figures", latex_key({results.name, v.claim}), latex_escaped(v.figures));
+    lines.text("figures", latex_key({results.name, v.claim}), latex_prose(v.figures));
   }
   for (const Outcome outcome :
        {Outcome::confirmed, Outcome::partly, Outcome::not_confirmed, Outcome::nothing_to_repair}) {
@@ -194,7 +194,7 @@ void add_set(Lines& lines, const ResultSet& results) {
   add_verdicts(lines, results);
   for (const auto& [experiment, rows] : results.experiments) {
     add_experiment(lines, results.name, experiment, rows);
-    lines.text("reading", latex_key({results.name, experiment}), latex_escaped(reading(experiment, results)));
+    lines.text("reading", latex_key({results.name, experiment}), latex_prose(reading(experiment, results)));
   }
   add_largest_over_layers(lines, results.name, results.rows("activations"));
 }

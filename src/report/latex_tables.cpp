@@ -324,7 +324,7 @@ std::string verdicts_of(const ResultSet& set) {
   Tabular table("llp{0.34\\linewidth}p{0.34\\linewidth}");
   table.head({"", "Verdict", "Measured", "Rule"});
   for (const Verdict& v : verdicts(set)) {
-    table.row({v.claim, to_string(v.outcome), latex_escaped(v.figures), latex_escaped(v.rule)});
+    table.row({v.claim, to_string(v.outcome), latex_prose(v.figures), latex_prose(v.rule)});
   }
   return table.text();
 }

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <map>
+#include <regex>
 #include <set>
 
 #include "report/report_latex.h"
@@ -132,12 +133,30 @@ std::string latex_setting(const std::string& variant, const std::string& paramet
   return latex_escaped(variant) + ", " + latex_escaped(parameter) + " = " + shown;
 }
 
+std::string latex_prose(const std::string& text) {
+  static const std::regex powers("([0-9.]+e[-+]?[0-9]+)");
+  const std::string escaped = latex_escaped(text);
+  std::string result;
+  std::size_t at = 0;
+  for (std::sregex_iterator it(escaped.begin(), escaped.end(), powers), end; it != end; ++it) {
+    const auto start = static_cast<std::size_t>(it->position());
+    result += escaped.substr(at, start - at) + typeset(it->str());
+    at = start + it->str().size();
+  }
+  result += escaped.substr(at);
+  result = std::regex_replace(result, std::regex("<="), "\\ensuremath{\\le}");
+  return std::regex_replace(result, std::regex(">="), "\\ensuremath{\\ge}");
+}
+
 std::string latex_number(double value, const std::string& metric) {
   if (metric == "mcnemar_p") {
     return value < 0.001 ? "\\ensuremath{<}0.001" : fmt::format("{:.3f}", value);
   }
   if (is_percentage(metric)) return typeset(fmt::format("{:.2f}", value));
-  if (metric == "kurtosis" || metric == "skewness") return typeset(fmt::format("{:.1f}", value));
+  if (metric == "kurtosis" || metric == "skewness") {
+    if (value >= 1000) return latex_count(static_cast<std::uint64_t>(std::llround(value)));
+    return typeset(fmt::format("{:.1f}", value));
+  }
   if (is_count(metric)) return typeset(fmt::format("{:.0f}", value));
   return typeset(format_number(value));
 }

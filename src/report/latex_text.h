@@ -11,6 +11,9 @@ namespace outlierlab {
 /// First line of every file that LaTeX gets from us; what bears it may be replaced or removed.
 extern const char* const latex_mark;
 
+/// A sentence as LaTeX: escaped, with 1.2e-05 as a power of ten, <= and >= as signs.
+std::string latex_prose(const std::string& text);
+
 /// A figure of a metric as LaTeX: percentages with two decimals, counts without, p below 0.001 as "<0.001".
 std::string latex_number(double value, const std::string& metric);
 

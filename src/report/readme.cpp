@@ -67,10 +67,12 @@ std::string cell(const ResultSet& set, const Quantity& q) {
                              ? largest_over_layers(all, q)
                              : find_measurement(all, q.variant, q.parameter, q.value, q.metric);
   if (!m) return "-";
-  std::string text = format_number(m->estimate());
+  std::string text =
+      q.metric == "kurtosis" ? fmt::format("{:.0f}", m->estimate()) : format_number(m->estimate());
   if (const auto interval = m->interval())
     text += fmt::format(" [{:.1f}, {:.1f}]", interval->first, interval->second);
-  return q.best ? text + " (" + m->value + ")" : text;
+  if (!q.best) return text;
+  return text + " (" + (m->parameter == m->variant ? "" : m->parameter + " ") + m->value + ")";
 }
 
 std::string paper_cell(const Quantity& q) {

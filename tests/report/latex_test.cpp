@@ -76,6 +76,11 @@ TEST_CASE("numbers read as LaTeX", "[report][latex]") {
   REQUIRE(latex_count(5463) == "5\\,463");
   REQUIRE(latex_count(1234567) == "1\\,234\\,567");
   REQUIRE(latex_percent(-0.2) == "0");
+  REQUIRE(latex_number(12355.7, "kurtosis") == "12\\,356");
+  REQUIRE(latex_number(240.04, "kurtosis") == "240.0");
+  REQUIRE(latex_prose("p = 4.8e-54, K <= 16 (5 %), 1e+04 of a_e2") ==
+          "p = 4.8\\ensuremath{\\times10^{-54}}, K \\ensuremath{\\le} 16 (5 \\%), "
+          "1\\ensuremath{\\times10^{4}} of a\\_e2");
 }
 
 TEST_CASE("settings read in the paper's words, unknown ones by their names", "[report][latex]") {
