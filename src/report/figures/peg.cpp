@@ -1,6 +1,8 @@
 // Accuracy against the number of groups of per-embedding-group quantization.
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "report/figures/drawing.h"
 #include "report/figures/figures.h"
 #include "report/figures/theme.h"
@@ -49,6 +51,7 @@ std::optional<Drawing> draw_peg(const std::vector<const ResultSet*>& sets) {
             {}};
   std::vector<double> shown = {loss->fp32.value, loss->w8a8.value, set.chance};
   std::string tics;
+  const Panel panel{12, 79, 9, 52};
   for (const auto* points : {&plain, &sorted}) {
     for (const AccuracyPoint& p : *points) {
       d.add({points == &plain ? "neighbours" : "sorted", p.value, number(p.accuracy.value),
@@ -57,10 +60,12 @@ std::optional<Drawing> draw_peg(const std::vector<const ResultSet*>& sets) {
     }
   }
   bool in_paper = false;
+  // 4.5 mm on the logarithmic axis.
+  const double apart = std::pow(1.6 * plain.back().x / plain.front().x, 4.5 / (panel.right - panel.left));
   double named = 0;
   for (const AccuracyPoint& p : plain) {
     // Names of neighbouring tics must not touch.
-    const bool room = p.x >= 1.3 * named && (p.x == plain.back().x || 1.3 * p.x <= plain.back().x);
+    const bool room = p.x >= apart * named && (p.x == plain.back().x || apart * p.x <= plain.back().x);
     tics += (tics.empty() ? "" : ", ") + literal(room ? p.value : "") + " " + p.value;
     if (room) named = p.x;
     if (!p.paper) continue;
@@ -69,7 +74,6 @@ std::optional<Drawing> draw_peg(const std::vector<const ResultSet*>& sets) {
     shown.push_back(*p.paper);
   }
   const Span axis = accuracy_span(shown);
-  const Panel panel{12, 79, 9, 52};
   std::string commands =
       margins(d, panel) +
       fmt::format("set logscale x 2\nset xrange [{}:{}]\nset xtics ({})\nset yrange [{}:{}]\n",
