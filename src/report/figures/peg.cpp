@@ -60,14 +60,19 @@ std::optional<Drawing> draw_peg(const std::vector<const ResultSet*>& sets) {
     }
   }
   bool in_paper = false;
-  // 4.5 mm on the logarithmic axis.
-  const double apart = std::pow(1.6 * plain.back().x / plain.front().x, 4.5 / (panel.right - panel.left));
-  double named = 0;
+  // Names of neighbouring tics must not touch.
+  const double mm_per_octave =
+      (panel.right - panel.left) / std::log2(1.25 * 1.25 * plain.back().x / plain.front().x);
+  const auto has_room = [&](const AccuracyPoint& left, const AccuracyPoint& right) {
+    const double needed = (text_width_mm(left.value) + text_width_mm(right.value)) / 2 + 0.8;
+    return mm_per_octave * std::log2(right.x / left.x) >= needed;
+  };
+  const AccuracyPoint* named = nullptr;
   for (const AccuracyPoint& p : plain) {
-    // Names of neighbouring tics must not touch.
-    const bool room = p.x >= apart * named && (p.x == plain.back().x || apart * p.x <= plain.back().x);
-    tics += (tics.empty() ? "" : ", ") + literal(room ? p.value : "") + " " + p.value;
-    if (room) named = p.x;
+    const bool is_last = &p == &plain.back();
+    const bool fits = (!named || has_room(*named, p)) && (is_last || has_room(p, plain.back()));
+    tics += (tics.empty() ? "" : ", ") + literal(fits ? p.value : "") + " " + p.value;
+    if (fits) named = &p;
     if (!p.paper) continue;
     in_paper = true;
     d.add({"paper", p.value, number(*p.paper), "NaN", "NaN"});
