@@ -136,7 +136,7 @@ TEST_CASE("a model whose files are apart says where they are expected", "[app]")
   REQUIRE(absent.err.find("config.json") != std::string::npos);
 }
 
-TEST_CASE("report writes report.md and prints the verdicts", "[app]") {
+TEST_CASE("report writes its files, prints the verdicts and ends with the page's path", "[app]") {
   const auto folder = test::scratch("report");
   const std::string rows =
       "baseline,demo-planted,demo,fp32,,,accuracy,90,89,91,1000,0\n"
@@ -148,6 +148,12 @@ TEST_CASE("report writes report.md and prints the verdicts", "[app]") {
   REQUIRE(outcome.out.find("C1 confirmed") != std::string::npos);
   REQUIRE(outcome.out.find("demo-planted on demo (planted)") != std::string::npos);
   REQUIRE(read_file(folder / "out" / "report.md").find("## Verdicts") != std::string::npos);
+  const std::string last = "\nReport: out/report.html\n";
+  REQUIRE(outcome.out.size() > last.size());
+  REQUIRE(outcome.out.substr(outcome.out.size() - last.size()) == last);
+  const std::string page = read_file(folder / "out" / "report.html");
+  REQUIRE(page.find("Are the weights or the activations to blame") != std::string::npos);
+  REQUIRE(page.find("outlierlab run peg --model demo-planted --task demo") != std::string::npos);
 
   write_file_atomically(folder / "in" / "demo-planted-demo" / "baseline.csv",
                         header + rows + "baseline,demo");
