@@ -27,10 +27,11 @@ std::string caption(const ResultSet& set, const Loss& loss, const std::vector<Ac
       display_name(set), percent(loss.fp32.value), percent(loss.w8a8.value));
   if (!loss.significant())
     return text + " W8A8 loses nothing significant here, so there is nothing to repair.";
-  return text + fmt::format(
-                    " At least 90 % of the loss is made good from {} on with neighbouring channels, and "
-                    "from {} on with channels sorted by range.",
-                    first_repair(plain, loss), first_repair(sorted, loss));
+  return text +
+         fmt::format(
+             " 90 % of the loss is first made good at {} with neighbouring channels, and at {} with channels "
+             "sorted by range.",
+             first_repair(plain, loss), first_repair(sorted, loss));
 }
 
 }  // namespace
