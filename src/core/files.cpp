@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,10 +30,26 @@ std::string read_file(const fs::path& path) {
   return std::move(bytes).str();
 }
 
+/// Removes the temporary files of `path` that killed processes left behind.
+static void remove_orphans(const fs::path& path) {
+  const std::string prefix = path.filename().string() + ".tmp";
+  std::error_code ignored;
+  for (const fs::directory_entry& entry :
+       fs::directory_iterator(path.has_parent_path() ? path.parent_path() : ".", ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.compare(0, prefix.size(), prefix) != 0) continue;
+    const std::string owner = name.substr(prefix.size());
+    const bool is_pid =
+        !owner.empty() && owner.size() < 10 && owner.find_first_not_of("0123456789") == std::string::npos;
+    if (is_pid && ::kill(std::stoi(owner), 0) != 0 && errno == ESRCH) fs::remove(entry.path(), ignored);
+  }
+}
+
 void write_atomically(const fs::path& path, const std::function<void(const fs::path&)>& write) {
   std::error_code error;
   if (path.has_parent_path()) fs::create_directories(path.parent_path(), error);
   if (error) fail_expected(path.parent_path().string(), "a folder that can be created", error.message());
+  remove_orphans(path);
   const fs::path temporary = path.string() + ".tmp" + std::to_string(::getpid());
   try {
     write(temporary);

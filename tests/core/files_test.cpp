@@ -34,6 +34,18 @@ TEST_CASE("A failed write leaves the old file and no temporary one", "[files]") 
   REQUIRE(read_file(folder / "sub" / "f") == "new");
 }
 
+TEST_CASE("What killed processes left behind is removed, and nothing else", "[files]") {
+  const auto folder = test::scratch("orphans");
+  // Process ids end at 2^22, so that this one cannot be alive.
+  std::ofstream(folder / "f.csv.tmp99999999") << "half";
+  std::ofstream(folder / ("f.csv.tmp" + std::to_string(::getppid()))) << "of a living process";
+  std::ofstream(folder / "f.csv.tmpx") << "not ours";
+  write_file_atomically(folder / "f.csv", "whole");
+  REQUIRE_FALSE(fs::exists(folder / "f.csv.tmp99999999"));
+  REQUIRE(fs::exists(folder / ("f.csv.tmp" + std::to_string(::getppid()))));
+  REQUIRE(fs::exists(folder / "f.csv.tmpx"));
+}
+
 TEST_CASE("Unreadable and unwritable paths are named", "[files]") {
   const auto folder = test::scratch("unwritable");
   REQUIRE_ERROR(read_file(folder / "missing"), "missing", "readable file");
