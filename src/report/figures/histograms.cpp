@@ -159,7 +159,7 @@ std::optional<Drawing> draw_histograms(const ResultSets& sets) {
               text_at(d, 180, bottom.top + 5, "values", "right") +
               text_at(d, 180, bottom.top + 2, "clipped", "right");
   d.panels = {
-      margins(d, top) + x + y_title(d, top, "values per bin (log scale)", 11.5) +
+      margins(d, top) + x + y_title(d, top, "values per bin (log scale)", 14.5) +
           fmt::format("set logscale y\nset format y '%.0f'\nset yrange [0.5:{}]\nset xtics ({})\n",
                       number(2 * most), tics(low, high, scale, top.right - top.left, false)) +
           key(d,
