@@ -321,9 +321,11 @@ std::string verdicts_side_by_side(const std::vector<const ResultSet*>& sets) {
 
 /// What each verdict rests on.
 std::string verdicts_of(const ResultSet& set) {
-  Tabular table("llp{0.34\\linewidth}p{0.34\\linewidth}");
+  const std::string ragged = ">{\\raggedright\\arraybackslash}p{0.38\\linewidth}";
+  Tabular table("ll" + ragged + ragged);
   table.head({"", "Verdict", "Measured", "Rule"});
   for (const Verdict& v : verdicts(set)) {
+    if (v.claim != "C1") table.rule();
     table.row({v.claim, to_string(v.outcome), latex_prose(v.figures), latex_prose(v.rule)});
   }
   return table.text();
