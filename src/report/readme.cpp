@@ -68,7 +68,7 @@ std::string cell(const ResultSet& set, const Quantity& q) {
                              : find_measurement(all, q.variant, q.parameter, q.value, q.metric);
   if (!m) return "-";
   std::string text =
-      q.metric == "kurtosis" ? fmt::format("{:.0f}", m->estimate()) : format_number(m->estimate());
+      m->estimate() >= 1000 ? fmt::format("{:.0f}", m->estimate()) : format_number(m->estimate());
   if (const auto interval = m->interval())
     text += fmt::format(" [{:.1f}, {:.1f}]", interval->first, interval->second);
   if (!q.best) return text;
