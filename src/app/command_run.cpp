@@ -47,6 +47,35 @@ class StudyProgress {
   std::size_t shown_ = 0;
 };
 
+/// What the rows of one file must have in common.
+nlohmann::ordered_json settings_of(const Evaluator& evaluator, const CommonOptions& options) {
+  nlohmann::ordered_json settings;
+  for (const auto& [key, value] : evaluator.provenance()) {
+    // Known only once calibration data has been read; batch size changes no result.
+    if (key.rfind("calibration_file", 0) == 0 || key == "calibration_sha256" || key == "batch_size") continue;
+    settings[key] = value;
+  }
+  std::string set;
+  for (const std::string& assignment : options.set) set += (set.empty() ? "" : " ") + assignment;
+  settings["set"] = set;
+  return settings;
+}
+
+/// A resumed file may only grow by rows made with the same settings.
+void require_same_settings(const std::filesystem::path& file, const nlohmann::ordered_json& settings) {
+  if (!std::filesystem::exists(file)) return;
+  const auto before = nlohmann::ordered_json::parse(read_file(file), nullptr, false);
+  if (!before.is_object() || !before.contains("settings")) return;
+  for (const auto& [key, value] : settings.items()) {
+    const std::string found = before["settings"].value(key, std::string());
+    if (found != value) {
+      throw UsageError(file.string() + ": --resume: expected " + key + " = '" + found +
+                       "' as in the rows there, found '" + value.get<std::string>() +
+                       "' (run without --resume, or into another --out)");
+    }
+  }
+}
+
 void run_one(const Experiment& experiment, Session& session, const CommonOptions& options,
              const std::vector<std::string>& arguments) {
   Provenance provenance = session_provenance(session, "run", arguments);
@@ -70,11 +99,15 @@ void run_one(const Experiment& experiment, Session& session, const CommonOptions
   };
   Study study(*session.evaluator, study_options);
   experiment.state(study);
+  const nlohmann::ordered_json settings = settings_of(*session.evaluator, options);
+  const std::filesystem::path file = std::filesystem::path(study.file()).replace_extension(".json");
+  if (options.resume) require_same_settings(file, settings);
+  provenance.set("settings", settings);
+  write_file_atomically(file, provenance.to_json().dump(2) + "\n");
   const std::vector<Row>& rows = study.run();
   add_evaluator_facts(provenance, *session.evaluator);
   provenance.set("rows", rows.size());
-  std::filesystem::path file = study.file();
-  write_file_atomically(file.replace_extension(".json"), provenance.to_json().dump(2) + "\n");
+  write_file_atomically(file, provenance.to_json().dump(2) + "\n");
   const std::string planted = session.model.planted ? ", planted" : "";
   fmt::print("\n{} ({}{}): {} [{}]\n\n{}", experiment.name, session.model.name, planted, experiment.summary,
              experiment.claims, to_text(experiment_tables(experiment.name, rows).front()));

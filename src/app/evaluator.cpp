@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "app/provenance.h"
 #include "core/error.h"
 #include "core/files.h"
 #include "core/random.h"
@@ -58,6 +59,22 @@ void require_finite_logits(const Matrix& logits, const BertRunner& runner,
   throw Error("logits: expected finite values, found NaN or Inf after the last site");
 }
 
+/// One digest over everything that makes the network: weights (all shards), configuration, vocabulary.
+/// SHA-256 over the lines "name digest" of the files in order of name.
+std::string checkpoint_digest(const fs::path& folder) {
+  std::vector<fs::path> files;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    const bool belongs = entry.path().extension() == ".safetensors" || name == "config.json" ||
+                         name == "vocab.txt" || name == "tokenizer.json" || name == "tokenizer_config.json";
+    if (belongs) files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  std::string digests;
+  for (const fs::path& file : files) digests += file.filename().string() + " " + sha256_file(file) + "\n";
+  return sha256(digests);
+}
+
 }  // namespace
 
 Matrix run_batches(const BertRunner& runner, const std::vector<Batch>& batches, std::size_t examples,
@@ -92,9 +109,7 @@ Evaluator::Evaluator(EvaluatorOptions options) : options_(std::move(options)) {
   examples_ = tokenizer_->encode_all(texts, options_.task.max_length);
   batches_ = make_batches(examples_, options_.batch_size);
   float_runner_ = std::make_unique<BertRunner>(weights_);
-  const fs::path single = options_.model_folder / "model.safetensors";
-  model_sha256_ =
-      sha256_file(fs::exists(single) ? single : options_.model_folder / "model.safetensors.index.json");
+  model_sha256_ = checkpoint_digest(options_.model_folder);
 }
 
 std::vector<std::string> Evaluator::weight_names() const {
@@ -159,6 +174,7 @@ const NetworkStatistics& Evaluator::statistics(std::uint64_t seed) {
   std::map<std::string, std::string> facts = provenance();
   for (const char* key : {"split", "examples", "batch_size", "data_file", "data_sha256"}) facts.erase(key);
   facts["calibration_seed"] = std::to_string(seed);
+  facts["program"] = version_text();
   fs::path file;
   if (options_.statistics_cache) {
     file = *options_.statistics_cache / ("statistics-seed" + std::to_string(seed) + ".h5");

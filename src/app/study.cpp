@@ -30,9 +30,17 @@ std::filesystem::path Study::file() const {
 }
 
 Scheme Study::scheme(const std::string& name, const std::vector<std::string>& overrides) const {
-  std::vector<std::string> all = overrides;
-  all.insert(all.end(), options_.overrides.begin(), options_.overrides.end());
-  return Scheme::load(name, options_.scheme_folder, all);
+  // The user's overrides change the scheme that the experiment starts from, and only what that scheme
+  // quantizes: a reference stays float, and what a row is named after always wins.
+  const Scheme plain = Scheme::load(name, options_.scheme_folder);
+  const bool activations = plain.quantizes_activations(evaluator_.sites()),
+             weights = plain.quantizes_weights();
+  std::vector<std::string> applicable;
+  for (const std::string& assignment : options_.overrides) {
+    const bool concerns_weights = assignment.rfind("weights", 0) == 0;
+    if (concerns_weights ? weights : activations) applicable.push_back(assignment);
+  }
+  return Scheme::load(name, options_.scheme_folder, applicable).with(overrides);
 }
 
 std::vector<Row> Study::rows_of(const Scores& scores) {

@@ -15,7 +15,7 @@ struct StudyOptions {
   std::string experiment, model_name;
   std::filesystem::path out;            ///< folder <out>/<model>-<task> receives the files
   std::filesystem::path scheme_folder;  ///< configs/schemes
-  std::vector<std::string> overrides;   ///< --set, applied to every scheme
+  std::vector<std::string> overrides;   ///< --set, see Study::scheme
   std::size_t seeds = 0;                ///< extra calibration draws for what depends on one
   bool resume = false;
   std::function<void(std::size_t done, std::size_t total, const std::string& what)> progress;
@@ -30,7 +30,7 @@ class Study {
   Evaluator& evaluator() { return evaluator_; }
   const StudyOptions& options() const { return options_; }
 
-  /// A scheme by name with overrides.
+  /// A scheme by name with the user's --set where it quantizes anything, then with `overrides`.
   Scheme scheme(const std::string& name, const std::vector<std::string>& overrides = {}) const;
 
   /// States: evaluate a scheme on the split. One row each for accuracy (with its interval), kl, agreement and

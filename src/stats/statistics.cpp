@@ -418,6 +418,7 @@ Distribution SiteStatistics::distribution(const std::vector<std::size_t>& select
     highest = std::max(highest, all.max[c]);
   }
   if (part.moments.count == 0) return part;
+  if (selected.size() == channels()) return distribution();
   part.min = lowest;
   part.max = highest;
 

@@ -99,7 +99,7 @@ class SiteStatistics {
 
   /// The whole site.
   Distribution distribution() const;
-  /// Some channels only (a group, or one): exact range and moments up to the second from the channels;
+  /// Some channels only (a group, or one; all of them give the whole site's): exact range and moments up to the second from the channels;
   /// histogram and the shape (skewness and kurtosis) from the sample.
   Distribution distribution(const std::vector<std::size_t>& channels) const;
 

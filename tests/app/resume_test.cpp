@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "catch.h"
 #include "core/files.h"
@@ -46,4 +47,40 @@ TEST_CASE("A killed run resumes to the bytes of an uninterrupted one", "[app][re
     REQUIRE(outlierlab::read_file(folder / "whole" / "demo-planted-demo" / name) ==
             outlierlab::read_file(folder / "cut" / "demo-planted-demo" / name));
   }
+}
+
+TEST_CASE("Resuming with other settings is refused, with both values", "[app][resume]") {
+  const fs::path folder = test::scratch("resume-settings");
+  REQUIRE(run_in(folder, "120", "") == 0);
+  const auto file = folder / "demo-planted-demo" / "baseline.csv";
+  const std::string before = outlierlab::read_file(file);
+  REQUIRE(run_in(folder, "120", "--resume --set activations.bits=6") == 2 * 256);
+  REQUIRE(outlierlab::read_file(file) == before);
+}
+
+TEST_CASE("--set changes what an experiment quantizes, never its float reference or its labels", "[app]") {
+  const fs::path folder = test::scratch("set");
+  REQUIRE(
+      run_in(folder, "120",
+             "--set activations.bits=4 --set activations.y.granularity=group --set activations.y.groups=7") ==
+      0);
+  const auto rows = outlierlab::read_rows(folder / "demo-planted-demo" / "baseline.csv");
+  const auto kl = [&rows](const std::string& variant) {
+    for (const outlierlab::Row& row : rows) {
+      if (row.variant == variant && row.metric == "kl") return row.estimate;
+    }
+    return -1.0;
+  };
+  REQUIRE(kl("fp32") == 0);
+  REQUIRE(kl("a8") > 10 * kl("w8"));
+  // The number of groups is what peg's rows are named after: K = 1 is W8A8 again, whatever --set says of y.
+  const auto peg = outlierlab::read_rows(folder / "demo-planted-demo" / "peg.csv");
+  std::vector<double> one, all;
+  for (const outlierlab::Row& row : peg) {
+    if (row.variant == "peg" && row.metric == "kl" && row.value == "1") one.push_back(row.estimate);
+    if (row.variant == "peg" && row.metric == "kl" && row.value == "128") all.push_back(row.estimate);
+  }
+  REQUIRE(one.size() == 1);
+  REQUIRE(all.size() == 1);
+  REQUIRE(one[0] != all[0]);
 }
