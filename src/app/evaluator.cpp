@@ -75,6 +75,13 @@ std::string checkpoint_digest(const fs::path& folder) {
   return sha256(digests);
 }
 
+/// Puts a batch's rows at their examples' places in the split.
+void scatter(const Matrix& logits, const Batch& batch, Matrix& all) {
+  for (std::size_t e = 0; e < batch.size(); ++e) {
+    std::copy_n(logits.row(e), logits.cols(), all.row(batch.examples[e]));
+  }
+}
+
 }  // namespace
 
 Matrix run_batches(const BertRunner& runner, const std::vector<Batch>& batches, std::size_t examples,
@@ -82,9 +89,7 @@ Matrix run_batches(const BertRunner& runner, const std::vector<Batch>& batches, 
   Matrix all(examples, runner.config().labels.size());
   for (const Batch& batch : batches) {
     const Matrix logits = runner.logits(batch, hook);
-    for (std::size_t e = 0; e < batch.size(); ++e) {
-      std::copy_n(logits.row(e), logits.cols(), all.row(batch.examples[e]));
-    }
+    scatter(logits, batch, all);
   }
   return all;
 }
@@ -309,9 +314,7 @@ Matrix PrefixEvaluator::logits_after_change(std::size_t site) const {
       hidden = &fresh;
     }
     const Matrix logits = runner_.classify(batch, *hidden, &quantizer_);
-    for (std::size_t e = 0; e < batch.size(); ++e) {
-      std::copy_n(logits.row(e), logits.cols(), all.row(batch.examples[e]));
-    }
+    scatter(logits, batch, all);
   }
   return all;
 }

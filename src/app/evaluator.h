@@ -87,7 +87,6 @@ class Evaluator {
 
  private:
   const std::vector<EncodedExample>& training_examples();
-  int class_of_label(int label) const;
 
   EvaluatorOptions options_;
   std::optional<Tokenizer> tokenizer_;

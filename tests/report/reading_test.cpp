@@ -3,29 +3,13 @@
 #include <algorithm>
 
 #include "catch.h"
+#include "support/rows.h"
 
 using namespace outlierlab;
+using test::accuracy;
+using test::row;
 
 namespace {
-
-Row row(const std::string& variant, const std::string& parameter, const std::string& value,
-        const std::string& metric, double estimate) {
-  Row r;
-  r.variant = variant;
-  r.parameter = parameter;
-  r.value = value;
-  r.metric = metric;
-  r.estimate = estimate;
-  return r;
-}
-
-Row accuracy(const std::string& variant, double estimate, const std::string& parameter = "",
-             const std::string& value = "") {
-  Row r = row(variant, parameter, value, "accuracy", estimate);
-  r.ci_low = estimate - 1;
-  r.ci_high = estimate + 1;
-  return r;
-}
 
 std::string read(const std::string& experiment, const std::vector<Row>& rows) {
   ResultSet set;

@@ -1,29 +1,13 @@
 #include "report/verdicts.h"
 
 #include "catch.h"
+#include "support/rows.h"
 
 using namespace outlierlab;
+using test::accuracy;
+using test::row;
 
 namespace {
-
-Row row(const std::string& variant, const std::string& parameter, const std::string& value,
-        const std::string& metric, double estimate) {
-  Row r;
-  r.variant = variant;
-  r.parameter = parameter;
-  r.value = value;
-  r.metric = metric;
-  r.estimate = estimate;
-  return r;
-}
-
-Row accuracy(const std::string& variant, double estimate, const std::string& parameter = "",
-             const std::string& value = "", double half = 1) {
-  Row r = row(variant, parameter, value, "accuracy", estimate);
-  r.ci_low = estimate - half;
-  r.ci_high = estimate + half;
-  return r;
-}
 
 /// The reference rows of an experiment's file, then further ones.
 std::vector<Row> with_reference(double fp32, double w8a8, std::vector<Row> rows = {}, double p = 1e-9) {
