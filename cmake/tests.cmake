@@ -6,7 +6,7 @@ add_executable(outlierlab_tests ${test_sources})
 target_include_directories(outlierlab_tests PRIVATE tests)
 target_compile_definitions(outlierlab_tests PRIVATE
   OUTLIERLAB_SOURCE_DIR="${CMAKE_SOURCE_DIR}" OUTLIERLAB_CATCH2_VERSION=${Catch2_VERSION_MAJOR})
-foreach(step core data model stats store quant report app)
+foreach(step core kernels data model stats store quant engine lower report app)
   if(TARGET outlierlab_${step})
     target_link_libraries(outlierlab_tests PRIVATE outlierlab_${step})
   endif()

@@ -7,7 +7,7 @@
 
 #include "core/error.h"
 #include "core/parallel.h"
-#include "model/kernels.h"
+#include "kernels/kernels.h"
 
 namespace outlierlab {
 

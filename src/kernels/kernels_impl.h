@@ -1,8 +1,8 @@
-// The kernels of model/kernels.h, written once for all instruction sets (see core/simd.h).
+// The kernels of kernels/kernels.h, written once for all instruction sets (see core/simd.h).
 #pragma once
 
 #include "core/simd.h"
-#include "model/kernels.h"
+#include "kernels/kernels.h"
 
 namespace outlierlab::OUTLIERLAB_ISA_NAMESPACE {
 

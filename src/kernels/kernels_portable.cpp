@@ -1,2 +1,2 @@
 #define OUTLIERLAB_ISA_NAMESPACE portable
-#include "model/kernels_impl.h"
+#include "kernels/kernels_impl.h"

@@ -1,2 +1,2 @@
 #define OUTLIERLAB_ISA_NAMESPACE avx2
-#include "model/kernels_impl.h"
+#include "kernels/kernels_impl.h"

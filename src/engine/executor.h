@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/model.h"
+
+namespace outlierlab::engine {
+
+/// Examples laid end to end without padding. Token t of example e is row offsets[e] + t of every activation.
+struct Tokens {
+  const std::int32_t* ids = nullptr;        ///< [tokens]
+  const std::uint8_t* types = nullptr;      ///< [tokens]
+  const std::int32_t* positions = nullptr;  ///< [tokens] row of the position embedding
+  const std::size_t* offsets = nullptr;     ///< [examples + 1]
+  std::size_t examples = 0;
+
+  std::size_t count() const { return examples == 0 ? 0 : offsets[examples]; }
+  std::size_t length(std::size_t example) const { return offsets[example + 1] - offsets[example]; }
+};
+
+/// How products of real (float) operands are computed.
+enum class RealPrecision {
+  float32,
+  bfloat16,  ///< operands rounded to bfloat16, sums in float32
+  float16    ///< operands rounded to float16, sums in float32 (CUDA only)
+};
+
+/// Where the time of the last profiled passes went, in seconds, summed over threads.
+struct Profile {
+  double quantize = 0;    ///< float -> codes
+  double gemm = 0;        ///< products
+  double dequantize = 0;  ///< codes or sums -> float
+  double rest = 0;        ///< softmax, GELU, LayerNorm, residual sums, embeddings, waiting
+};
+
+/// Sees every site's values as the network goes on with them (dequantized). For tests and diagnosis; slow.
+class SiteObserver {
+ public:
+  virtual ~SiteObserver() = default;
+  /// `values` is [rows, cols] with `stride`; `first_row` the batch's row of the first. For scores and probs
+  /// the rows are query tokens and the columns key tokens of one example's head `head` (else -1). `site` is
+  /// numbered as in Model.
+  virtual void visit(std::size_t site, const float* values, std::size_t first_row, std::size_t rows,
+                     std::size_t cols, std::size_t stride, int head) = 0;
+};
+
+/// Runs a Model. Not to be called from two threads at once.
+class Executor {
+ public:
+  virtual ~Executor() = default;
+  /// Class logits [examples, labels] into `logits`. Throws Error for ids, types or positions that the model
+  /// lacks.
+  virtual void logits(const Tokens& tokens, float* logits) = 0;
+  virtual const Shape& shape() const = 0;
+  /// "cpu avx512 vnni", "cuda sm_90", ...
+  virtual std::string description() const = 0;
+  /// Bytes that the executor holds: packed weights and scratch.
+  virtual std::size_t bytes() const = 0;
+};
+
+}  // namespace outlierlab::engine

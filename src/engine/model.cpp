@@ -1,0 +1,140 @@
+#include "engine/model.h"
+
+#include <cmath>
+#include <cstdlib>
+
+#include "core/error.h"
+
+namespace outlierlab::engine {
+
+namespace {
+
+std::string count(std::size_t n, const char* what) {
+  return std::to_string(n) + " " + what;
+}
+
+void check_finite(const std::string& place, const Array<float>& values) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (!std::isfinite(values[i])) fail_expected(place, "finite values", std::to_string(values[i]));
+  }
+}
+
+void check_vector(const std::string& place, const Array<float>& values, std::size_t size) {
+  if (values.size() != size) fail_expected(place, count(size, "values"), std::to_string(values.size()));
+  check_finite(place, values);
+}
+
+void check_weight(const std::string& place, const Weight& weight, std::size_t rows, std::size_t cols) {
+  if (weight.rows != rows || weight.cols != cols) {
+    fail_expected(place, "the shape [" + std::to_string(rows) + ", " + std::to_string(cols) + "]",
+                  "[" + std::to_string(weight.rows) + ", " + std::to_string(weight.cols) + "]");
+  }
+  if (!weight.is_integer()) return check_vector(place, weight.values, rows * cols);
+  if (weight.codes.size() != rows * cols)
+    fail_expected(place, count(rows * cols, "codes"), std::to_string(weight.codes.size()));
+  if (weight.bits < 2 || weight.bits > 8) fail_expected(place, "2 to 8 bits", std::to_string(weight.bits));
+  if (weight.scales.size() != 1 && weight.scales.size() != rows)
+    fail_expected(place, "1 or " + count(rows, "scales"), std::to_string(weight.scales.size()));
+  check_finite(place + " scales", weight.scales);
+  const int largest = (1 << (weight.bits - 1)) - 1;
+  for (const std::int8_t code : weight.codes) {
+    if (std::abs(code) > largest)
+      fail_expected(place, "codes within +-" + std::to_string(largest), std::to_string(code));
+  }
+}
+
+void check_linear(const std::string& place, const Linear& linear, std::size_t out, std::size_t in) {
+  check_weight(place, linear.weight, out, in);
+  check_vector(place + " bias", linear.bias, out);
+}
+
+void check_norm(const std::string& place, const LayerNorm& norm, std::size_t hidden) {
+  check_vector(place + " gain", norm.gain, hidden);
+  check_vector(place + " bias", norm.bias, hidden);
+}
+
+void check_site(const std::string& place, const SiteFormat& site, std::size_t channels) {
+  using Kind = SiteFormat::Kind;
+  if (site.kind == Kind::real) return;
+  if (site.bits < 2 || site.bits > 16) fail_expected(place, "2 to 16 bits", std::to_string(site.bits));
+  if (site.kind == Kind::rows) return;
+  const std::size_t grids = site.kind == Kind::tensor ? 1 : channels;
+  if (site.scale.size() != grids || site.zero.size() != grids)
+    fail_expected(place, count(grids, "scales and zero points"), std::to_string(site.scale.size()));
+  for (std::size_t i = 0; i < grids; ++i) {
+    if (!std::isfinite(site.scale[i])) fail_expected(place, "finite scales", std::to_string(site.scale[i]));
+    if (site.zero[i] < site.qmin() || site.zero[i] > site.qmax())
+      fail_expected(place, "a zero point that is a code", std::to_string(site.zero[i]));
+  }
+}
+
+std::size_t bytes_of(const Weight& weight) {
+  return weight.codes.size() + (weight.scales.size() + weight.values.size()) * sizeof(float);
+}
+
+std::size_t bytes_of(const Linear& linear) {
+  return bytes_of(linear.weight) + linear.bias.size() * sizeof(float);
+}
+
+std::size_t bytes_of(const LayerNorm& norm) {
+  return (norm.gain.size() + norm.bias.size()) * sizeof(float);
+}
+
+}  // namespace
+
+std::size_t Model::weight_bytes() const {
+  std::size_t bytes = bytes_of(word_embeddings) + bytes_of(position_embeddings) +
+                      bytes_of(token_type_embeddings) + bytes_of(embeddings_norm) + bytes_of(pooler) +
+                      bytes_of(classifier);
+  for (const Layer& layer : layers) {
+    for (const Linear* linear : {&layer.query, &layer.key, &layer.value, &layer.attention_output,
+                                 &layer.ffn_hidden, &layer.ffn_output}) {
+      bytes += bytes_of(*linear);
+    }
+    bytes += bytes_of(layer.attention_norm) + bytes_of(layer.output_norm);
+  }
+  return bytes;
+}
+
+const SiteFormat& Model::site(std::size_t index) const {
+  if (index == 0) return embeddings_sum_site;
+  if (index == 1) return embeddings_norm_site;
+  if (index + 1 == site_count()) return pooler_site;
+  return layers[(index - 2) / layer_sites].sites[(index - 2) % layer_sites];
+}
+
+void Model::check() const {
+  if (shape.heads == 0 || shape.hidden == 0 || shape.hidden % shape.heads != 0)
+    fail_expected("shape", "a hidden size that the heads divide",
+                  std::to_string(shape.hidden) + " and " + count(shape.heads, "heads"));
+  if (layers.size() != shape.layers)
+    fail_expected("model", count(shape.layers, "layers"), std::to_string(layers.size()));
+  const std::size_t hidden = shape.hidden, wide = shape.intermediate;
+  check_weight("embeddings.word", word_embeddings, shape.vocabulary, hidden);
+  check_weight("embeddings.position", position_embeddings, shape.positions, hidden);
+  check_weight("embeddings.token_type", token_type_embeddings, shape.token_types, hidden);
+  check_norm("embeddings.norm", embeddings_norm, hidden);
+  check_site("embeddings.sum", embeddings_sum_site, hidden);
+  check_site("embeddings.norm", embeddings_norm_site, hidden);
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const Layer& layer = layers[i];
+    const std::string name = "layer." + std::to_string(i) + ".";
+    check_linear(name + "query", layer.query, hidden, hidden);
+    check_linear(name + "key", layer.key, hidden, hidden);
+    check_linear(name + "value", layer.value, hidden, hidden);
+    check_linear(name + "attention_output", layer.attention_output, hidden, hidden);
+    check_linear(name + "ffn_hidden", layer.ffn_hidden, wide, hidden);
+    check_linear(name + "ffn_output", layer.ffn_output, hidden, wide);
+    check_norm(name + "attention_norm", layer.attention_norm, hidden);
+    check_norm(name + "output_norm", layer.output_norm, hidden);
+    for (std::size_t s = 0; s < layer_sites; ++s) {
+      const std::size_t channels = s == scores || s == probs ? shape.heads : s == ffn_hidden ? wide : hidden;
+      check_site(name + "site " + std::to_string(s), layer.sites[s], channels);
+    }
+  }
+  check_linear("pooler", pooler, hidden, hidden);
+  check_site("pooler", pooler_site, hidden);
+  check_linear("classifier", classifier, shape.labels, hidden);
+}
+
+}  // namespace outlierlab::engine
