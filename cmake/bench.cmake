@@ -7,3 +7,8 @@ target_link_libraries(stats_benchmark PRIVATE outlierlab_stats benchmark::benchm
 # What quantize-dequantize costs per value, and calibration per site.
 add_executable(quant_benchmark bench/quant_benchmark.cpp)
 target_link_libraries(quant_benchmark PRIVATE outlierlab_quant benchmark::benchmark)
+
+# The matrix products beside oneDNN's.
+find_package(dnnl REQUIRED)
+add_executable(gemm_benchmark bench/gemm_benchmark.cpp)
+target_link_libraries(gemm_benchmark PRIVATE outlierlab_engine benchmark::benchmark DNNL::dnnl)

@@ -1,5 +1,7 @@
 #include "core/isa.h"
 
+#include <cpuid.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <string>
@@ -8,24 +10,61 @@
 
 namespace outlierlab {
 
-static Isa detect() {
+namespace {
+
+// The ladder of OUTLIERLAB_ISA.
+enum class Level { portable, avx2, avx512, vnni, amx };
+
+Level cap() {
+  const char* wanted = std::getenv("OUTLIERLAB_ISA");
+  if (!wanted) return Level::amx;
+  const std::string name = wanted;
+  if (name == "portable") return Level::portable;
+  if (name == "avx2") return Level::avx2;
+  if (name == "avx512") return Level::avx512;
+  if (name == "vnni") return Level::vnni;
+  if (name == "amx") return Level::amx;
+  fail_unknown("OUTLIERLAB_ISA", name, {"portable", "avx2", "avx512", "vnni", "amx"});
+}
+
+Isa detect() {
   Isa best = Isa::portable;
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) best = Isa::avx2;
   if (best == Isa::avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
     best = Isa::avx512;
   }
-  if (const char* wanted = std::getenv("OUTLIERLAB_ISA")) {
-    const std::string name = wanted;
-    if (name == "portable") return Isa::portable;
-    if (name == "avx2") return std::min(best, Isa::avx2);
-    if (name != "avx512") fail_unknown("OUTLIERLAB_ISA", name, {"portable", "avx2", "avx512"});
-  }
-  return best;
+  return std::min(best, static_cast<Isa>(std::min(cap(), Level::avx512)));
 }
+
+// CPUID leaf 7, subleaf 0, register EDX: bits 24 and 22 are AMX-INT8 and AMX-BF16. Whether the operating
+// system lets a process use the tiles is for whoever uses them to ask.
+bool cpu_has_amx() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 24 & 1) && (d >> 22 & 1);
+}
+
+}  // namespace
 
 Isa isa() {
   static const Isa value = detect();
+  return value;
+}
+
+bool has_vnni() {
+  static const bool value =
+      isa() == Isa::avx512 && cap() >= Level::vnni && __builtin_cpu_supports("avx512vnni");
+  return value;
+}
+
+bool has_bf16() {
+  static const bool value =
+      isa() == Isa::avx512 && cap() >= Level::vnni && __builtin_cpu_supports("avx512bf16");
+  return value;
+}
+
+bool has_amx() {
+  static const bool value = has_vnni() && cap() >= Level::amx && cpu_has_amx();
   return value;
 }
 

@@ -99,6 +99,26 @@ inline F16 copy_sign(F16 a, F16 b) {
                                               _mm512_and_si512(s, _mm512_castps_si512(b.v))))};
 }
 
+/// Towards zero; |a| < 2^31.
+inline F16 truncate(F16 a) {
+  return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC)};
+}
+/// table[i] for each lane's whole number i in [0, 15].
+inline F16 lookup(const float* table, F16 i) {
+  return {_mm512_permutexvar_ps(_mm512_cvttps_epi32(i.v), _mm512_loadu_ps(table))};
+}
+/// Sixteen bytes as floats, and back: each lane a whole number in [0, 255].
+inline F16 load_bytes(const unsigned char* p) {
+  return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
+}
+inline void store_bytes(unsigned char* p, F16 a) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v)));
+}
+inline void store_bytes_first(unsigned char* p, F16 a, int n) {
+  _mm_mask_storeu_epi8(p, static_cast<__mmask16>((1u << n) - 1),
+                       _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v)));
+}
+
 #elif defined(__AVX2__)
 
 struct F16 {
@@ -182,6 +202,39 @@ inline F16 copy_sign(F16 x, F16 y) {
   const __m256 s = _mm256_set1_ps(-0.0f);
   return {_mm256_or_ps(_mm256_andnot_ps(s, x.a), _mm256_and_ps(s, y.a)),
           _mm256_or_ps(_mm256_andnot_ps(s, x.b), _mm256_and_ps(s, y.b))};
+}
+inline F16 truncate(F16 x) {
+  return {_mm256_round_ps(x.a, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC),
+          _mm256_round_ps(x.b, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC)};
+}
+inline __m256 lookup_half(__m256 low, __m256 high, __m256 index) {
+  const __m256i i = _mm256_cvttps_epi32(index);
+  // Bit 3 of the index, moved to the sign, chooses between the halves of the table.
+  return _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, i), _mm256_permutevar8x32_ps(high, i),
+                          _mm256_castsi256_ps(_mm256_slli_epi32(i, 28)));
+}
+inline F16 lookup(const float* table, F16 i) {
+  const __m256 low = _mm256_loadu_ps(table), high = _mm256_loadu_ps(table + 8);
+  return {lookup_half(low, high, i.a), lookup_half(low, high, i.b)};
+}
+inline F16 load_bytes(const unsigned char* p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)),
+          _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8)))};
+}
+inline __m128i to_bytes(F16 x) {
+  const __m256i a = _mm256_cvtps_epi32(x.a), b = _mm256_cvtps_epi32(x.b);
+  const __m128i low = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+  const __m128i high = _mm_packs_epi32(_mm256_castsi256_si128(b), _mm256_extracti128_si256(b, 1));
+  return _mm_packus_epi16(low, high);
+}
+inline void store_bytes(unsigned char* p, F16 x) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), to_bytes(x));
+}
+inline void store_bytes_first(unsigned char* p, F16 x, int n) {
+  unsigned char bytes[16];
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(bytes), to_bytes(x));
+  for (int i = 0; i < n; ++i) p[i] = bytes[i];
 }
 
 #else
@@ -274,6 +327,24 @@ inline F16 power_of_two(F16 n) {
 inline F16 copy_sign(F16 a, F16 b) {
   OUTLIERLAB_LANES(r, __builtin_copysignf(a.v[i], b.v[i]));
   return r;
+}
+inline F16 truncate(F16 a) {
+  OUTLIERLAB_LANES(r, __builtin_truncf(a.v[i]));
+  return r;
+}
+inline F16 lookup(const float* table, F16 index) {
+  OUTLIERLAB_LANES(r, table[static_cast<int>(index.v[i])]);
+  return r;
+}
+inline F16 load_bytes(const unsigned char* p) {
+  OUTLIERLAB_LANES(r, static_cast<float>(p[i]));
+  return r;
+}
+inline void store_bytes_first(unsigned char* p, F16 a, int n) {
+  for (int i = 0; i < n; ++i) p[i] = static_cast<unsigned char>(static_cast<int>(a.v[i]));
+}
+inline void store_bytes(unsigned char* p, F16 a) {
+  store_bytes_first(p, a, 16);
 }
 #undef OUTLIERLAB_LANES
 

@@ -1,0 +1,151 @@
+// The products of a BERT layer on one thread: the suite's float and int8 kernels of every instruction set
+// that this CPU has, beside oneDNN. The counter is operations (2 per multiply-add) per second; the bound is
+// in bench/README.md.
+#include <benchmark/benchmark.h>
+
+#include <cstdint>
+#include <cstring>
+#include <dnnl.hpp>
+#include <string>
+#include <vector>
+
+#include "core/isa.h"
+#include "core/matrix.h"
+#include "core/random.h"
+#include "engine/cpu/int8_gemm.h"
+#include "kernels/kernels.h"
+
+namespace outlierlab {
+namespace {
+
+struct ProductShape {
+  const char* name;
+  std::size_t rows, depth, cols;
+};
+
+// MiniLM (384 wide), BERT-base (768) and one attention head of each product.
+const ProductShape shapes[] = {
+    {"minilm_qkv", 128, 384, 384},    {"minilm_ffn1", 128, 384, 1536}, {"minilm_ffn2", 128, 1536, 384},
+    {"base_qkv", 128, 768, 768},      {"base_ffn1", 128, 768, 3072},   {"base_ffn2", 128, 3072, 768},
+    {"scores_64x32", 64, 32, 64},     {"context_64x32", 64, 64, 32},   {"scores_128x64", 128, 64, 128},
+    {"context_128x64", 128, 128, 64},
+};
+
+void count(benchmark::State& state, const ProductShape& s) {
+  state.counters["ops"] = benchmark::Counter(
+      2.0 * static_cast<double>(s.rows * s.depth * s.cols * static_cast<std::size_t>(state.iterations())),
+      benchmark::Counter::kIsRate);
+}
+
+template <typename T>
+AlignedVector<T> random_values(std::size_t n, int low, int high) {
+  Random random(7);
+  AlignedVector<T> values(n);
+  for (T& v : values)
+    v = static_cast<T>(low + static_cast<int>(random.below(static_cast<std::uint64_t>(high - low + 1))));
+  return values;
+}
+
+void float_product(benchmark::State& state, const ModelKernels* kernels, ProductShape s) {
+  const auto a = random_values<float>(s.rows * s.depth, -8, 8),
+             w = random_values<float>(s.cols * s.depth, -8, 8);
+  AlignedVector<float> packed(packed_size(s.cols, s.depth)), c(s.rows * s.cols);
+  pack_transposed(w.data(), s.depth, s.cols, s.depth, packed.data());
+  for (auto _ : state) {
+    kernels->gemm(a.data(), s.depth, s.rows, s.depth, packed.data(), s.cols, nullptr, 1.0f, c.data(), s.cols);
+    benchmark::ClobberMemory();
+  }
+  count(state, s);
+}
+
+void int8_product(benchmark::State& state, const engine::Int8Kernels* kernels, ProductShape s,
+                  engine::Finish finish) {
+  const auto a = random_values<std::uint8_t>(s.rows * s.depth, 0, 255);
+  const auto w = random_values<std::int8_t>(s.cols * s.depth, -127, 127);
+  AlignedVector<char> packed(kernels->packed_bytes(s.depth, s.cols));
+  kernels->pack_transposed(w.data(), s.depth, s.cols, s.depth, 0, packed.data());
+  const AlignedVector<float> row_scale(s.rows, 0.01f), col_scale(s.cols, 0.01f), bias(s.cols, 1.0f);
+  const AlignedVector<std::int32_t> row_zero(s.rows, 113), col_sum(s.cols, 5);
+  AlignedVector<float> c(s.rows * s.cols);
+  engine::Int8Product p;
+  p.a = a.data();
+  p.lda = p.depth = s.depth;
+  p.rows = s.rows;
+  p.cols = p.ldc = s.cols;
+  p.b = packed.data();
+  p.row_scale = row_scale.data();
+  p.row_zero = row_zero.data();
+  p.col_scale = col_scale.data();
+  p.col_sum = col_sum.data();
+  p.bias = bias.data();
+  p.finish = finish;
+  p.c = c.data();
+  p.inverse = 0.1f;
+  p.low = 0;
+  p.high = 255;
+  for (auto _ : state) {
+    kernels->multiply(p);
+    benchmark::ClobberMemory();
+  }
+  count(state, s);
+}
+
+void onednn_product(benchmark::State& state, ProductShape s, dnnl::memory::data_type a_type,
+                    dnnl::memory::data_type b_type, dnnl::memory::data_type c_type) {
+  using dnnl::memory;
+  const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
+  dnnl::stream stream(cpu);
+  const auto m = static_cast<memory::dim>(s.rows), k = static_cast<memory::dim>(s.depth),
+             n = static_cast<memory::dim>(s.cols);
+  const memory::desc a({m, k}, a_type, memory::format_tag::ab), b({k, n}, b_type, memory::format_tag::any),
+      c({m, n}, c_type, memory::format_tag::ab);
+  const dnnl::matmul::primitive_desc primitive(dnnl::matmul::desc(a, b, c), cpu);
+  dnnl::matmul product(primitive);
+  memory left(primitive.src_desc(), cpu), right(primitive.weights_desc(), cpu),
+      out(primitive.dst_desc(), cpu);
+  for (const memory* part : {&left, &right, &out})
+    std::memset(part->get_data_handle(), 0, part->get_desc().get_size());
+  for (auto _ : state) {
+    product.execute(stream, {{DNNL_ARG_SRC, left}, {DNNL_ARG_WEIGHTS, right}, {DNNL_ARG_DST, out}});
+    stream.wait();
+  }
+  count(state, s);
+}
+
+void register_all() {
+  using type = dnnl::memory::data_type;
+  for (const ProductShape& s : shapes) {
+    const std::string name = s.name;
+    const auto add = [&](const std::string& what, auto&&... arguments) {
+      benchmark::RegisterBenchmark((name + "/" + what).c_str(), arguments...);
+    };
+    if (isa() >= Isa::avx2) add("float_avx2", float_product, &avx2::model_kernels, s);
+    if (isa() == Isa::avx512) add("float_avx512", float_product, &avx512::model_kernels, s);
+    using engine::Finish;
+    if (isa() >= Isa::avx2)
+      add("int8_avx2_codes", int8_product, &engine::avx2::int8_kernels, s, Finish::codes);
+    if (isa() == Isa::avx512)
+      add("int8_avx512_codes", int8_product, &engine::avx512::int8_kernels, s, Finish::codes);
+    if (has_vnni()) {
+      add("int8_vnni_sums", int8_product, &engine::vnni::int8_kernels, s, Finish::sums);
+      add("int8_vnni_real", int8_product, &engine::vnni::int8_kernels, s, Finish::real);
+      add("int8_vnni_codes", int8_product, &engine::vnni::int8_kernels, s, Finish::codes);
+      add("int8_vnni_gelu_codes", int8_product, &engine::vnni::int8_kernels, s, Finish::gelu_codes);
+    }
+    add("onednn_float", onednn_product, s, type::f32, type::f32, type::f32);
+    add("onednn_int8_s32", onednn_product, s, type::u8, type::s8, type::s32);
+    add("onednn_int8_u8", onednn_product, s, type::u8, type::s8, type::u8);
+    if (has_bf16()) add("onednn_bf16", onednn_product, s, type::bf16, type::bf16, type::f32);
+  }
+}
+
+}  // namespace
+}  // namespace outlierlab
+
+int main(int argc, char** argv) {
+  outlierlab::register_all();
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}

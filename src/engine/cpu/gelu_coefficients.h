@@ -1,0 +1,13 @@
+#pragma once
+
+namespace outlierlab::engine {
+
+/// The rows of GeluTable as kernels take them (kernel files include no header that defines functions).
+struct GeluCoefficients {
+  const float* c[4];      ///< coefficients of f^0 to f^3, 16 pieces each
+  float pieces_per_unit;  ///< 16 / reach
+};
+
+const GeluCoefficients& gelu_coefficients();
+
+}  // namespace outlierlab::engine

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace outlierlab::engine {
+
+/// What becomes of a product's int32 sums.
+enum class Finish {
+  sums,        ///< stored as they are (tests)
+  real,        ///< stored as floats
+  accumulate,  ///< added to the floats already there (without the bias)
+  codes,       ///< quantized on one grid
+  gelu_codes   ///< GELU, then quantized on one grid
+};
+
+/// One product of unsigned 8-bit codes with signed 8-bit codes, and what is done with each sum while it is in
+/// a register:
+///
+///   sum[r, j]  = sum_k a[r, k] * b[k, j]                                   exact in int32
+///   real[r, j] = (sum - row_zero[r] * col_sum[j] - row_sum[r] * col_zero[j]) * row_scale[r] * col_scale[j] +
+///   bias[j] code[r, j] = clamp(round(real * inverse), low, high) + offset
+///
+/// Arrays over columns are readable up to the next multiple of 16.
+struct Int8Product {
+  const std::uint8_t* a = nullptr;  ///< [rows, lda]; lda and depth are multiples of 4
+  std::size_t lda = 0, rows = 0, depth = 0, cols = 0;
+  const void* b = nullptr;  ///< packed by the same kernels
+  const float* row_scale = nullptr;
+  const std::int32_t* row_zero = nullptr;
+  const float* col_scale = nullptr;
+  const std::int32_t* col_sum = nullptr;
+  const std::int32_t* row_sum = nullptr;   ///< null: b has zero points 0
+  const std::int32_t* col_zero = nullptr;  ///< with row_sum
+  const float* bias = nullptr;             ///< null: none
+  Finish finish = Finish::real;
+  void* c = nullptr;    ///< [rows, ldc] of int32, float or bytes
+  std::size_t ldc = 0;  ///< in elements
+  float inverse = 0, low = 0, high = 0, offset = 0;
+};
+
+/// One implementation for one instruction set. All give the same bits.
+struct Int8Kernels {
+  const char* name;
+  std::size_t row_tile;  ///< rows computed at once
+  /// Bytes of a packed b; `depth` is rounded up to a multiple of 4, `cols` to one of 16.
+  std::size_t (*packed_bytes)(std::size_t depth, std::size_t cols);
+  /// Packs b given as its transpose, row-major [cols, depth] with `stride`: a weight, or the keys.
+  /// `flip` = 128 takes the source for unsigned codes and packs code - 128.
+  void (*pack_transposed)(const std::int8_t* source, std::size_t stride, std::size_t cols, std::size_t depth,
+                          int flip, void* packed);
+  /// Packs b as it stands, row-major [depth, cols] with `stride`: the values of an attention head.
+  void (*pack_rows)(const std::int8_t* source, std::size_t stride, std::size_t cols, std::size_t depth,
+                    int flip, void* packed);
+  void (*multiply)(const Int8Product& product);
+};
+
+/// The best set for this CPU: VNNI, AVX-512, AVX2 or portable.
+const Int8Kernels& int8_kernels();
+
+/// Column c of a packed b begins this many bytes after its start (c a multiple of 16).
+inline std::size_t packed_offset(const Int8Kernels& kernels, std::size_t depth, std::size_t c) {
+  return kernels.packed_bytes(depth, c);
+}
+
+namespace portable {
+extern const Int8Kernels int8_kernels;
+}
+namespace avx2 {
+extern const Int8Kernels int8_kernels;
+}
+namespace avx512 {
+extern const Int8Kernels int8_kernels;
+}
+namespace vnni {
+extern const Int8Kernels int8_kernels;
+}
+
+}  // namespace outlierlab::engine

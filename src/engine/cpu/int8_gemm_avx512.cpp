@@ -1,0 +1,57 @@
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#define OUTLIERLAB_ISA_NAMESPACE avx512
+#include "core/simd.h"
+
+namespace outlierlab::avx512 {
+
+constexpr std::size_t tile_rows = 12, tile_panels = 2, depth_step = 2;
+
+using Sum = __m512i;
+using Panel = __m512i;
+
+inline Sum zero_sum() {
+  return _mm512_setzero_si512();
+}
+inline Sum load_sum(const std::int32_t* p) {
+  return _mm512_loadu_si512(p);
+}
+inline void store_sum(std::int32_t* p, Sum s) {
+  _mm512_storeu_si512(p, s);
+}
+inline void store_sum_first(std::int32_t* p, Sum s, int n) {
+  _mm512_mask_storeu_epi32(p, static_cast<__mmask16>((1u << n) - 1), s);
+}
+inline Panel load_panel(const char* p) {
+  return _mm512_loadu_si512(p);
+}
+inline __m512i broadcast(std::int32_t word) {
+  return _mm512_set1_epi32(word);
+}
+/// Left to itself, GCC 12 collects products before it adds them, and spills the accumulators for it.
+inline Sum dot(Sum sum, __m512i a, Panel b) {
+  __m512i products;
+  asm("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+v"(sum), "=&v"(products) : "v"(a), "v"(b));
+  return sum;
+}
+inline Sum subtract_product(Sum sum, std::int32_t x, Sum y) {
+  return _mm512_sub_epi32(sum, _mm512_mullo_epi32(_mm512_set1_epi32(x), y));
+}
+inline F16 to_float(Sum s) {
+  return {_mm512_cvtepi32_ps(s)};
+}
+
+}  // namespace outlierlab::avx512
+
+#include "engine/cpu/int8_gemm_impl.h"
+
+namespace outlierlab::engine::avx512 {
+using namespace outlierlab::avx512;
+
+const Int8Kernels int8_kernels = {"avx512",       tile_rows,       int8_packed_bytes, int8_pack_transposed,
+                                  int8_pack_rows, multiply_widened};
+
+}  // namespace outlierlab::engine::avx512

@@ -1,0 +1,69 @@
+#include <cstddef>
+#include <cstdint>
+
+#define OUTLIERLAB_ISA_NAMESPACE portable
+#include "core/simd.h"
+
+namespace outlierlab::portable {
+
+constexpr std::size_t tile_rows = 4, tile_panels = 1, depth_step = 2;
+
+struct Sum {
+  std::int32_t v[16];
+};
+struct Panel {
+  std::int16_t v[32];
+};
+
+inline Sum zero_sum() {
+  return Sum{};
+}
+inline Sum load_sum(const std::int32_t* p) {
+  Sum s;
+  for (int i = 0; i < 16; ++i) s.v[i] = p[i];
+  return s;
+}
+inline void store_sum_first(std::int32_t* p, Sum s, int n) {
+  for (int i = 0; i < n; ++i) p[i] = s.v[i];
+}
+inline void store_sum(std::int32_t* p, Sum s) {
+  store_sum_first(p, s, 16);
+}
+inline Panel load_panel(const char* p) {
+  Panel panel;
+  __builtin_memcpy(panel.v, p, sizeof panel.v);
+  return panel;
+}
+struct Pair {
+  std::int16_t v[2];
+};
+inline Pair broadcast(std::int32_t word) {
+  Pair pair;
+  __builtin_memcpy(pair.v, &word, sizeof word);
+  return pair;
+}
+inline Sum dot(Sum sum, Pair a, const Panel& b) {
+  for (int i = 0; i < 16; ++i) sum.v[i] += a.v[0] * b.v[2 * i] + a.v[1] * b.v[2 * i + 1];
+  return sum;
+}
+inline Sum subtract_product(Sum sum, std::int32_t x, Sum y) {
+  for (int i = 0; i < 16; ++i) sum.v[i] -= x * y.v[i];
+  return sum;
+}
+inline F16 to_float(Sum s) {
+  F16 result;
+  for (int i = 0; i < 16; ++i) result.v[i] = static_cast<float>(s.v[i]);
+  return result;
+}
+
+}  // namespace outlierlab::portable
+
+#include "engine/cpu/int8_gemm_impl.h"
+
+namespace outlierlab::engine::portable {
+using namespace outlierlab::portable;
+
+const Int8Kernels int8_kernels = {"portable",           tile_rows,      int8_packed_bytes,
+                                  int8_pack_transposed, int8_pack_rows, multiply_widened};
+
+}  // namespace outlierlab::engine::portable
