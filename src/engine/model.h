@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/format_kind.h"
+
 namespace outlierlab::engine {
 
 /// Read-only values that may lie in a vector of their own or in a mapped file; whoever holds the array keeps
@@ -40,12 +42,7 @@ class Array {
 /// How the values of one site are represented. A code q stands for scale * (q - zero); codes lie in [qmin(),
 /// qmax()].
 struct SiteFormat {
-  enum class Kind : std::uint8_t {
-    real,     ///< float: not quantized
-    tensor,   ///< one static grid
-    columns,  ///< a static grid per channel: PEG's groups, and mixed precision by channel
-    rows      ///< each row's own range, at run time (per token)
-  };
+  using Kind = FormatKind;
   Kind kind = Kind::real;
   int bits = 32;             ///< 2-16; 32 for real
   bool symmetric = false;    ///< codes +-(2^(bits-1) - 1) and zero = 0; else 0..2^bits - 1

@@ -1,2 +1,6 @@
 #define OUTLIERLAB_ISA_NAMESPACE avx512
 #include "kernels/kernels_impl.h"
+
+namespace outlierlab::avx512 {
+const ModelKernels model_kernels = {tile_rows, gemm, gelu_values, softmax, add, layer_norm, tanh_values};
+}

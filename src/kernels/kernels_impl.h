@@ -226,6 +226,4 @@ inline void layer_norm(const float* values, float* out, std::size_t rows, std::s
   }
 }
 
-const ModelKernels model_kernels = {tile_rows, gemm, gelu_values, softmax, add, layer_norm, tanh_values};
-
 }  // namespace outlierlab::OUTLIERLAB_ISA_NAMESPACE

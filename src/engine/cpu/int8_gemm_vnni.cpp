@@ -31,7 +31,8 @@ inline Panel load_panel(const char* p) {
 inline __m512i broadcast(std::int32_t word) {
   return _mm512_set1_epi32(word);
 }
-/// As _mm512_dpbusd_epi32; GCC 12 copies the accumulator of that intrinsic at every step (and spills), hence the instruction.
+/// As _mm512_dpbusd_epi32; GCC 12 copies the accumulator of that intrinsic at every step (and spills), hence
+/// the instruction.
 inline Sum dot(Sum sum, __m512i a, Panel b) {
   asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
   return sum;

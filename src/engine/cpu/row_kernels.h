@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/format_kind.h"
+
+namespace outlierlab::engine {
+
+/// A SiteFormat as the row kernels read it. A code is round(clamp(v * inverse, low, high)) + offset, never
+/// negative: symmetric codes are shifted up by 2^(bits - 1). Pointers are into vectors that outlive it.
+struct RowFormat {
+  FormatKind kind = FormatKind::real;
+  int bits = 32;
+  bool symmetric = false;
+  float inverse = 0, scale = 0, low = 0, high = 0, offset = 0;  ///< tensor
+  /// columns; [channels] rounded up to 16; a kept (float) channel has scale < 0.
+  const float *col_inverse = nullptr, *col_scale = nullptr, *col_low = nullptr, *col_high = nullptr,
+              *col_offset = nullptr;
+};
+
+/// Where encode() puts codes: row r at low + r * stride; codes of more than 8 bits are split into low and
+/// high bytes.
+struct CodeRows {
+  std::uint8_t* low = nullptr;
+  std::uint8_t* high = nullptr;
+  std::size_t stride = 0;
+  float* scale = nullptr;        ///< [rows], for format rows: value = scale * (code - zero)
+  std::int32_t* zero = nullptr;  ///< [rows], for format rows
+};
+
+/// Kernels over rows of values, one set per instruction set, all with the same bits. Rows are readable and
+/// writable up to the next multiple of 16 columns only where `stride` allows; what lies beyond `cols` is not
+/// touched.
+struct RowKernels {
+  /// Replaces values by what their codes stand for. For columns formats `head` >= 0 takes that column's grid
+  /// for all.
+  void (*round_trip)(const RowFormat& format, float* values, std::size_t rows, std::size_t cols,
+                     std::size_t stride, int head);
+  /// As round_trip, and writes the codes. Kept channels get code 0.
+  void (*encode)(const RowFormat& format, float* values, std::size_t rows, std::size_t cols,
+                 std::size_t stride, int head, const CodeRows& codes);
+  /// values <- site1(values); values <- site2(values + residual); out <- LayerNorm(values). Rows of `cols`,
+  /// no gaps.
+  void (*residual_norm)(const RowFormat& site1, const RowFormat& site2, float* values, const float* residual,
+                        float* out, std::size_t rows, std::size_t cols, const float* gain, const float* bias,
+                        float epsilon);
+  /// scores <- site(scores); softmax of each row, in place; then the codes of the probabilities on one grid.
+  void (*softmax_codes)(const RowFormat& scores_site, const RowFormat& probs_site, float* scores,
+                        std::size_t rows, std::size_t cols, std::size_t stride, std::uint8_t* codes,
+                        std::size_t code_stride);
+  /// GELU as the fused products compute it.
+  void (*gelu)(float* values, std::size_t count);
+};
+
+const RowKernels& row_kernels();
+
+namespace portable {
+extern const RowKernels row_kernels;
+}
+namespace avx2 {
+extern const RowKernels row_kernels;
+}
+namespace avx512 {
+extern const RowKernels row_kernels;
+}
+
+}  // namespace outlierlab::engine

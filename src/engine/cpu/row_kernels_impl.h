@@ -1,0 +1,245 @@
+// The kernels of row_kernels.h, written once for all instruction sets (see core/simd.h).
+#pragma once
+
+#include "core/simd.h"
+#include "engine/cpu/gelu_impl.h"
+#include "engine/cpu/row_kernels.h"
+#include "kernels/kernels_impl.h"
+
+namespace outlierlab::engine::OUTLIERLAB_ISA_NAMESPACE {
+using namespace outlierlab::OUTLIERLAB_ISA_NAMESPACE;
+
+using Kind = FormatKind;
+
+/// A grid in registers: of the whole tensor, of a row, or of sixteen columns.
+struct LaneGrid {
+  F16 inverse, scale, low, high, offset;
+};
+
+inline F16 steps(const LaneGrid& g, F16 v) {
+  return round_even(min(max(v * g.inverse, g.low), g.high));
+}
+
+inline LaneGrid grid_of(const RowFormat& f) {
+  return {splat(f.inverse), splat(f.scale), splat(f.low), splat(f.high), splat(f.offset)};
+}
+
+inline LaneGrid grid_of_columns(const RowFormat& f, std::size_t j) {
+  return {load(f.col_inverse + j), load(f.col_scale + j), load(f.col_low + j), load(f.col_high + j),
+          load(f.col_offset + j)};
+}
+
+/// The grid of a row from its own range, as Grid::affine and Grid::symmetric have it.
+inline LaneGrid grid_of_row(const RowFormat& f, const float* row, std::size_t cols, float* row_scale,
+                            std::int32_t* row_zero) {
+  F16 least = splat(0.0f), most = splat(0.0f);
+  std::size_t j = 0;
+  for (; j + lanes <= cols; j += lanes) {
+    const F16 v = load(row + j);
+    least = min(v, least);
+    most = max(v, most);
+  }
+  if (j < cols) {
+    const F16 v = load_first(row + j, static_cast<int>(cols - j));
+    least = min(v, least);
+    most = max(v, most);
+  }
+  const float bound = 0x1p126f;
+  float lo = min_lanes(least), hi = max_lanes(most);
+  lo = lo < -bound ? -bound : lo;
+  hi = hi > bound ? bound : hi;
+  const int qmax = f.symmetric ? (1 << (f.bits - 1)) - 1 : (1 << f.bits) - 1;
+  const int qmin = f.symmetric ? -qmax : 0;
+  const float absmax = -lo > hi ? -lo : hi;
+  const float scale = (f.symmetric ? absmax : hi - lo) / static_cast<float>(qmax);
+  float zero = 0.0f;
+  if (!f.symmetric && scale > 0.0f) {
+    zero = __builtin_nearbyintf(-lo / scale);
+    zero = zero < 0.0f ? 0.0f : zero > static_cast<float>(qmax) ? static_cast<float>(qmax) : zero;
+  }
+  const float offset = zero + (f.symmetric ? static_cast<float>(1 << (f.bits - 1)) : 0.0f);
+  if (row_scale) *row_scale = scale;
+  if (row_zero) *row_zero = static_cast<std::int32_t>(offset);
+  return {splat(scale > 0.0f ? 1.0f / scale : 0.0f), splat(scale), splat(static_cast<float>(qmin) - zero),
+          splat(static_cast<float>(qmax) - zero), splat(offset)};
+}
+
+/// Bytes of codes, up to `kept` of them.
+inline void put_codes(const CodeRows& out, std::size_t at, F16 code, int kept, bool wide) {
+  F16 low = code;
+  if (wide) {
+    const F16 high = truncate(code * splat(1.0f / 256.0f));
+    low = code - high * splat(256.0f);
+    if (kept == lanes) {
+      store_bytes(out.high + at, high);
+    } else {
+      store_bytes_first(out.high + at, high, kept);
+    }
+  }
+  if (kept == lanes) {
+    store_bytes(out.low + at, low);
+  } else {
+    store_bytes_first(out.low + at, low, kept);
+  }
+}
+
+/// Calls f(column, kept) for each vector of a row.
+template <typename Function>
+inline void over_columns(std::size_t cols, Function f) {
+  std::size_t j = 0;
+  for (; j + lanes <= cols; j += lanes) f(j, lanes);
+  if (j < cols) f(j, static_cast<int>(cols - j));
+}
+
+inline F16 get(const float* p, int kept) {
+  return kept == lanes ? load(p) : load_first(p, kept);
+}
+inline void put(float* p, F16 v, int kept) {
+  if (kept == lanes) {
+    store(p, v);
+  } else {
+    store_first(p, v, kept);
+  }
+}
+
+template <bool CODES>
+inline void quantize_row(const LaneGrid& g, float* row, std::size_t cols, const CodeRows& out, std::size_t at,
+                         bool wide) {
+  over_columns(cols, [&](std::size_t j, int kept) {
+    const F16 t = steps(g, get(row + j, kept));
+    put(row + j, t * g.scale, kept);
+    if constexpr (CODES) put_codes(out, at + j, t + g.offset, kept, wide);
+  });
+}
+
+template <bool CODES>
+inline void quantize_columns(const RowFormat& f, float* row, std::size_t cols, const CodeRows& out,
+                             std::size_t at, bool wide) {
+  over_columns(cols, [&](std::size_t j, int kept) {
+    const LaneGrid g = grid_of_columns(f, j);
+    const F16 v = get(row + j, kept), t = steps(g, v);
+    const Mask16 real = less(g.scale, splat(0.0f));
+    put(row + j, select(real, v, t * g.scale), kept);
+    if constexpr (CODES) put_codes(out, at + j, select(real, splat(0.0f), t + g.offset), kept, wide);
+  });
+}
+
+template <bool CODES>
+inline void quantize_rows(const RowFormat& f, float* values, std::size_t rows, std::size_t cols,
+                          std::size_t stride, int head, const CodeRows& out) {
+  const bool wide = f.bits > 8;
+  RowFormat one = f;
+  if (f.kind == Kind::columns && head >= 0) {
+    if (f.col_scale[head] < 0) return;
+    one.kind = Kind::tensor;
+    one.inverse = f.col_inverse[head];
+    one.scale = f.col_scale[head];
+    one.low = f.col_low[head];
+    one.high = f.col_high[head];
+    one.offset = f.col_offset[head];
+  }
+  const LaneGrid whole = grid_of(one);
+  for (std::size_t r = 0; r < rows; ++r) {
+    float* row = values + r * stride;
+    const std::size_t at = r * out.stride;
+    switch (one.kind) {
+      case Kind::real:
+        return;
+      case Kind::tensor:
+        quantize_row<CODES>(whole, row, cols, out, at, wide);
+        break;
+      case Kind::rows:
+        quantize_row<CODES>(grid_of_row(one, row, cols, CODES && out.scale ? out.scale + r : nullptr,
+                                        CODES && out.zero ? out.zero + r : nullptr),
+                            row, cols, out, at, wide);
+        break;
+      case Kind::columns:
+        quantize_columns<CODES>(one, row, cols, out, at, wide);
+        break;
+    }
+  }
+}
+
+inline void round_trip(const RowFormat& f, float* values, std::size_t rows, std::size_t cols,
+                       std::size_t stride, int head) {
+  quantize_rows<false>(f, values, rows, cols, stride, head, CodeRows());
+}
+
+inline void encode(const RowFormat& f, float* values, std::size_t rows, std::size_t cols, std::size_t stride,
+                   int head, const CodeRows& out) {
+  quantize_rows<true>(f, values, rows, cols, stride, head, out);
+}
+
+inline void residual_norm(const RowFormat& site1, const RowFormat& site2, float* values,
+                          const float* residual, float* out, std::size_t rows, std::size_t cols,
+                          const float* gain, const float* bias, float epsilon) {
+  const bool plain = (site1.kind == Kind::tensor || site1.kind == Kind::real) &&
+                     (site2.kind == Kind::tensor || site2.kind == Kind::real) && cols % lanes == 0;
+  if (!plain) {
+    for (std::size_t r = 0; r < rows; ++r) {
+      float* row = values + r * cols;
+      round_trip(site1, row, 1, cols, cols, -1);
+      outlierlab::OUTLIERLAB_ISA_NAMESPACE::add(row, residual + r * cols, row, cols);
+      round_trip(site2, row, 1, cols, cols, -1);
+    }
+  } else {
+    const LaneGrid first = grid_of(site1), second = grid_of(site2);
+    const bool quantize1 = site1.kind == Kind::tensor, quantize2 = site2.kind == Kind::tensor;
+    for (std::size_t i = 0; i < rows * cols; i += lanes) {
+      F16 v = load(values + i);
+      if (quantize1) v = steps(first, v) * first.scale;
+      v = v + load(residual + i);
+      if (quantize2) v = steps(second, v) * second.scale;
+      store(values + i, v);
+    }
+  }
+  outlierlab::OUTLIERLAB_ISA_NAMESPACE::layer_norm(values, out, rows, cols, gain, bias, epsilon);
+}
+
+inline void softmax_codes(const RowFormat& scores_site, const RowFormat& probs_site, float* scores,
+                          std::size_t rows, std::size_t cols, std::size_t stride, std::uint8_t* codes,
+                          std::size_t code_stride) {
+  const LaneGrid before = grid_of(scores_site), after = grid_of(probs_site);
+  const bool fused = scores_site.kind == Kind::tensor || scores_site.kind == Kind::real;
+  const bool quantize = scores_site.kind == Kind::tensor;
+  if (!fused) round_trip(scores_site, scores, rows, cols, stride, -1);
+  const float lowest = -__builtin_huge_valf();
+  for (std::size_t r = 0; r < rows; ++r) {
+    float* row = scores + r * stride;
+    F16 largest = splat(lowest);
+    over_columns(cols, [&](std::size_t j, int kept) {
+      F16 v = kept == lanes ? load(row + j) : load_first(row + j, kept, lowest);
+      if (quantize) {
+        v = steps(before, v) * before.scale;
+        put(row + j, v, kept);
+        if (kept < lanes) v = load_first(row + j, kept, lowest);
+      }
+      largest = max(v, largest);
+    });
+    const F16 top = splat(max_lanes(largest));
+    F16 sum = splat(0.0f);
+    over_columns(cols, [&](std::size_t j, int kept) {
+      const F16 e = outlierlab::OUTLIERLAB_ISA_NAMESPACE::exp(get(row + j, kept) - top);
+      put(row + j, e, kept);
+      sum = sum + (kept == lanes ? e : load_first(row + j, kept));
+    });
+    const F16 factor = splat(1.0f / sum_lanes(sum)) * after.inverse;
+    std::uint8_t* target = codes + r * code_stride;
+    over_columns(cols, [&](std::size_t j, int kept) {
+      const F16 v = get(row + j, kept) * factor;
+      const F16 code = round_even(min(max(v, after.low), after.high)) + after.offset;
+      if (kept == lanes) {
+        store_bytes(target + j, code);
+      } else {
+        store_bytes_first(target + j, code, kept);
+      }
+    });
+  }
+}
+
+inline void gelu_rows(float* values, std::size_t count) {
+  const GeluCoefficients& table = gelu_coefficients();
+  map(values, count, [&table](F16 v) { return gelu_of(v, table); });
+}
+
+}  // namespace outlierlab::engine::OUTLIERLAB_ISA_NAMESPACE

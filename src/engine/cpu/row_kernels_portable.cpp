@@ -1,0 +1,6 @@
+#define OUTLIERLAB_ISA_NAMESPACE portable
+#include "engine/cpu/row_kernels_impl.h"
+
+namespace outlierlab::engine::portable {
+const RowKernels row_kernels = {round_trip, encode, residual_norm, softmax_codes, gelu_rows};
+}

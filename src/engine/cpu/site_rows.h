@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstddef>
+
+#include "core/matrix.h"
+#include "engine/cpu/row_kernels.h"
+#include "engine/model.h"
+
+namespace outlierlab::engine {
+
+/// Owns the arrays behind a RowFormat.
+class SiteRows {
+ public:
+  SiteRows() = default;
+  explicit SiteRows(const SiteFormat& site);
+  const RowFormat& format() const { return format_; }
+  /// The format with the grid of one column (a head) for all values.
+  RowFormat of_head(std::size_t head) const;
+
+ private:
+  RowFormat format_;
+  AlignedVector<float> inverse_, scale_, low_, high_, offset_;
+};
+
+}  // namespace outlierlab::engine
