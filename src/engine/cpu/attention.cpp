@@ -1,0 +1,190 @@
+#include "engine/cpu/attention.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/cpu/int8_gemm.h"
+#include "kernels/kernels.h"
+
+namespace outlierlab::engine {
+
+namespace {
+
+using Kind = SiteFormat::Kind;
+/// Stored codes are unsigned; the right side of a product is signed, that is, smaller by this.
+constexpr std::int32_t flip = 128;
+
+std::size_t round_up(std::size_t n, std::size_t unit) {
+  return (n + unit - 1) / unit * unit;
+}
+
+/// out[r] = sum of row r's codes - count * zero[r].
+void centred_sums(const std::uint8_t* codes, std::size_t stride, std::size_t rows, std::size_t count,
+                  const std::int32_t* zero, std::int32_t* out) {
+  for (std::size_t r = 0; r < rows; ++r) {
+    const std::uint8_t* row = codes + r * stride;
+    std::int32_t sum = 0;
+    for (std::size_t k = 0; k < count; ++k) sum += row[k];
+    out[r] = sum - static_cast<std::int32_t>(count) * zero[r];
+  }
+}
+
+void integer_scores(const AttentionPlan& plan, const AttentionTask& task, std::size_t stride,
+                    AttentionScratch& s) {
+  const std::size_t n = task.length, depth = plan.depth, at = task.first * plan.hidden + task.head * depth;
+  const std::uint8_t* keys = task.key.codes + at;
+  const float factor = 1.0f / std::sqrt(static_cast<float>(depth));
+  int8_kernels().pack_transposed(reinterpret_cast<const std::int8_t*>(keys), plan.hidden, n, depth, flip,
+                                 s.panels.data());
+  bool any_zero = false;
+  for (std::size_t j = 0; j < n; ++j) {
+    const std::uint8_t* row = keys + j * plan.hidden;
+    std::int32_t sum = 0;
+    for (std::size_t k = 0; k < depth; ++k) sum += row[k];
+    s.col_sum[j] = sum - flip * static_cast<std::int32_t>(depth);
+    s.col_zero[j] = task.key.row_zero[task.first + j] - flip;
+    s.col_scale[j] = task.key.row_scale[task.first + j];
+    any_zero = any_zero || s.col_zero[j] != 0;
+  }
+  for (std::size_t r = 0; r < n; ++r) s.row_scale[r] = task.query.row_scale[task.first + r] * factor;
+  const std::uint8_t* queries = task.query.codes + at;
+  if (any_zero)
+    centred_sums(queries, plan.hidden, n, depth, task.query.row_zero + task.first, s.row_sum.data());
+  Int8Product p;
+  p.a = queries;
+  p.lda = plan.hidden;
+  p.rows = p.cols = n;
+  p.depth = depth;
+  p.b = s.panels.data();
+  p.row_scale = s.row_scale.data();
+  p.row_zero = task.query.row_zero + task.first;
+  p.col_scale = s.col_scale.data();
+  p.col_sum = s.col_sum.data();
+  p.row_sum = any_zero ? s.row_sum.data() : nullptr;
+  p.col_zero = s.col_zero.data();
+  p.c = s.scores.data();
+  p.ldc = stride;
+  int8_kernels().multiply(p);
+}
+
+void real_scores(const AttentionPlan& plan, const AttentionTask& task, std::size_t stride,
+                 AttentionScratch& s) {
+  const std::size_t at = task.first * plan.hidden + task.head * plan.depth;
+  pack_transposed(task.key.values + at, plan.hidden, task.length, plan.depth, s.real_panels.data());
+  model_kernels().gemm(task.query.values + at, plan.hidden, task.length, plan.depth, s.real_panels.data(),
+                       task.length, nullptr, 1.0f / std::sqrt(static_cast<float>(plan.depth)),
+                       s.scores.data(), stride);
+}
+
+void integer_context(const AttentionPlan& plan, const AttentionTask& task, const RowFormat& probs,
+                     std::size_t code_stride, AttentionScratch& s) {
+  const std::size_t n = task.length, depth = plan.depth, at = task.first * plan.hidden + task.head * depth;
+  const std::uint8_t* values = task.value.codes + at;
+  int8_kernels().pack_rows(reinterpret_cast<const std::int8_t*>(values), plan.hidden, depth, n, flip,
+                           s.panels.data());
+  const std::int32_t value_zero = task.value.row_zero[task.first] - flip;
+  std::fill_n(s.col_sum.data(), round_up(depth, 16), -flip * static_cast<std::int32_t>(n));
+  for (std::size_t j = 0; j < n; ++j) {
+    for (std::size_t c = 0; c < depth; ++c) s.col_sum[c] += values[j * plan.hidden + c];
+  }
+  std::fill_n(s.col_zero.data(), round_up(depth, 16), value_zero);
+  std::fill_n(s.col_scale.data(), round_up(depth, 16), task.value.row_scale[task.first]);
+  if (probs.kind == Kind::tensor) {
+    std::fill_n(s.row_scale.data(), n, probs.scale);
+    std::fill_n(s.row_zero.data(), n, static_cast<std::int32_t>(probs.offset));
+  }
+  if (value_zero != 0) centred_sums(s.probs.data(), code_stride, n, n, s.row_zero.data(), s.row_sum.data());
+  Int8Product p;
+  p.a = s.probs.data();
+  p.lda = code_stride;
+  p.rows = p.depth = n;
+  p.depth = round_up(n, 4);
+  p.cols = depth;
+  p.b = s.panels.data();
+  p.row_scale = s.row_scale.data();
+  p.row_zero = s.row_zero.data();
+  p.col_scale = s.col_scale.data();
+  p.col_sum = s.col_sum.data();
+  p.row_sum = value_zero != 0 ? s.row_sum.data() : nullptr;
+  p.col_zero = s.col_zero.data();
+  if (plan.context_codes) {
+    const RowFormat& grid = *plan.context_codes;
+    p.finish = Finish::codes;
+    p.inverse = grid.inverse;
+    p.low = grid.low;
+    p.high = grid.high;
+    p.offset = grid.offset;
+    p.c = task.context_codes + task.first * task.context_stride + task.head * depth;
+    p.ldc = task.context_stride;
+  } else {
+    p.c = task.context_values + at;
+    p.ldc = plan.hidden;
+  }
+  int8_kernels().multiply(p);
+}
+
+void real_context(const AttentionPlan& plan, const AttentionTask& task, std::size_t stride,
+                  AttentionScratch& s) {
+  const std::size_t n = task.length, depth = plan.depth, at = task.first * plan.hidden + task.head * depth;
+  pack_rows(task.value.values + at, plan.hidden, depth, n, s.real_panels.data());
+  float* target = plan.context_codes ? s.context.data() : task.context_values + at;
+  const std::size_t target_stride = plan.context_codes ? depth : plan.hidden;
+  model_kernels().gemm(s.scores.data(), stride, n, n, s.real_panels.data(), depth, nullptr, 1.0f, target,
+                       target_stride);
+  if (plan.context_codes) {
+    row_kernels().encode(*plan.context_codes, target, n, depth, depth, -1,
+                         {task.context_codes + task.first * task.context_stride + task.head * depth, nullptr,
+                          task.context_stride, nullptr, nullptr});
+  }
+}
+
+}  // namespace
+
+void AttentionScratch::reserve(std::size_t length, std::size_t depth) {
+  const std::size_t wide = round_up(length, 16), deep = round_up(std::max(depth, length), 16);
+  panels.resize(
+      std::max(int8_kernels().packed_bytes(depth, length), int8_kernels().packed_bytes(length, depth)));
+  real_panels.resize(std::max(packed_size(length, depth), packed_size(depth, length)));
+  scores.resize(length * wide);
+  context.resize(length * depth);
+  probs.resize(length * wide + 64);
+  for (AlignedVector<float>* v : {&col_scale, &row_scale}) v->assign(deep, 0.0f);
+  for (AlignedVector<std::int32_t>* v : {&col_sum, &col_zero, &row_sum, &row_zero}) v->assign(deep, 0);
+}
+
+void attend(const AttentionPlan& plan, const AttentionTask& task, AttentionScratch& s) {
+  const std::size_t n = task.length, stride = round_up(n, 16);
+  const RowFormat scores_grid = plan.scores->of_head(task.head), probs_grid = plan.probs->of_head(task.head);
+  if (plan.integer_scores) {
+    integer_scores(plan, task, stride, s);
+  } else {
+    real_scores(plan, task, stride, s);
+  }
+  const auto observe = [&](std::size_t site) {
+    if (task.observer)
+      task.observer->visit(site, s.scores.data(), task.observer_row, n, n, stride,
+                           static_cast<int>(task.head));
+  };
+  if (plan.integer_context && probs_grid.kind == Kind::tensor && !task.observer) {
+    row_kernels().softmax_codes(scores_grid, probs_grid, s.scores.data(), n, n, stride, s.probs.data(),
+                                stride);
+  } else {
+    row_kernels().round_trip(scores_grid, s.scores.data(), n, n, stride, -1);
+    observe(task.scores_site);
+    model_kernels().softmax(s.scores.data(), n, n, stride);
+    if (plan.integer_context) {
+      row_kernels().encode(probs_grid, s.scores.data(), n, n, stride, -1,
+                           {s.probs.data(), nullptr, stride, s.row_scale.data(), s.row_zero.data()});
+    } else {
+      row_kernels().round_trip(probs_grid, s.scores.data(), n, n, stride, -1);
+    }
+    observe(task.scores_site + 1);
+  }
+  if (plan.integer_context) {
+    integer_context(plan, task, probs_grid, stride, s);
+  } else {
+    real_context(plan, task, stride, s);
+  }
+}
+
+}  // namespace outlierlab::engine

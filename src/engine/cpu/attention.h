@@ -1,0 +1,48 @@
+#pragma once
+
+#include "engine/cpu/site_rows.h"
+#include "engine/executor.h"
+
+namespace outlierlab::engine {
+
+/// The queries, keys or values of a group of rows: codes [rows, hidden], or floats.
+struct HeadRows {
+  const std::uint8_t* codes = nullptr;
+  const float* values = nullptr;
+  const float* row_scale = nullptr;  ///< [rows]; one value repeated for a static grid
+  const std::int32_t* row_zero = nullptr;
+};
+
+/// Per-thread memory of attend().
+struct AttentionScratch {
+  AlignedVector<char> panels;
+  AlignedVector<float> real_panels, scores, col_scale, row_scale, context;
+  AlignedVector<std::int32_t> col_sum, col_zero, row_sum, row_zero;
+  AlignedVector<std::uint8_t> probs;
+  void reserve(std::size_t length, std::size_t depth);
+};
+
+/// The attention of one layer: how its two products run.
+struct AttentionPlan {
+  std::size_t hidden = 0, depth = 0;  ///< depth: of a head
+  bool integer_scores = false;        ///< queries and keys are codes with a grid per tensor or per row
+  bool integer_context = false;       ///< values on one grid; probabilities on one grid per head or per row
+  const SiteRows *scores = nullptr, *probs = nullptr;
+  const RowFormat* context_codes = nullptr;  ///< not null: the context is stored as codes on this grid
+};
+
+/// One head of one example: rows [first, first + length) of the group. The context goes to columns of this
+/// head in `context_codes` or `context_values`, both [rows, hidden].
+struct AttentionTask {
+  std::size_t first = 0, length = 0, head = 0;
+  HeadRows query, key, value;
+  std::uint8_t* context_codes = nullptr;
+  std::size_t context_stride = 0;
+  float* context_values = nullptr;
+  SiteObserver* observer = nullptr;
+  std::size_t scores_site = 0, observer_row = 0;
+};
+
+void attend(const AttentionPlan& plan, const AttentionTask& task, AttentionScratch& scratch);
+
+}  // namespace outlierlab::engine

@@ -1,0 +1,628 @@
+#include "engine/cpu/cpu_executor.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "core/isa.h"
+#include "core/parallel.h"
+#include "engine/cpu/attention.h"
+#include "engine/cpu/bf16_gemm.h"
+#include "engine/cpu/left_buffer.h"
+#include "engine/cpu/packed_linear.h"
+#include "engine/cpu/team.h"
+#include "kernels/kernels.h"
+
+namespace outlierlab::engine {
+
+namespace {
+
+using Kind = SiteFormat::Kind;
+using Clock = std::chrono::steady_clock;
+
+/// Rows of a group: enough to use a packed weight often while it is in the cache, few enough that a group's
+/// activations stay in a core's second-level cache.
+constexpr std::size_t group_rows = 112;
+/// Columns that a member of a team takes at least.
+constexpr std::size_t column_unit = 32;
+/// Rows that row kernels take at once, so that a row is still in the first-level cache for the next kernel.
+constexpr std::size_t row_block = 8;
+
+bool on_bytes(const SiteFormat& site) {
+  return site.bits <= 8 && (site.kind == Kind::tensor || site.kind == Kind::rows);
+}
+
+/// The form in which the products after a site take its values.
+Form common_form(const SiteFormat& site, std::initializer_list<const Weight*> weights) {
+  for (const Weight* weight : weights) {
+    const Form form = form_of(site, *weight);
+    if (form != Form::real) return form;
+  }
+  return Form::real;
+}
+
+/// A site whose values feed products.
+struct InputSite {
+  SiteRows rows;
+  Form form = Form::real;
+  SegmentOrder order;
+
+  InputSite() = default;
+  InputSite(const SiteFormat& site, std::initializer_list<const Weight*> weights)
+      : rows(site), form(common_form(site, weights)) {
+    if (form == Form::segments) order = SegmentOrder(site);
+  }
+};
+
+struct LayerPlan {
+  PackedLinear query, key, value, attention_output, ffn_hidden, ffn_output;
+  std::array<SiteRows, layer_sites> sites;
+  InputSite context, ffn_input, ffn_hidden_site, output;
+  AttentionPlan attention;
+  bool fuse_context = false;  ///< the context is stored as codes at once
+  bool fuse_hidden = false;   ///< so is GELU's result
+};
+
+/// Activations of one group of rows.
+struct Workspace {
+  AlignedVector<float> hidden, ffn_input, products, wide, context;
+  AlignedVector<float> query, key, value;
+  AlignedVector<std::uint8_t> query_codes, key_codes, value_codes;
+  AlignedVector<float> query_scale, key_scale, value_scale;
+  AlignedVector<std::int32_t> query_zero, key_zero, value_zero;
+  LeftBuffer left_hidden, left_context, left_ffn_input, left_ffn_hidden;
+};
+
+/// The seconds of one thread; padded, so that threads do not share cache lines.
+struct alignas(64) ThreadProfile {
+  Profile seconds;
+};
+
+}  // namespace
+
+struct CpuExecutor::Network {
+  std::shared_ptr<const Model> model;
+  CpuOptions options;
+  std::vector<LayerPlan> layers;
+  SiteRows embeddings_sum;
+  InputSite embeddings_norm, pooler_site;
+  PackedLinear pooler, classifier;
+  std::vector<Workspace> workspaces;
+  std::vector<AttentionScratch> scratch;
+  std::vector<ThreadProfile> profiles;
+  std::size_t max_rows = 0;
+
+  Network(std::shared_ptr<const Model> the_model, const CpuOptions& the_options);
+
+  const Shape& shape() const { return model->shape; }
+  void check(const Tokens& tokens) const;
+  void reserve(int threads, std::size_t rows, std::size_t longest);
+  void run_group(const Tokens& tokens, std::size_t first, std::size_t last, Workspace& w, Member member,
+                 int thread, LeftBuffer& first_tokens, AlignedVector<float>& first_values);
+  void embed(const Tokens& tokens, std::size_t begin, std::size_t count, Workspace& w, Member member,
+             int thread);
+  void project(std::size_t layer, std::size_t rows, std::size_t row0, Workspace& w, Member member,
+               int thread);
+  void attend_all(std::size_t layer, const Tokens& tokens, std::size_t first, std::size_t last, Workspace& w,
+                  Member member, int thread);
+  void feed_forward(std::size_t layer, std::size_t rows, std::size_t row0, Workspace& w, Member member,
+                    int thread);
+  void classify(std::size_t examples, LeftBuffer& left, AlignedVector<float>& values, float* logits);
+
+  void observe(std::size_t site, const float* values, std::size_t row0, std::size_t first, std::size_t count,
+               std::size_t cols) const {
+    if (options.observer)
+      options.observer->visit(site, values + first * cols, row0 + first, count, cols, cols, -1);
+  }
+
+  /// Runs body and books its time.
+  template <typename Body>
+  void timed(double Profile::*part, int thread, Body body) {
+    if (!options.profile) return body();
+    const auto start = Clock::now();
+    body();
+    profiles[static_cast<std::size_t>(thread)].seconds.*part +=
+        std::chrono::duration<double>(Clock::now() - start).count();
+  }
+  void multiply(const PackedLinear& linear, const LeftRows& left, std::size_t rows, Member member,
+                const Target& target, int thread) {
+    const auto [begin, end] = member.share(linear.out(), column_unit);
+    timed(&Profile::gemm, thread, [&, b = begin, e = end] { linear.apply(left, rows, b, e, target); });
+  }
+  /// Calls body(first row, rows) over this member's rows, a few at a time.
+  template <typename Body>
+  void over_rows(std::size_t rows, Member member, Body body) {
+    const auto [begin, end] = member.share(rows, 1);
+    for (std::size_t r = begin; r < end; r += row_block) body(r, std::min(row_block, end - r));
+  }
+};
+
+CpuExecutor::Network::Network(std::shared_ptr<const Model> the_model, const CpuOptions& the_options)
+    : model(std::move(the_model)), options(the_options) {
+  if (options.real == RealPrecision::float16)
+    fail_expected("CPU executor", "float32 or bfloat16 for real products", "float16");
+  model->check();
+  const Shape& s = shape();
+  max_rows = std::max(group_rows, s.positions);
+  embeddings_sum = SiteRows(model->embeddings_sum_site);
+  const auto linear = [&](const Linear& weights, const SiteFormat& left) {
+    return PackedLinear(weights, left, options.real, max_rows);
+  };
+  const auto inputs_of = [&](std::size_t i, const SiteFormat& site) {
+    if (i == s.layers) return InputSite(site, {&model->pooler.weight});
+    const Layer& next = model->layers[i];
+    return InputSite(site, {&next.query.weight, &next.key.weight, &next.value.weight});
+  };
+  embeddings_norm = inputs_of(0, model->embeddings_norm_site);
+  layers.resize(s.layers);
+  for (std::size_t i = 0; i < s.layers; ++i) {
+    const Layer& from = model->layers[i];
+    LayerPlan& plan = layers[i];
+    const SiteFormat& input = i == 0 ? model->embeddings_norm_site : model->layers[i - 1].sites[output];
+    plan.query = linear(from.query, input);
+    plan.key = linear(from.key, input);
+    plan.value = linear(from.value, input);
+    plan.attention_output = linear(from.attention_output, from.sites[context]);
+    plan.ffn_hidden = linear(from.ffn_hidden, from.sites[ffn_input]);
+    plan.ffn_output = linear(from.ffn_output, from.sites[ffn_hidden]);
+    for (std::size_t k = 0; k < layer_sites; ++k) plan.sites[k] = SiteRows(from.sites[k]);
+    plan.context = InputSite(from.sites[context], {&from.attention_output.weight});
+    plan.ffn_input = InputSite(from.sites[ffn_input], {&from.ffn_hidden.weight});
+    plan.ffn_hidden_site = InputSite(from.sites[ffn_hidden], {&from.ffn_output.weight});
+    plan.output = inputs_of(i + 1, from.sites[output]);
+
+    AttentionPlan& attention = plan.attention;
+    attention.hidden = s.hidden;
+    attention.depth = s.head_size();
+    attention.integer_scores = on_bytes(from.sites[query]) && on_bytes(from.sites[key]);
+    const SiteFormat& p = from.sites[probs];
+    const bool every_head = p.kind != Kind::columns || std::all_of(p.scale.begin(), p.scale.end(),
+                                                                   [](float scale) { return scale >= 0; });
+    attention.integer_context = on_bytes(from.sites[value]) && from.sites[value].kind == Kind::tensor &&
+                                p.kind != Kind::real && p.bits <= 8 && every_head;
+    attention.scores = &plan.sites[scores];
+    attention.probs = &plan.sites[probs];
+    const bool fuse = !options.observer;
+    plan.fuse_context = fuse && plan.context.form == Form::codes && from.sites[context].kind == Kind::tensor;
+    if (plan.fuse_context) attention.context_codes = &plan.context.rows.format();
+    plan.fuse_hidden = fuse && plan.ffn_hidden.can_fuse() && plan.ffn_hidden_site.form == Form::codes &&
+                       from.sites[ffn_hidden].kind == Kind::tensor;
+  }
+  pooler =
+      linear(model->pooler, s.layers == 0 ? model->embeddings_norm_site : model->layers.back().sites[output]);
+  pooler_site = InputSite(model->pooler_site, {&model->classifier.weight});
+  classifier = linear(model->classifier, model->pooler_site);
+}
+
+void CpuExecutor::Network::check(const Tokens& tokens) const {
+  for (std::size_t e = 0; e < tokens.examples; ++e) {
+    if (tokens.length(e) == 0) fail_expected("example " + std::to_string(e), "at least one token", "none");
+    for (std::size_t t = tokens.offsets[e]; t < tokens.offsets[e + 1]; ++t) {
+      const auto inside = [&](const char* what, long long value, std::size_t limit) {
+        if (value < 0 || static_cast<std::size_t>(value) >= limit) {
+          fail_expected("example " + std::to_string(e) + ", token " + std::to_string(t - tokens.offsets[e]),
+                        std::string("a ") + what + " below " + std::to_string(limit), std::to_string(value));
+        }
+      };
+      inside("token id", tokens.ids[t], shape().vocabulary);
+      inside("position", tokens.positions[t], shape().positions);
+      inside("token type", tokens.types[t], shape().token_types);
+    }
+    if (tokens.length(e) > shape().positions)
+      fail_expected("example " + std::to_string(e),
+                    "at most " + std::to_string(shape().positions) + " tokens",
+                    std::to_string(tokens.length(e)));
+  }
+}
+
+void CpuExecutor::Network::reserve(int threads, std::size_t rows, std::size_t longest) {
+  const Shape& s = shape();
+  const auto count = static_cast<std::size_t>(threads);
+  if (workspaces.size() < count) workspaces.resize(count);
+  if (scratch.size() < count) scratch.resize(count);
+  if (profiles.size() < count) profiles.resize(count);
+  constexpr std::size_t slack = 64;
+  for (std::size_t t = 0; t < count; ++t) {
+    Workspace& w = workspaces[t];
+    scratch[t].reserve(longest, s.head_size());
+    for (AlignedVector<float>* v :
+         {&w.hidden, &w.ffn_input, &w.products, &w.context, &w.query, &w.key, &w.value})
+      if (v->size() < rows * s.hidden) v->resize(rows * s.hidden);
+    if (w.wide.size() < rows * s.intermediate) w.wide.resize(rows * s.intermediate);
+    for (AlignedVector<std::uint8_t>* v : {&w.query_codes, &w.key_codes, &w.value_codes})
+      if (v->size() < rows * s.hidden + slack) v->resize(rows * s.hidden + slack);
+    for (AlignedVector<float>* v : {&w.query_scale, &w.key_scale, &w.value_scale})
+      if (v->size() < rows) v->resize(rows);
+    for (AlignedVector<std::int32_t>* v : {&w.query_zero, &w.key_zero, &w.value_zero})
+      if (v->size() < rows) v->resize(rows);
+  }
+}
+
+void CpuExecutor::Network::embed(const Tokens& tokens, std::size_t begin, std::size_t count, Workspace& w,
+                                 Member member, int thread) {
+  const std::size_t hidden = shape().hidden;
+  const Weight &words = model->word_embeddings, &types = model->token_type_embeddings,
+               &places = model->position_embeddings;
+  const auto add_row = [hidden](const Weight& table, std::size_t row, float* out, bool first) {
+    if (table.is_integer()) {
+      const std::int8_t* codes = table.codes.data() + row * hidden;
+      const float scale = table.scale(row);
+      if (first) {
+        for (std::size_t j = 0; j < hidden; ++j) out[j] = scale * static_cast<float>(codes[j]);
+      } else {
+        for (std::size_t j = 0; j < hidden; ++j) out[j] += scale * static_cast<float>(codes[j]);
+      }
+      return;
+    }
+    const float* values = table.values.data() + row * hidden;
+    if (first) {
+      std::copy_n(values, hidden, out);
+    } else {
+      for (std::size_t j = 0; j < hidden; ++j) out[j] += values[j];
+    }
+  };
+  if (member.rank == 0) w.left_hidden.reserve(count, hidden, embeddings_norm.form, embeddings_norm.order);
+  member.wait();
+  over_rows(count, member, [&](std::size_t r, std::size_t n) {
+    float* rows = w.hidden.data() + r * hidden;
+    timed(&Profile::rest, thread, [&] {
+      for (std::size_t i = 0; i < n; ++i) {
+        const std::size_t t = begin + r + i;
+        add_row(words, static_cast<std::size_t>(tokens.ids[t]), rows + i * hidden, true);
+        add_row(types, tokens.types[t], rows + i * hidden, false);
+        add_row(places, static_cast<std::size_t>(tokens.positions[t]), rows + i * hidden, false);
+      }
+      row_kernels().round_trip(embeddings_sum.format(), rows, n, hidden, hidden, -1);
+      observe(0, w.hidden.data(), begin, r, n, hidden);
+      const LayerNorm& norm = model->embeddings_norm;
+      model_kernels().layer_norm(rows, rows, n, hidden, norm.gain.data(), norm.bias.data(), shape().epsilon);
+    });
+    timed(&Profile::quantize, thread,
+          [&] { w.left_hidden.encode(embeddings_norm.rows.format(), w.hidden.data(), r, n); });
+    observe(1, w.hidden.data(), begin, r, n, hidden);
+  });
+  member.wait();
+}
+
+void CpuExecutor::Network::project(std::size_t layer, std::size_t rows, std::size_t row0, Workspace& w,
+                                   Member member, int thread) {
+  const LayerPlan& plan = layers[layer];
+  const std::size_t hidden = shape().hidden;
+  const LeftRows left = w.left_hidden.rows(w.hidden.data());
+  struct Part {
+    const PackedLinear& linear;
+    LayerSite site;
+    float* values;
+    std::uint8_t* codes;
+    float* scale;
+    std::int32_t* zero;
+    bool as_codes;
+  };
+  const Part parts[] = {
+      {plan.query, query, w.query.data(), w.query_codes.data(), w.query_scale.data(), w.query_zero.data(),
+       plan.attention.integer_scores},
+      {plan.key, key, w.key.data(), w.key_codes.data(), w.key_scale.data(), w.key_zero.data(),
+       plan.attention.integer_scores},
+      {plan.value, value, w.value.data(), w.value_codes.data(), w.value_scale.data(), w.value_zero.data(),
+       plan.attention.integer_context},
+  };
+  const auto fused = [&](const Part& part) {
+    return part.as_codes && part.linear.can_fuse() && plan.sites[part.site].format().kind == Kind::tensor &&
+           !options.observer;
+  };
+  for (const Part& part : parts) {
+    const RowFormat& format = plan.sites[part.site].format();
+    if (fused(part)) {
+      multiply(part.linear, left, rows, member, {Finish::codes, part.codes, hidden, &format}, thread);
+    } else {
+      multiply(part.linear, left, rows, member, {Finish::real, part.values, hidden, nullptr}, thread);
+    }
+    if (member.rank == 0 && part.as_codes && format.kind == Kind::tensor) {
+      std::fill_n(part.scale, rows, format.scale);
+      std::fill_n(part.zero, rows, static_cast<std::int32_t>(format.offset));
+    }
+  }
+  member.wait();
+  bool any = false;
+  for (const Part& part : parts) {
+    if (fused(part)) continue;
+    any = true;
+    const RowFormat& format = plan.sites[part.site].format();
+    over_rows(rows, member, [&](std::size_t r, std::size_t n) {
+      timed(&Profile::quantize, thread, [&] {
+        float* values = part.values + r * hidden;
+        if (part.as_codes) {
+          row_kernels().encode(format, values, n, hidden, hidden, -1,
+                               {part.codes + r * hidden, nullptr, hidden, part.scale + r, part.zero + r});
+        } else {
+          row_kernels().round_trip(format, values, n, hidden, hidden, -1);
+        }
+      });
+      observe(model->site_index(layer, part.site), part.values, row0, r, n, hidden);
+    });
+  }
+  if (any) member.wait();
+}
+
+void CpuExecutor::Network::attend_all(std::size_t layer, const Tokens& tokens, std::size_t first,
+                                      std::size_t last, Workspace& w, Member member, int thread) {
+  const LayerPlan& plan = layers[layer];
+  const std::size_t hidden = shape().hidden, begin = tokens.offsets[first],
+                    rows = tokens.offsets[last] - begin;
+  if (member.rank == 0) w.left_context.reserve(rows, hidden, plan.context.form, plan.context.order);
+  member.wait();
+  const auto task_of = [&](std::size_t example, std::size_t head) {
+    AttentionTask task;
+    task.first = tokens.offsets[example] - begin;
+    task.length = tokens.length(example);
+    task.head = head;
+    task.query = {w.query_codes.data(), w.query.data(), w.query_scale.data(), w.query_zero.data()};
+    task.key = {w.key_codes.data(), w.key.data(), w.key_scale.data(), w.key_zero.data()};
+    task.value = {w.value_codes.data(), w.value.data(), w.value_scale.data(), w.value_zero.data()};
+    task.context_codes = w.left_context.low();
+    task.context_stride = w.left_context.stride();
+    task.context_values = w.context.data();
+    task.observer = options.observer;
+    task.scores_site = model->site_index(layer, scores);
+    task.observer_row = tokens.offsets[example];
+    return task;
+  };
+  timed(&Profile::rest, thread, [&] {
+    const std::size_t items = (last - first) * shape().heads;
+    const auto [from, to] = member.share(items, 1);
+    for (std::size_t i = from; i < to; ++i) {
+      attend(plan.attention, task_of(first + i / shape().heads, i % shape().heads),
+             scratch[static_cast<std::size_t>(thread)]);
+    }
+  });
+  member.wait();
+  if (plan.fuse_context) return;
+  over_rows(rows, member, [&](std::size_t r, std::size_t n) {
+    timed(&Profile::quantize, thread,
+          [&] { w.left_context.encode(plan.context.rows.format(), w.context.data(), r, n); });
+    observe(model->site_index(layer, context), w.context.data(), begin, r, n, hidden);
+  });
+  member.wait();
+}
+
+void CpuExecutor::Network::feed_forward(std::size_t layer, std::size_t rows, std::size_t row0, Workspace& w,
+                                        Member member, int thread) {
+  const LayerPlan& plan = layers[layer];
+  const Layer& from = model->layers[layer];
+  const std::size_t hidden = shape().hidden, wide = shape().intermediate;
+  multiply(plan.attention_output, w.left_context.rows(w.context.data()), rows, member,
+           {Finish::real, w.products.data(), hidden, nullptr}, thread);
+  if (member.rank == 0) {
+    w.left_ffn_input.reserve(rows, hidden, plan.ffn_input.form, plan.ffn_input.order);
+    w.left_ffn_hidden.reserve(rows, wide, plan.ffn_hidden_site.form, plan.ffn_hidden_site.order);
+  }
+  member.wait();
+
+  // Residual sum and LayerNorm; an observer wants to see each step.
+  const auto residual_norm = [&](LayerSite product_site, LayerSite sum_site, const float* residual,
+                                 float* out, const LayerNorm& norm, std::size_t r, std::size_t n) {
+    float* values = w.products.data() + r * hidden;
+    const RowFormat &site1 = plan.sites[product_site].format(), &site2 = plan.sites[sum_site].format();
+    if (!options.observer) {
+      row_kernels().residual_norm(site1, site2, values, residual + r * hidden, out + r * hidden, n, hidden,
+                                  norm.gain.data(), norm.bias.data(), shape().epsilon);
+      return;
+    }
+    row_kernels().round_trip(site1, values, n, hidden, hidden, -1);
+    observe(model->site_index(layer, product_site), w.products.data(), row0, r, n, hidden);
+    model_kernels().add(values, residual + r * hidden, values, n * hidden);
+    row_kernels().round_trip(site2, values, n, hidden, hidden, -1);
+    observe(model->site_index(layer, sum_site), w.products.data(), row0, r, n, hidden);
+    model_kernels().layer_norm(values, out + r * hidden, n, hidden, norm.gain.data(), norm.bias.data(),
+                               shape().epsilon);
+  };
+
+  over_rows(rows, member, [&](std::size_t r, std::size_t n) {
+    timed(&Profile::rest, thread, [&] {
+      residual_norm(attention_output, attention_residual, w.hidden.data(), w.ffn_input.data(),
+                    from.attention_norm, r, n);
+    });
+    timed(&Profile::quantize, thread,
+          [&] { w.left_ffn_input.encode(plan.ffn_input.rows.format(), w.ffn_input.data(), r, n); });
+    observe(model->site_index(layer, ffn_input), w.ffn_input.data(), row0, r, n, hidden);
+  });
+  member.wait();
+
+  const LeftRows left = w.left_ffn_input.rows(w.ffn_input.data());
+  if (plan.fuse_hidden) {
+    multiply(plan.ffn_hidden, left, rows, member,
+             {Finish::gelu_codes, w.left_ffn_hidden.low(), w.left_ffn_hidden.stride(),
+              &plan.ffn_hidden_site.rows.format()},
+             thread);
+  } else {
+    multiply(plan.ffn_hidden, left, rows, member, {Finish::real, w.wide.data(), wide, nullptr}, thread);
+    member.wait();
+    over_rows(rows, member, [&](std::size_t r, std::size_t n) {
+      timed(&Profile::rest, thread, [&] { row_kernels().gelu(w.wide.data() + r * wide, n * wide); });
+      timed(&Profile::quantize, thread,
+            [&] { w.left_ffn_hidden.encode(plan.ffn_hidden_site.rows.format(), w.wide.data(), r, n); });
+      observe(model->site_index(layer, ffn_hidden), w.wide.data(), row0, r, n, wide);
+    });
+  }
+  member.wait();
+  multiply(plan.ffn_output, w.left_ffn_hidden.rows(w.wide.data()), rows, member,
+           {Finish::real, w.products.data(), hidden, nullptr}, thread);
+  if (member.rank == 0) w.left_hidden.reserve(rows, hidden, plan.output.form, plan.output.order);
+  member.wait();
+  over_rows(rows, member, [&](std::size_t r, std::size_t n) {
+    timed(&Profile::rest, thread, [&] {
+      residual_norm(ffn_output, ffn_residual, w.ffn_input.data(), w.hidden.data(), from.output_norm, r, n);
+    });
+    timed(&Profile::quantize, thread,
+          [&] { w.left_hidden.encode(plan.output.rows.format(), w.hidden.data(), r, n); });
+    observe(model->site_index(layer, output), w.hidden.data(), row0, r, n, hidden);
+  });
+  member.wait();
+}
+
+void CpuExecutor::Network::run_group(const Tokens& tokens, std::size_t first, std::size_t last, Workspace& w,
+                                     Member member, int thread, LeftBuffer& first_tokens,
+                                     AlignedVector<float>& first_values) {
+  const std::size_t begin = tokens.offsets[first], rows = tokens.offsets[last] - begin,
+                    hidden = shape().hidden;
+  embed(tokens, begin, rows, w, member, thread);
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    project(i, rows, begin, w, member, thread);
+    attend_all(i, tokens, first, last, w, member, thread);
+    feed_forward(i, rows, begin, w, member, thread);
+  }
+  if (member.rank == 0) {
+    for (std::size_t e = first; e < last; ++e) {
+      const std::size_t row = tokens.offsets[e] - begin;
+      first_tokens.copy_row(w.left_hidden, row, e);
+      std::copy_n(w.hidden.data() + row * hidden, hidden, first_values.data() + e * hidden);
+    }
+  }
+  member.wait();
+}
+
+void CpuExecutor::Network::classify(std::size_t examples, LeftBuffer& left, AlignedVector<float>& values,
+                                    float* logits) {
+  const std::size_t hidden = shape().hidden;
+  AlignedVector<float> pooled(examples * hidden);
+  LeftBuffer pooled_left;
+  pooled_left.reserve(examples, hidden, pooler_site.form, pooler_site.order);
+  const LeftRows rows = left.rows(values.data());
+  // Static grids are stored for max_rows rows at most.
+  for (std::size_t e = 0; e < examples; e += max_rows) {
+    const std::size_t n = std::min(max_rows, examples - e);
+    LeftRows part = rows;
+    part.low += part.low ? e * rows.stride : 0;
+    part.high += part.high ? e * rows.stride : 0;
+    part.row_scale += e;
+    part.row_zero += e;
+    part.values += e * hidden;
+    pooler.apply(part, n, 0, hidden, {Finish::real, pooled.data() + e * hidden, hidden, nullptr});
+  }
+  model_kernels().tanh(pooled.data(), examples * hidden);
+  pooled_left.encode(pooler_site.rows.format(), pooled.data(), 0, examples);
+  observe(model->site_count() - 1, pooled.data(), 0, 0, examples, hidden);
+  const LeftRows pooled_rows = pooled_left.rows(pooled.data());
+  for (std::size_t e = 0; e < examples; e += max_rows) {
+    const std::size_t n = std::min(max_rows, examples - e);
+    LeftRows part = pooled_rows;
+    part.low += part.low ? e * pooled_rows.stride : 0;
+    part.high += part.high ? e * pooled_rows.stride : 0;
+    part.row_scale += e;
+    part.row_zero += e;
+    part.values += e * hidden;
+    classifier.apply(part, n, 0, shape().labels,
+                     {Finish::real, logits + e * shape().labels, shape().labels, nullptr});
+  }
+}
+
+CpuExecutor::CpuExecutor(std::shared_ptr<const Model> model, const CpuOptions& options)
+    : network_(std::make_unique<Network>(std::move(model), options)) {}
+CpuExecutor::~CpuExecutor() = default;
+
+void CpuExecutor::logits(const Tokens& tokens, float* logits) {
+  Network& net = *network_;
+  if (tokens.examples == 0) return;
+  net.check(tokens);
+  const int threads = net.options.threads > 0 ? net.options.threads : outlierlab::threads();
+  const auto width = static_cast<std::size_t>(threads);
+
+  // Whole examples, about as many rows in each group, a multiple of the threads in number.
+  const std::size_t total = tokens.count();
+  const std::size_t rounds = (total + width * group_rows - 1) / (width * group_rows);
+  const std::size_t aim = (total + width * rounds - 1) / (width * rounds);
+  std::vector<std::size_t> starts = {0};
+  std::size_t longest = 0, most_rows = 0;
+  for (std::size_t e = 0; e < tokens.examples; ++e) {
+    longest = std::max(longest, tokens.length(e));
+    const std::size_t rows = tokens.offsets[e + 1] - tokens.offsets[starts.back()];
+    if (rows > std::min(net.max_rows, aim + tokens.length(e) / 2) && e > starts.back()) starts.push_back(e);
+    most_rows = std::max(most_rows, tokens.offsets[e + 1] - tokens.offsets[starts.back()]);
+  }
+  starts.push_back(tokens.examples);
+  const std::size_t groups = starts.size() - 1;
+  const bool one_team = groups < width;
+  net.reserve(threads, most_rows, longest);
+
+  const InputSite& last_site = net.layers.empty() ? net.embeddings_norm : net.layers.back().output;
+  LeftBuffer first_tokens;
+  first_tokens.reserve(tokens.examples, net.shape().hidden, last_site.form, last_site.order);
+  AlignedVector<float> first_values(tokens.examples * net.shape().hidden);
+
+  const auto run = [&](std::size_t g, Workspace& w, Member member, int thread) {
+    net.run_group(tokens, starts[g], starts[g + 1], w, member, thread, first_tokens, first_values);
+  };
+  if (threads == 1 || omp_in_parallel()) {
+    Team alone(1);
+    for (std::size_t g = 0; g < groups; ++g) run(g, net.workspaces[0], {&alone, 0}, 0);
+  } else {
+    Team all(threads);
+    std::atomic<std::size_t> next{0};
+#pragma omp parallel num_threads(threads)
+    {
+      const int thread = omp_get_thread_num();
+      if (one_team && omp_get_num_threads() == threads) {
+        for (std::size_t g = 0; g < groups; ++g) run(g, net.workspaces[0], {&all, thread}, thread);
+      } else {
+        Team alone(1);
+        for (std::size_t g = next++; g < groups; g = next++) {
+          run(g, net.workspaces[static_cast<std::size_t>(thread)], {&alone, 0}, thread);
+        }
+      }
+    }
+  }
+  net.classify(tokens.examples, first_tokens, first_values, logits);
+}
+
+const Shape& CpuExecutor::shape() const {
+  return network_->shape();
+}
+
+std::string CpuExecutor::description() const {
+  std::string text = std::string("cpu ") + int8_kernels().name;
+  if (network_->options.real == RealPrecision::bfloat16) text += std::string(", ") + bf16_kernels().name;
+  return text;
+}
+
+std::size_t CpuExecutor::bytes() const {
+  const Network& net = *network_;
+  std::size_t bytes = net.pooler.bytes() + net.classifier.bytes();
+  for (const LayerPlan& plan : net.layers) {
+    for (const PackedLinear* linear :
+         {&plan.query, &plan.key, &plan.value, &plan.attention_output, &plan.ffn_hidden, &plan.ffn_output}) {
+      bytes += linear->bytes();
+    }
+  }
+  for (const Weight* table :
+       {&net.model->word_embeddings, &net.model->position_embeddings, &net.model->token_type_embeddings}) {
+    bytes += table->codes.size() + table->values.size() * sizeof(float);
+  }
+  for (const Workspace& w : net.workspaces) {
+    for (const AlignedVector<float>* v :
+         {&w.hidden, &w.ffn_input, &w.products, &w.wide, &w.context, &w.query, &w.key, &w.value})
+      bytes += v->size() * sizeof(float);
+    for (const LeftBuffer* left : {&w.left_hidden, &w.left_context, &w.left_ffn_input, &w.left_ffn_hidden})
+      bytes += left->bytes();
+    bytes += w.query_codes.size() + w.key_codes.size() + w.value_codes.size();
+  }
+  return bytes;
+}
+
+Profile CpuExecutor::take_profile() {
+  Profile sum;
+  for (ThreadProfile& part : network_->profiles) {
+    for (double Profile::*field : {&Profile::quantize, &Profile::gemm, &Profile::dequantize, &Profile::rest})
+      sum.*field += part.seconds.*field;
+    part = ThreadProfile();
+  }
+  return sum;
+}
+
+}  // namespace outlierlab::engine

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <memory>
+
+#include "engine/executor.h"
+
+namespace outlierlab::engine {
+
+struct CpuOptions {
+  RealPrecision real = RealPrecision::float32;  ///< float32 or bfloat16
+  int threads = 0;                              ///< 0: as core/parallel.h says
+  bool profile = false;              ///< measure where the time goes (costs a few clock reads per block)
+  SiteObserver* observer = nullptr;  ///< sees every site; not thread-safe use needs threads = 1
+};
+
+/// Executes a Model in integers on the CPU.
+///
+/// Whole examples are grouped to blocks of rows that stay in a core's cache, and each thread takes a group
+/// through the entire network; where there are fewer groups than threads, the threads share one group by
+/// columns. Products of codes are exact in int32 (see int8_gemm.h); products whose sides are not both codes
+/// run in float32 or bfloat16. Logits do not depend on the batch, the number of threads or the instruction
+/// set (bfloat16 excepted).
+class CpuExecutor : public Executor {
+ public:
+  CpuExecutor(std::shared_ptr<const Model> model, const CpuOptions& options = {});
+  ~CpuExecutor() override;
+
+  void logits(const Tokens& tokens, float* logits) override;
+  const Shape& shape() const override;
+  std::string description() const override;
+  std::size_t bytes() const override;
+  /// Since the last call; all zero without CpuOptions::profile.
+  Profile take_profile();
+
+ private:
+  struct Network;
+  std::unique_ptr<Network> network_;
+};
+
+}  // namespace outlierlab::engine

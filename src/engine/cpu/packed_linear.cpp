@@ -1,0 +1,248 @@
+#include "engine/cpu/packed_linear.h"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <utility>
+
+#include "engine/cpu/bf16_gemm.h"
+#include "kernels/kernels.h"
+
+namespace outlierlab::engine {
+
+namespace {
+
+using Kind = SiteFormat::Kind;
+constexpr std::size_t lane_count = 16;
+
+std::size_t round_up(std::size_t n, std::size_t unit) {
+  return (n + unit - 1) / unit * unit;
+}
+
+/// What encode() adds to symmetric codes, so that they are not negative.
+std::int32_t shift_of(const SiteFormat& site) {
+  return site.symmetric ? 1 << (site.bits - 1) : 0;
+}
+
+template <typename T>
+T* grown(AlignedVector<T>& buffer, std::size_t count) {
+  if (buffer.size() < count) buffer.resize(count);
+  return buffer.data();
+}
+
+/// Per-thread memory of apply().
+struct ApplyScratch {
+  AlignedVector<float> scale, kept;
+  AlignedVector<std::int32_t> zero;
+};
+
+ApplyScratch& apply_scratch() {
+  thread_local ApplyScratch memory;
+  return memory;
+}
+
+}  // namespace
+
+Form form_of(const SiteFormat& site, const Weight& weight) {
+  if (!weight.is_integer() || site.kind == Kind::real) return Form::real;
+  if (site.kind == Kind::columns) return site.bits <= 8 ? Form::segments : Form::real;
+  return site.bits <= 8 ? Form::codes : Form::wide;
+}
+
+SegmentOrder::SegmentOrder(const SiteFormat& site) {
+  std::map<std::pair<float, std::int32_t>, std::vector<std::int32_t>> sets;
+  for (std::size_t c = 0; c < site.scale.size(); ++c) {
+    if (site.scale[c] < 0) {
+      kept.push_back(c);
+    } else {
+      sets[{site.scale[c], site.zero[c] + shift_of(site)}].push_back(static_cast<std::int32_t>(c));
+    }
+  }
+  for (const auto& [grid, channels] : sets) {
+    const std::size_t depth = round_up(channels.size(), 4);
+    segments.push_back({width, depth, grid.first, grid.second});
+    source.insert(source.end(), channels.begin(), channels.end());
+    width += depth;
+    source.resize(width, -1);
+  }
+}
+
+PackedLinear::PackedLinear(const Linear& linear, const SiteFormat& left_site, RealPrecision precision,
+                           std::size_t max_rows)
+    : form_(form_of(left_site, linear.weight)),
+      precision_(precision),
+      in_(linear.weight.cols),
+      out_(linear.weight.rows) {
+  const Weight& weight = linear.weight;
+  bias_.assign(round_up(out_, lane_count), 0.0f);
+  std::copy(linear.bias.begin(), linear.bias.end(), bias_.begin());
+  const auto real_values = [&](const std::vector<std::size_t>& channels) {
+    AlignedVector<float> values(out_ * channels.size());
+    for (std::size_t r = 0; r < out_; ++r) {
+      for (std::size_t i = 0; i < channels.size(); ++i)
+        values[r * channels.size() + i] = weight.value(r, channels[i]);
+    }
+    return values;
+  };
+  if (form_ == Form::real) {
+    std::vector<std::size_t> all(in_);
+    std::iota(all.begin(), all.end(), std::size_t{0});
+    const AlignedVector<float> values = real_values(all);
+    if (precision_ == RealPrecision::float32) {
+      real_panels_.resize(packed_size(out_, in_));
+      pack_transposed(values.data(), in_, out_, in_, real_panels_.data());
+    } else {
+      bf16_panels_.resize(bf16_kernels().packed_bytes(in_, out_) / 2);
+      bf16_kernels().pack_transposed(values.data(), in_, out_, in_, bf16_panels_.data());
+    }
+    return;
+  }
+  col_scale_.assign(round_up(out_, lane_count), 0.0f);
+  for (std::size_t r = 0; r < out_; ++r) col_scale_[r] = weight.scale(r);
+
+  std::vector<std::int32_t> all(round_up(in_, 4), -1);
+  std::iota(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(in_), 0);
+  const auto static_grid = [&](Term& term, float scale, std::int32_t zero) {
+    term.row_scale.assign(max_rows, scale);
+    term.row_zero.assign(max_rows, zero);
+  };
+  Term term;
+  term.depth = all.size();
+  const bool fixed = left_site.kind == Kind::tensor;
+  switch (form_) {
+    case Form::codes:
+      if (fixed) static_grid(term, left_site.scale[0], left_site.zero[0] + shift_of(left_site));
+      add_term(weight, all, std::move(term));
+      break;
+    case Form::wide: {
+      const std::int32_t zero = fixed ? left_site.zero[0] + shift_of(left_site) : 0;
+      const float scale = fixed ? left_site.scale[0] : 0.0f;
+      if (fixed) static_grid(term, scale, zero % 256);
+      add_term(weight, all, term);
+      Term high = terms_.back();  // the same panels
+      high.high = true;
+      if (fixed) static_grid(high, 256.0f * scale, zero / 256);
+      terms_.push_back(std::move(high));
+      break;
+    }
+    case Form::segments: {
+      const SegmentOrder order(left_site);
+      for (const SegmentOrder::Segment& segment : order.segments) {
+        Term part;
+        part.offset = segment.offset;
+        part.depth = segment.depth;
+        static_grid(part, segment.scale, segment.zero);
+        const auto from = order.source.begin() + static_cast<std::ptrdiff_t>(segment.offset);
+        add_term(weight, {from, from + static_cast<std::ptrdiff_t>(segment.depth)}, std::move(part));
+      }
+      kept_ = order.kept;
+      if (!kept_.empty()) {
+        real_panels_.resize(packed_size(out_, kept_.size()));
+        pack_transposed(real_values(kept_).data(), kept_.size(), out_, kept_.size(), real_panels_.data());
+      }
+      break;
+    }
+    case Form::real:
+      break;
+  }
+}
+
+void PackedLinear::add_term(const Weight& weight, const std::vector<std::int32_t>& channels, Term term) {
+  AlignedVector<std::int8_t> gathered(out_ * term.depth);
+  term.sums = col_sums_.size();
+  col_sums_.resize(term.sums + round_up(out_, lane_count), 0);
+  for (std::size_t r = 0; r < out_; ++r) {
+    std::int32_t sum = 0;
+    for (std::size_t k = 0; k < term.depth; ++k) {
+      const std::int8_t code =
+          channels[k] < 0 ? std::int8_t{0} : weight.codes[r * in_ + static_cast<std::size_t>(channels[k])];
+      gathered[r * term.depth + k] = code;
+      sum += code;
+    }
+    col_sums_[term.sums + r] = sum;
+  }
+  term.panels = panels_.size();
+  panels_.resize(term.panels + int8_kernels().packed_bytes(term.depth, out_));
+  int8_kernels().pack_transposed(gathered.data(), term.depth, out_, term.depth, 0,
+                                 panels_.data() + term.panels);
+  terms_.push_back(std::move(term));
+}
+
+std::size_t PackedLinear::bytes() const {
+  return panels_.size() + bf16_panels_.size() * 2 +
+         (col_sums_.size() + col_scale_.size() + bias_.size() + real_panels_.size()) * sizeof(float);
+}
+
+void PackedLinear::apply_real(const LeftRows& left, std::size_t rows, std::size_t begin, std::size_t end,
+                              float* c, std::size_t stride) const {
+  if (precision_ == RealPrecision::float32) {
+    model_kernels().gemm(left.values, left.value_stride, rows, in_, real_panels_.data() + begin * in_,
+                         end - begin, bias_.data() + begin, 1.0f, c + begin, stride);
+    return;
+  }
+  const char* panels =
+      reinterpret_cast<const char*>(bf16_panels_.data()) + bf16_kernels().packed_bytes(in_, begin);
+  bf16_kernels().multiply(left.values, left.value_stride, rows, in_, panels, end - begin,
+                          bias_.data() + begin, c + begin, stride);
+}
+
+void PackedLinear::apply(const LeftRows& left, std::size_t rows, std::size_t begin, std::size_t end,
+                         const Target& target) const {
+  if (rows == 0 || begin >= end) return;
+  float* real = static_cast<float*>(target.data);
+  if (form_ == Form::real) return apply_real(left, rows, begin, end, real, target.stride);
+
+  bool first = true;
+  if (!kept_.empty()) {
+    const std::size_t n = kept_.size();
+    float* gathered = grown(apply_scratch().kept, rows * n);
+    for (std::size_t r = 0; r < rows; ++r) {
+      for (std::size_t i = 0; i < n; ++i) gathered[r * n + i] = left.values[r * left.value_stride + kept_[i]];
+    }
+    model_kernels().gemm(gathered, n, rows, n, real_panels_.data() + begin * n, end - begin,
+                         bias_.data() + begin, 1.0f, real + begin, target.stride);
+    first = false;
+  }
+  for (const Term& term : terms_) {
+    Int8Product p;
+    p.a = (term.high ? left.high : left.low) + term.offset;
+    p.lda = left.stride;
+    p.rows = rows;
+    p.depth = term.depth;
+    p.cols = end - begin;
+    p.b = panels_.data() + term.panels + packed_offset(int8_kernels(), term.depth, begin);
+    p.col_scale = col_scale_.data() + begin;
+    p.col_sum = col_sums_.data() + term.sums + begin;
+    p.row_scale = term.row_scale.data();
+    p.row_zero = term.row_zero.data();
+    if (term.row_scale.empty() && form_ == Form::codes) {
+      p.row_scale = left.row_scale;
+      p.row_zero = left.row_zero;
+    } else if (term.row_scale.empty()) {
+      float* scale = grown(apply_scratch().scale, rows);
+      std::int32_t* zero = grown(apply_scratch().zero, rows);
+      for (std::size_t r = 0; r < rows; ++r) {
+        scale[r] = left.row_scale[r] * (term.high ? 256.0f : 1.0f);
+        zero[r] = term.high ? left.row_zero[r] / 256 : left.row_zero[r] % 256;
+      }
+      p.row_scale = scale;
+      p.row_zero = zero;
+    }
+    p.bias = first ? bias_.data() + begin : nullptr;
+    p.finish = first ? target.finish : Finish::accumulate;
+    p.ldc = target.stride;
+    if (target.finish == Finish::codes || target.finish == Finish::gelu_codes) {
+      p.c = static_cast<std::uint8_t*>(target.data) + begin;
+      p.inverse = target.format->inverse;
+      p.low = target.format->low;
+      p.high = target.format->high;
+      p.offset = target.format->offset;
+    } else {
+      p.c = real + begin;
+    }
+    int8_kernels().multiply(p);
+    first = false;
+  }
+}
+
+}  // namespace outlierlab::engine

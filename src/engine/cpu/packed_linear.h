@@ -1,0 +1,107 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "core/matrix.h"
+#include "engine/cpu/int8_gemm.h"
+#include "engine/cpu/site_rows.h"
+#include "engine/executor.h"
+#include "engine/model.h"
+
+namespace outlierlab::engine {
+
+/// How a product reads its left side.
+enum class Form {
+  codes,     ///< one plane of bytes: grids of at most 8 bits per tensor or per row
+  wide,      ///< two planes, low and high bytes: 9 to 16 bits
+  segments,  ///< channels sorted by grid, each run of equal grid a product of its own; kept channels in float
+             ///< beside
+  real       ///< floats
+};
+
+/// The form in which a product with `weight` takes values of `site`.
+Form form_of(const SiteFormat& site, const Weight& weight);
+
+/// Rows on the left of a product, in the forms that the products of one site need.
+struct LeftRows {
+  const std::uint8_t* low = nullptr;  ///< codes (sorted by segment for Form::segments)
+  const std::uint8_t* high = nullptr;
+  std::size_t stride = 0;  ///< of the codes, bytes
+  const float* row_scale = nullptr;
+  const std::int32_t* row_zero = nullptr;
+  const float* values = nullptr;  ///< dequantized
+  std::size_t value_stride = 0;
+};
+
+/// What is to become of a product.
+struct Target {
+  Finish finish = Finish::real;  ///< real, codes or gelu_codes; the last two only where can_fuse()
+  void* data = nullptr;
+  std::size_t stride = 0;
+  const RowFormat* format = nullptr;  ///< the grid of the codes
+};
+
+/// The order in which codes of a columns site lie, so that channels of equal grid follow each other, each run
+/// padded to a multiple of 4.
+struct SegmentOrder {
+  struct Segment {
+    std::size_t offset = 0, depth = 0;  ///< in the sorted row; depth a multiple of 4
+    float scale = 0;
+    std::int32_t zero = 0;  ///< of the stored (shifted) codes
+  };
+  std::vector<Segment> segments;
+  std::vector<std::int32_t> source;  ///< [width] channel at each place, -1 for padding
+  std::vector<std::size_t> kept;     ///< float channels
+  std::size_t width = 0;             ///< bytes of a sorted row
+  explicit SegmentOrder(const SiteFormat& site);
+  SegmentOrder() = default;
+};
+
+/// A weight [out, in] packed for one form of its left side, with its bias.
+class PackedLinear {
+ public:
+  PackedLinear() = default;
+  /// `max_rows`: the most rows that apply() is called with.
+  PackedLinear(const Linear& linear, const SiteFormat& left_site, RealPrecision precision,
+               std::size_t max_rows);
+
+  Form form() const { return form_; }
+  std::size_t in() const { return in_; }
+  std::size_t out() const { return out_; }
+  std::size_t bytes() const;
+  /// One integer product whose sums can be quantized in registers.
+  bool can_fuse() const { return form_ == Form::codes; }
+
+  /// Columns [begin, end) of left * W^T + bias for `rows` rows; begin a multiple of 16, end one too or out().
+  /// The target points at column 0 of its first row.
+  void apply(const LeftRows& left, std::size_t rows, std::size_t begin, std::size_t end,
+             const Target& target) const;
+
+ private:
+  struct Term {
+    std::size_t offset = 0, depth = 0;  ///< in the left row
+    bool high = false;                  ///< takes the high bytes
+    std::size_t panels = 0;             ///< begin of its panels in panels_
+    std::size_t sums = 0;               ///< begin of its column sums in col_sums_
+    AlignedVector<float> row_scale;     ///< [max_rows] static scale; empty: from the left rows
+    AlignedVector<std::int32_t> row_zero;
+  };
+  void add_term(const Weight& weight, const std::vector<std::int32_t>& channels, Term term);
+  void apply_real(const LeftRows& left, std::size_t rows, std::size_t begin, std::size_t end, float* c,
+                  std::size_t stride) const;
+
+  Form form_ = Form::real;
+  RealPrecision precision_ = RealPrecision::float32;
+  std::size_t in_ = 0, out_ = 0;
+  std::vector<Term> terms_;
+  AlignedVector<char> panels_;
+  AlignedVector<std::int32_t> col_sums_;
+  AlignedVector<float> col_scale_, bias_;
+  AlignedVector<float> real_panels_;  ///< Form::real, or the kept channels of Form::segments
+  AlignedVector<std::uint16_t> bf16_panels_;
+  std::vector<std::size_t> kept_;
+};
+
+}  // namespace outlierlab::engine
