@@ -2,13 +2,17 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <functional>
 
+#include "app/agreement.h"
 #include "app/commands.h"
 #include "app/session.h"
+#include "core/error.h"
 #include "core/files.h"
 #include "core/isa.h"
 #include "core/parallel.h"
+#include "engine/cpu/cpu_executor.h"
 
 namespace outlierlab {
 
@@ -52,7 +56,7 @@ int command_bench(const std::vector<std::string>& arguments) {
   CommonOptions values;
   values.limit = 1000;
   std::uint64_t repeats = 5;
-  std::vector<std::string> schemes = {"w8a8", "w8a8-token", "peg-6-permuted"};
+  std::vector<std::string> schemes = {"w8a8", "w8a8-token", "peg-6-permuted", "mp-xhy-16", "mp-channel-1"};
   Options options("bench",
                   "Times float and simulated evaluation and the capture of statistics against each other.",
                   "outlierlab bench --model minilm-qnli --limit 1000 --repeats 5");
@@ -69,6 +73,7 @@ int command_bench(const std::vector<std::string>& arguments) {
       {"fp32", [&] { run_batches(evaluator.float_runner(), evaluator.batches(), n, nullptr); }, {}});
   contenders.push_back({"capture", [&] { evaluator.evaluation_statistics(); }, {}});
   std::vector<ActivationQuantizer> quantizers;
+  std::vector<std::unique_ptr<engine::CpuExecutor>> engines;
   for (const std::string& name : schemes) {
     const Scheme scheme = Scheme::load(name, resource_root() / "configs" / "schemes", {});
     quantizers.push_back(evaluator.quantizer(scheme));
@@ -79,16 +84,36 @@ int command_bench(const std::vector<std::string>& arguments) {
     contenders.push_back(
         {schemes[i], [&, i] { run_batches(quantized, evaluator.batches(), n, &quantizers[i]); }, {}});
   }
+  fmt::print("Agreement of the engine with what it replaces:\n");
+  const auto add_engine = [&](const std::string& name, const std::string& scheme_name,
+                              const engine::CpuOptions& how) {
+    const Scheme scheme = Scheme::load(scheme_name, resource_root() / "configs" / "schemes", {});
+    engines.push_back(std::make_unique<engine::CpuExecutor>(evaluator.lowered(scheme), how));
+    engine::CpuExecutor& executor = *engines.back();
+    const Agreement agreement = engine_agreement(evaluator, scheme, executor);
+    fmt::print("{:<22} {}\n", name, agreement.text());
+    if (!agreement.holds()) {
+      fmt::print("{:<22} not timed: expected {} % equal predictions\n", name,
+                 Agreement::required_predictions);
+      return;
+    }
+    contenders.push_back({name, [&] { run_batches(executor, evaluator.batches(), n); }, {}});
+  };
+  for (const std::string& name : schemes) add_engine("int8:" + name, name, {});
+  engine::CpuOptions half;
+  half.real = engine::RealPrecision::bfloat16;
+  add_engine("bf16", "fp32", half);
+  fmt::print("\n");
   measure(contenders, repeats);
 
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   fmt::print("{} on {}: {} examples in length-sorted batches of {}, {} threads, {}, {} repeats\n\n",
              session.model.name, evaluator.options().task.name, n, values.batch_size, threads(),
              to_string(isa()), repeats);
-  fmt::print("{:<16} {:>14} {:>10} {:>22}\n", "contender", "examples/s", "seconds", "time relative to fp32");
+  fmt::print("{:<22} {:>14} {:>10} {:>22}\n", "contender", "examples/s", "seconds", "time relative to fp32");
   for (const Contender& contender : contenders) {
     const double seconds = median(contender.seconds), ratio = time_ratio(contender, contenders[0]);
-    fmt::print("{:<16} {:>14.1f} {:>10.3f} {:>22.3f}\n", contender.name, static_cast<double>(n) / seconds,
+    fmt::print("{:<22} {:>14.1f} {:>10.3f} {:>22.3f}\n", contender.name, static_cast<double>(n) / seconds,
                seconds, ratio);
     rows.push_back({{"contender", contender.name},
                     {"examples_per_second", static_cast<double>(n) / seconds},

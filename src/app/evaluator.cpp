@@ -9,6 +9,8 @@
 #include "core/error.h"
 #include "core/files.h"
 #include "core/random.h"
+#include "lower/lower.h"
+#include "lower/tokens.h"
 #include "report/inference.h"
 #include "store/activation_store.h"
 
@@ -89,6 +91,16 @@ Matrix run_batches(const BertRunner& runner, const std::vector<Batch>& batches, 
   Matrix all(examples, runner.config().labels.size());
   for (const Batch& batch : batches) {
     const Matrix logits = runner.logits(batch, hook);
+    scatter(logits, batch, all);
+  }
+  return all;
+}
+
+Matrix run_batches(engine::Executor& executor, const std::vector<Batch>& batches, std::size_t examples) {
+  Matrix all(examples, executor.shape().labels), logits;
+  for (const Batch& batch : batches) {
+    logits.resize(batch.size(), all.cols());
+    executor.logits(tokens_of(batch), logits.data());
     scatter(logits, batch, all);
   }
   return all;
@@ -241,6 +253,23 @@ Evaluation Evaluator::evaluate(const Scheme& scheme, std::uint64_t seed) {
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   hook.require_finite();
   require_finite_logits(result.logits, network, batches_);
+  return result;
+}
+
+std::shared_ptr<const engine::Model> Evaluator::lowered(const Scheme& scheme, std::uint64_t seed) {
+  scheme.check(sites(), weight_names());
+  const bool quantizes = scheme.quantizes_activations(sites()) || scheme.quantizes_weights();
+  return std::make_shared<const engine::Model>(
+      lower(weights_, scheme, quantizer(scheme, seed), quantizes ? &statistics(seed) : nullptr));
+}
+
+Evaluation Evaluator::evaluate(engine::Executor& executor, std::size_t weight_bytes) const {
+  Evaluation result;
+  result.weight_bytes = weight_bytes;
+  const auto start = std::chrono::steady_clock::now();
+  result.logits = run_batches(executor, batches_, examples_.size());
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  require_finite_logits(result.logits, *float_runner_, batches_);
   return result;
 }
 

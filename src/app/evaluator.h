@@ -11,6 +11,7 @@
 #include "data/batch.h"
 #include "data/task.h"
 #include "data/tokenizer.h"
+#include "engine/executor.h"
 #include "model/runner.h"
 #include "model/weights.h"
 #include "quant/scheme.h"
@@ -84,6 +85,10 @@ class Evaluator {
   const BertRunner& runner(const Scheme& scheme, std::uint64_t seed = 0, std::size_t* weight_bytes = nullptr);
   /// A scheme's activation quantizer, calibrated.
   ActivationQuantizer quantizer(const Scheme& scheme, std::uint64_t seed = 0);
+  /// A scheme as the integer engine executes it; UsageError for what it cannot execute.
+  std::shared_ptr<const engine::Model> lowered(const Scheme& scheme, std::uint64_t seed = 0);
+  /// Runs the split through an executor of the integer engine.
+  Evaluation evaluate(engine::Executor& executor, std::size_t weight_bytes) const;
 
  private:
   const std::vector<EncodedExample>& training_examples();
@@ -109,6 +114,8 @@ class Evaluator {
 /// Logits of all batches, by position in the split ([examples, classes]).
 Matrix run_batches(const BertRunner& runner, const std::vector<Batch>& batches, std::size_t examples,
                    SiteHook* hook);
+
+Matrix run_batches(engine::Executor& executor, const std::vector<Batch>& batches, std::size_t examples);
 
 /// Re-runs a network from the layer of a changed site on: the hidden states before each layer are kept from
 /// one pass with the quantizer as it was given. For studies that switch one site at a time.

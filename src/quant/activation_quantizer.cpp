@@ -215,6 +215,26 @@ std::vector<Grid> ActivationQuantizer::grids(std::size_t site) const {
   return plan_->sites[site].grids;
 }
 
+SiteLayout ActivationQuantizer::layout(std::size_t site) const {
+  const SitePlan& plan = plan_->sites[site];
+  SiteLayout layout;
+  if (!plan.quantizes()) return layout;
+  layout.bits = plan.rule.bits;
+  layout.symmetric = plan.rule.symmetric;
+  layout.granularity = plan.rule.granularity;
+  if (!plan.rule.is_static()) return layout;
+  if (!plan.calibrated) fail_expected("site " + plan.name, "a grid from calibration", "none");
+  layout.by_channel = plan.by_column;
+  if (!plan.by_column) {
+    layout.scale = {plan.grids[0].scale};
+    layout.zero = {plan.grids[0].zero};
+    return layout;
+  }
+  layout.scale = plan.scale;
+  for (const float zero : plan.zero) layout.zero.push_back(static_cast<std::int32_t>(zero));
+  return layout;
+}
+
 BertWeights quantize_weights(const BertWeights& weights, const Scheme& scheme,
                              const NetworkStatistics* statistics, std::size_t* stored_bytes) {
   BertWeights result = weights;

@@ -104,6 +104,17 @@ struct WeightRule {
 std::vector<std::vector<std::size_t>> peg_groups(const ChannelStatistics& channels, std::size_t groups,
                                                  bool by_range);
 
+/// How one site's values are quantized, for those who execute it.
+struct SiteLayout {
+  int bits = 32;  ///< 32: float (also a site that is switched off)
+  bool symmetric = false;
+  Granularity granularity = Granularity::tensor;
+  /// Static sites: one grid, or with `by_channel` one per channel; scale < 0: the channel stays in float.
+  bool by_channel = false;
+  std::vector<float> scale;
+  std::vector<std::int32_t> zero;
+};
+
 /// A scheme made ready for one network: per-site grids, computed from statistics.
 class ActivationQuantizer : public SiteHook {
  public:
@@ -127,6 +138,8 @@ class ActivationQuantizer : public SiteHook {
   void require_finite() const;
   /// The grids of a site: one per tensor, group or channel; empty for float and dynamic sites.
   std::vector<Grid> grids(std::size_t site) const;
+  /// Throws Error for a static site without grids.
+  SiteLayout layout(std::size_t site) const;
 
  private:
   struct Plan;

@@ -1,0 +1,78 @@
+#include "app/agreement.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "report/inference.h"
+
+namespace outlierlab {
+
+namespace {
+
+/// A quantizer whose input is first moved by one unit in the last place, up or down by a bit of its own.
+class NudgedQuantizer : public SiteHook {
+ public:
+  explicit NudgedQuantizer(ActivationQuantizer& quantizer) : quantizer_(quantizer) {}
+  void visit(const SiteTile& tile, int thread) override {
+    for (std::size_t r = 0; r < tile.rows; ++r) {
+      float* row = tile.data + r * tile.stride;
+      for (std::size_t c = 0; c < tile.cols; ++c) {
+        std::uint32_t bits;
+        std::memcpy(&bits, row + c, sizeof bits);
+        row[c] = std::nextafter(row[c], (bits >> 1 & 1) ? 2 * row[c] : 0.0f);
+      }
+    }
+    quantizer_.visit(tile, thread);
+  }
+
+ private:
+  ActivationQuantizer& quantizer_;
+};
+
+double equal_predictions(const Matrix& a, const Matrix& b) {
+  const std::vector<int> left = predictions(a), right = predictions(b);
+  std::size_t equal = 0;
+  for (std::size_t i = 0; i < left.size(); ++i) equal += left[i] == right[i];
+  return 100.0 * static_cast<double>(equal) / static_cast<double>(left.size());
+}
+
+double rms_difference(const Matrix& a, const Matrix& b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += std::pow(a.data()[i] - b.data()[i], 2.0);
+  return std::sqrt(sum / static_cast<double>(a.size()));
+}
+
+}  // namespace
+
+bool Agreement::holds() const {
+  return predictions >= std::min(required_predictions, simulation_noise_floor - 0.5);
+}
+
+std::string Agreement::text() const {
+  return fmt::format(
+      "{:.2f} % equal predictions ({:.2f} % of the simulation's own when nudged by one unit in the last "
+      "place), accuracy {:+.2f} points, logits {:.4f} apart (rms)",
+      predictions, simulation_noise_floor, accuracy_change, logit_difference);
+}
+
+Agreement engine_agreement(Evaluator& evaluator, const Scheme& scheme, engine::Executor& executor,
+                           std::uint64_t seed) {
+  const std::size_t n = evaluator.size();
+  const BertRunner& network = evaluator.runner(scheme, seed);
+  ActivationQuantizer quantizer = evaluator.quantizer(scheme, seed);
+  NudgedQuantizer nudged(quantizer);
+  const Matrix simulated = run_batches(network, evaluator.batches(), n, &quantizer);
+  const Matrix again = run_batches(network, evaluator.batches(), n, &nudged);
+  const Matrix ours = run_batches(executor, evaluator.batches(), n);
+  Agreement result;
+  result.predictions = equal_predictions(ours, simulated);
+  result.simulation_noise_floor = equal_predictions(again, simulated);
+  result.accuracy_change = evaluator.score(ours).accuracy - evaluator.score(simulated).accuracy;
+  result.logit_difference = rms_difference(ours, simulated);
+  return result;
+}
+
+}  // namespace outlierlab
