@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "core/error.h"
+#include "engine/model_parts.h"
 
 namespace outlierlab::engine {
 
@@ -41,16 +42,6 @@ void check_weight(const std::string& place, const Weight& weight, std::size_t ro
     if (std::abs(code) > largest)
       fail_expected(place, "codes within +-" + std::to_string(largest), std::to_string(code));
   }
-}
-
-void check_linear(const std::string& place, const Linear& linear, std::size_t out, std::size_t in) {
-  check_weight(place, linear.weight, out, in);
-  check_vector(place + " bias", linear.bias, out);
-}
-
-void check_norm(const std::string& place, const LayerNorm& norm, std::size_t hidden) {
-  check_vector(place + " gain", norm.gain, hidden);
-  check_vector(place + " bias", norm.bias, hidden);
 }
 
 void check_site(const std::string& place, const SiteFormat& site, std::size_t channels) {
@@ -107,34 +98,39 @@ void Model::check() const {
   if (shape.heads == 0 || shape.hidden == 0 || shape.hidden % shape.heads != 0)
     fail_expected("shape", "a hidden size that the heads divide",
                   std::to_string(shape.hidden) + " and " + count(shape.heads, "heads"));
+  if (!(shape.epsilon >= 0) || !std::isfinite(shape.epsilon))
+    fail_expected("shape", "a LayerNorm epsilon of 0 or more", std::to_string(shape.epsilon));
   if (layers.size() != shape.layers)
     fail_expected("model", count(shape.layers, "layers"), std::to_string(layers.size()));
-  const std::size_t hidden = shape.hidden, wide = shape.intermediate;
-  check_weight("embeddings.word", word_embeddings, shape.vocabulary, hidden);
-  check_weight("embeddings.position", position_embeddings, shape.positions, hidden);
-  check_weight("embeddings.token_type", token_type_embeddings, shape.token_types, hidden);
-  check_norm("embeddings.norm", embeddings_norm, hidden);
-  check_site("embeddings.sum", embeddings_sum_site, hidden);
-  check_site("embeddings.norm", embeddings_norm_site, hidden);
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    const Layer& layer = layers[i];
-    const std::string name = "layer." + std::to_string(i) + ".";
-    check_linear(name + "query", layer.query, hidden, hidden);
-    check_linear(name + "key", layer.key, hidden, hidden);
-    check_linear(name + "value", layer.value, hidden, hidden);
-    check_linear(name + "attention_output", layer.attention_output, hidden, hidden);
-    check_linear(name + "ffn_hidden", layer.ffn_hidden, wide, hidden);
-    check_linear(name + "ffn_output", layer.ffn_output, hidden, wide);
-    check_norm(name + "attention_norm", layer.attention_norm, hidden);
-    check_norm(name + "output_norm", layer.output_norm, hidden);
-    for (std::size_t s = 0; s < layer_sites; ++s) {
-      const std::size_t channels = s == scores || s == probs ? shape.heads : s == ffn_hidden ? wide : hidden;
-      check_site(name + "site " + std::to_string(s), layer.sites[s], channels);
+  struct Checker {
+    void weight(const std::string& name, const Weight& part, std::size_t rows, std::size_t cols) {
+      check_weight(name, part, rows, cols);
     }
-  }
-  check_linear("pooler", pooler, hidden, hidden);
-  check_site("pooler", pooler_site, hidden);
-  check_linear("classifier", classifier, shape.labels, hidden);
+    void vector(const std::string& name, const Array<float>& part, std::size_t size) {
+      check_vector(name, part, size);
+    }
+    void site(const std::string& name, const SiteFormat& part, std::size_t channels) {
+      check_site("site " + name, part, channels);
+    }
+  };
+  visit_parts(*this, Checker());
+}
+
+const char* to_string(LayerSite site) {
+  static const char* const names[layer_sites] = {"query",
+                                                 "key",
+                                                 "value",
+                                                 "scores",
+                                                 "probs",
+                                                 "context",
+                                                 "attention_output",
+                                                 "attention_residual",
+                                                 "ffn_input",
+                                                 "ffn_hidden",
+                                                 "ffn_output",
+                                                 "ffn_residual",
+                                                 "output"};
+  return names[site];
 }
 
 }  // namespace outlierlab::engine

@@ -99,6 +99,9 @@ enum LayerSite : std::size_t {
   layer_sites
 };
 
+/// "ffn_output" for LayerSite::ffn_output.
+const char* to_string(LayerSite site);
+
 struct Layer {
   Linear query, key, value, attention_output, ffn_hidden, ffn_output;
   LayerNorm attention_norm, output_norm;

@@ -1,0 +1,219 @@
+#include "engine/packed_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <limits>
+#include <set>
+#include <utility>
+
+#include "core/error.h"
+#include "engine/model_parts.h"
+#include "engine/safetensors_header.h"
+
+namespace outlierlab::engine {
+
+namespace {
+
+/// Sizes beyond this are damage; it also keeps products of two sizes far from overflow.
+constexpr std::size_t largest_size = 1u << 24, most_layers = 1024;
+
+/// A file in memory; unmapped when the last Array lets go.
+struct Map {
+  const char* data = nullptr;
+  std::size_t size = 0;
+  ~Map() {
+    if (data) ::munmap(const_cast<char*>(data), size);
+  }
+};
+
+std::shared_ptr<const Map> map_file(const std::string& path) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) fail_expected(path, "a readable file", std::strerror(errno));
+  struct stat facts {};
+  auto map = std::make_shared<Map>();
+  const bool regular = ::fstat(file, &facts) == 0 && S_ISREG(facts.st_mode);
+  if (regular) map->size = static_cast<std::size_t>(facts.st_size);
+  void* data =
+      regular && map->size > 0 ? ::mmap(nullptr, map->size, PROT_READ, MAP_PRIVATE, file, 0) : MAP_FAILED;
+  ::close(file);
+  if (!regular) fail_expected(path, "a regular file", "something else");
+  if (map->size < 8) fail_expected(path, "a safetensors file", std::to_string(map->size) + " bytes");
+  if (data == MAP_FAILED) fail_expected(path, "a file that can be mapped", std::strerror(errno));
+  map->data = static_cast<const char*>(data);
+  return map;
+}
+
+class Reader {
+ public:
+  explicit Reader(const std::string& path) : path_(path), map_(map_file(path)) {
+    std::uint64_t length = 0;
+    for (int i = 7; i >= 0; --i) length = length << 8 | static_cast<unsigned char>(map_->data[i]);
+    if (length > map_->size - 8)
+      fail_expected(path_ + ": header", "at most " + std::to_string(map_->size - 8) + " bytes",
+                    std::to_string(length));
+    header_ = parse_safetensors_header(path_ + ": header", map_->data + 8, static_cast<std::size_t>(length));
+    data_ = map_->data + 8 + length;
+    data_size_ = map_->size - 8 - static_cast<std::size_t>(length);
+  }
+
+  std::shared_ptr<const Model> model() {
+    require_metadata("format", packed_format);
+    require_metadata("version", packed_version);
+    auto model = std::make_shared<Model>();
+    visit_sizes(model->shape, [&](const char* name, std::size_t& size) {
+      size = whole("shape." + std::string(name), largest_size);
+    });
+    Shape& shape = model->shape;
+    if (shape.layers > most_layers)
+      fail_expected(path_ + ": shape.layers", "at most " + std::to_string(most_layers),
+                    std::to_string(shape.layers));
+    const Array<float> epsilon = floats("epsilon", {1});
+    shape.epsilon = epsilon[0];
+    model->layers.resize(shape.layers);
+    visit_parts(*model, *this);
+    for (const auto& [key, value] : header_.metadata) {
+      if (key.compare(0, 5, "fact.") == 0) model->facts[key.substr(5)] = value;
+    }
+    for (const auto& tensor : header_.tensors) {
+      if (!used_.count(tensor.first))
+        fail_expected(path_, "only tensors of this format", "'" + tensor.first + "'");
+    }
+    try {
+      model->check();
+    } catch (const Error& error) {
+      throw Error(path_ + ": " + error.what());
+    }
+    return model;
+  }
+
+  // The visitor of visit_parts.
+  void weight(const std::string& name, Weight& part, std::size_t rows, std::size_t cols) {
+    part.rows = rows;
+    part.cols = cols;
+    if (entry(name).dtype == "F32") {
+      part.values = floats(name, {rows, cols});
+      return;
+    }
+    part.codes = values<std::int8_t>(name, "I8", {rows, cols});
+    part.bits = static_cast<int>(whole("bits." + name, 8));
+    const std::string scale = name + ".scale";
+    const std::size_t scales = element_count(entry(scale));
+    part.scales = floats(scale, {scales});
+  }
+  void vector(const std::string& name, Array<float>& part, std::size_t size) { part = floats(name, {size}); }
+  void site(const std::string& name, SiteFormat& part, std::size_t channels) {
+    const std::string text = metadata("site." + name);
+    parse_site(path_ + ": site " + name, text, part);
+    if (part.kind != FormatKind::tensor && part.kind != FormatKind::columns) return;
+    const std::size_t grids = part.kind == FormatKind::tensor ? 1 : channels;
+    const Array<float> scale = floats("sites." + name + ".scale", {grids});
+    const Array<std::int32_t> zero = values<std::int32_t>("sites." + name + ".zero", "I32", {grids});
+    part.scale.assign(scale.begin(), scale.end());
+    part.zero.assign(zero.begin(), zero.end());
+  }
+
+ private:
+  std::string metadata(const std::string& key) const {
+    const auto found = header_.metadata.find(key);
+    if (found == header_.metadata.end()) fail_expected(path_ + ": metadata", "'" + key + "'", "none");
+    return found->second;
+  }
+  void require_metadata(const std::string& key, const std::string& expected) const {
+    const std::string found = metadata(key);
+    if (found != expected)
+      fail_expected(path_ + ": metadata " + key, "'" + expected + "'", "'" + found + "'");
+  }
+  std::size_t whole(const std::string& key, std::size_t limit) const {
+    const std::string text = metadata(key);
+    std::size_t value = 0;
+    bool good = !text.empty() && text.size() <= 9;
+    for (const char c : text) {
+      good = good && c >= '0' && c <= '9';
+      if (good) value = value * 10 + static_cast<std::size_t>(c - '0');
+    }
+    if (!good || value > limit)
+      fail_expected(path_ + ": metadata " + key, "a whole number up to " + std::to_string(limit),
+                    "'" + text + "'");
+    return value;
+  }
+  static void parse_site(const std::string& place, const std::string& text, SiteFormat& site) {
+    if (text == "real") return;
+    for (const auto& [word, kind] :
+         {std::pair{"tensor", FormatKind::tensor}, std::pair{"columns", FormatKind::columns},
+          std::pair{"rows", FormatKind::rows}}) {
+      for (int bits = 2; bits <= 16; ++bits) {
+        for (const bool symmetric : {false, true}) {
+          if (text != std::string(word) + " " + std::to_string(bits) + (symmetric ? " symmetric" : " affine"))
+            continue;
+          site.kind = kind;
+          site.bits = bits;
+          site.symmetric = symmetric;
+          return;
+        }
+      }
+    }
+    fail_expected(place, "real, or tensor|columns|rows, 2 to 16 bits, affine|symmetric", "'" + text + "'");
+  }
+  const HeaderTensor& entry(const std::string& name) const {
+    const auto found = header_.tensors.find(name);
+    if (found == header_.tensors.end()) fail_expected(path_, "a tensor '" + name + "'", "none");
+    return found->second;
+  }
+  std::size_t element_count(const HeaderTensor& tensor) const {
+    std::size_t count = 1;
+    for (const std::size_t size : tensor.shape) {
+      if (__builtin_mul_overflow(count, size, &count)) return std::numeric_limits<std::size_t>::max();
+    }
+    return count;
+  }
+  static std::string shown(const std::vector<std::size_t>& shape) {
+    std::string text = "[";
+    for (const std::size_t size : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
+    return text + "]";
+  }
+  template <typename T>
+  Array<T> values(const std::string& name, const char* dtype, const std::vector<std::size_t>& shape) {
+    const HeaderTensor& tensor = entry(name);
+    const std::string place = path_ + ": tensor '" + name + "'";
+    used_.insert(name);
+    if (tensor.dtype != dtype) fail_expected(place, std::string("dtype ") + dtype, tensor.dtype);
+    if (tensor.shape != shape) fail_expected(place, "shape " + shown(shape), shown(tensor.shape));
+    const std::size_t count = element_count(tensor);
+    if (tensor.end < tensor.begin || tensor.end > data_size_ ||
+        (tensor.end - tensor.begin) / sizeof(T) != count || (tensor.end - tensor.begin) % sizeof(T) != 0) {
+      fail_expected(
+          place, std::to_string(count) + " values inside the file's " + std::to_string(data_size_) + " bytes",
+          "bytes " + std::to_string(tensor.begin) + " to " + std::to_string(tensor.end));
+    }
+    const char* data = data_ + tensor.begin;
+    if (reinterpret_cast<std::uintptr_t>(data) % alignof(T) == 0)
+      return Array<T>(map_, reinterpret_cast<const T*>(data), count);
+    // Another writer need not align: then a copy.
+    std::vector<T> copy(count);
+    std::memcpy(copy.data(), data, count * sizeof(T));
+    return Array<T>(std::move(copy));
+  }
+  Array<float> floats(const std::string& name, const std::vector<std::size_t>& shape) {
+    return values<float>(name, "F32", shape);
+  }
+
+  std::string path_;
+  std::shared_ptr<const Map> map_;
+  SafetensorsHeader header_;
+  const char* data_ = nullptr;
+  std::size_t data_size_ = 0;
+  std::set<std::string> used_;
+};
+
+}  // namespace
+
+std::shared_ptr<const Model> read_packed_model(const std::string& path) {
+  return Reader(path).model();
+}
+
+}  // namespace outlierlab::engine
