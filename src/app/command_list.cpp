@@ -10,11 +10,9 @@
 #include "core/error.h"
 #include "experiments/experiments.h"
 #include "quant/calibrator.h"
+#include "quant/transform.h"
 #include "quant/weight_quantizer.h"
 #include "report/figure.h"
-#if __has_include("quant/transform.h")
-#include "quant/transform.h"
-#endif
 
 namespace outlierlab {
 
@@ -46,20 +44,12 @@ std::vector<Listing> listed_figures() {
   return all;
 }
 
-std::vector<Listing> listed_transforms() {
-#if __has_include("quant/transform.h")
-  return registered(transforms());
-#else
-  return {};
-#endif
-}
-
 const std::vector<Kind>& kinds() {
   static const std::vector<Kind> all = {
       {"experiments", listed_experiments},
       {"calibrators", [] { return registered(calibrators()); }},
       {"weights", [] { return registered(weight_quantizers()); }},
-      {"transforms", listed_transforms},
+      {"transforms", [] { return registered(transforms()); }},
       {"schemes", [] { return list_configs("schemes"); }},
       {"models", [] { return list_configs("models"); }},
       {"tasks", [] { return list_configs("tasks"); }},

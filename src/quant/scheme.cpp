@@ -128,6 +128,35 @@ void drop_inherited_keys(std::vector<IniSection*> base, const IniSection& top, c
   }
 }
 
+const std::string transforms_section = "transforms";
+
+/// "smoothquant" for a section [transforms.smoothquant]; empty for others.
+std::string transform_of(const IniSection& section) {
+  return pattern_of(section, {transforms_section, {}, {}});
+}
+
+/// The names in `apply`; none for `apply = none`.
+Words applied_transforms(const Ini& ini) {
+  const IniSection* section = ini.find(transforms_section);
+  if (!section || !has_key(*section, "apply")) return {};
+  const Words names = section->list("apply");
+  if (names.empty()) fail_value(*section, "apply", "names of transforms, or none");
+  return names == Words{"none"} ? Words{} : names;
+}
+
+// Drops the options of transforms that the `apply` of the layer above leaves out.
+void drop_inherited_options(Ini& base, const Ini& top) {
+  const IniSection* general = top.find(transforms_section);
+  if (!general || !has_key(*general, "apply")) return;
+  const Words applied = applied_transforms(top);
+  Words dropped;
+  for (const IniSection& section : base.sections()) {
+    const std::string name = transform_of(section);
+    if (!name.empty() && !contains(applied, name)) dropped.push_back(section.name);
+  }
+  for (const std::string& name : dropped) base.at(name).entries.clear();
+}
+
 // Lays `top` over `base`, as Scheme's comment says.
 Ini overlay(Ini base, const Ini& top) {
   for (const SectionKind* kind : {&activations_kind(), &weights_kind()}) {
@@ -148,14 +177,9 @@ Ini overlay(Ini base, const Ini& top) {
       }
     }
   }
+  drop_inherited_options(base, top);
   base.merge(top);
   return base;
-}
-
-Ini parse_overrides(const Words& overrides) {
-  Ini ini = Ini::parse("", "--set");
-  for (const std::string& assignment : overrides) ini.set(assignment);
-  return ini;
 }
 
 void require_known_keys(const IniSection& section, const Words& known) {
@@ -163,6 +187,37 @@ void require_known_keys(const IniSection& section, const Words& known) {
     if (contains(known, entry.key)) continue;
     at_place(entry.place, [&] { fail_unknown("key in section [" + section.name + "]", entry.key, known); });
   }
+}
+
+const TransformEntry& transform_entry(const std::string& name, const std::string& place) {
+  return at_place(place,
+                  [&]() -> const TransformEntry& { return find_entry(transforms(), "transform", name); });
+}
+
+std::vector<std::shared_ptr<const Transform>> read_transforms(const Ini& ini) {
+  std::vector<std::shared_ptr<const Transform>> made;
+  Words seen;
+  for (const std::string& name : applied_transforms(ini)) {
+    const IniSection& general = *ini.find(transforms_section);
+    if (contains(seen, name)) fail_value(general, "apply", "each transform once");
+    seen.push_back(name);
+    const std::string place = place_of(general, "apply");
+    const IniSection* own = ini.find(transforms_section + "." + name);
+    made.push_back(transform_entry(name, place).make(own ? *own : IniSection{"", place, {}}));
+  }
+  return made;
+}
+
+/// What can be said of a section [transforms...] alone.
+void check_transforms_section(const IniSection& section) {
+  if (section.name == transforms_section) return require_known_keys(section, {"apply"});
+  require_known_keys(section, transform_entry(transform_of(section), section.place).keys);
+}
+
+Ini parse_overrides(const Words& overrides) {
+  Ini ini = Ini::parse("", "--set");
+  for (const std::string& assignment : overrides) ini.set(assignment);
+  return ini;
 }
 
 int read_bits(const IniSection& rule) {
@@ -281,13 +336,28 @@ Scheme Scheme::parse(const Ini& ini, const std::string& name) {
       check_section(section, activations_kind());
     } else if (section.name == "weights" || !pattern_of(section, weights_kind()).empty()) {
       check_section(section, weights_kind());
+    } else if (section.name == transforms_section || !transform_of(section).empty()) {
+      check_transforms_section(section);
     } else {
       at_place(section.place, [&] {
-        fail_unknown("section", section.name, {"calibration", "weights", "activations"});
+        fail_unknown("section", section.name, {"calibration", "transforms", "weights", "activations"});
       });
     }
   }
+  scheme.transforms_ = read_transforms(scheme.ini_);
   return scheme;
+}
+
+std::string Scheme::transforms_text() const {
+  std::string text;
+  for (const std::string& name : applied_transforms(ini_)) {
+    text += name;
+    if (const IniSection* own = ini_.find(transforms_section + "." + name)) {
+      for (const IniEntry& entry : own->entries) text += " " + entry.key + "=" + entry.value;
+    }
+    text += "\n";
+  }
+  return text;
 }
 
 IniSection Scheme::activation_rule(const SiteTable& sites, std::size_t site) const {
@@ -328,6 +398,14 @@ void Scheme::check(const SiteTable& sites, const Words& weight_names) const {
       at_place(section.place, [&] { fail_unknown("weight or pattern", pattern, weight_names); });
     }
   }
+  const Words applied = applied_transforms(ini_);
+  for (const IniSection& section : ini_.sections()) {
+    const std::string name = transform_of(section);
+    if (name.empty() || section.entries.empty() || contains(applied, name)) continue;
+    throw UsageError(section.entries.front().place + ": [" + section.name + "]: expected '" + name +
+                     "' in the key apply of [transforms], found options for it alone");
+  }
+  for (const auto& transform : transforms_) transform->check(sites);
   for (std::size_t i = 0; i < sites.size(); ++i) {
     const IniSection section = activation_rule(sites, i);
     const ActivationRule rule = ActivationRule::read(section);
@@ -386,6 +464,20 @@ WeightRule WeightRule::read(const IniSection& section) {
         at_place(place_of(section, "quantizer"), [&] { return make_weight_quantizer(quantizer, section); });
   }
   return rule;
+}
+
+BertWeights apply_transforms(const BertWeights& weights, const Scheme& scheme,
+                             const std::function<NetworkStatistics(const BertWeights&)>& capture) {
+  BertWeights result = weights;
+  for (const auto& transform : scheme.transforms()) {
+    if (transform->needs_statistics()) {
+      const NetworkStatistics statistics = capture(result);
+      transform->apply(result, &statistics);
+    } else {
+      transform->apply(result, nullptr);
+    }
+  }
+  return result;
 }
 
 std::vector<std::vector<std::size_t>> peg_groups(const ChannelStatistics& channels, std::size_t groups,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "model/sites.h"
 #include "model/weights.h"
 #include "quant/calibrator.h"
+#include "quant/transform.h"
 #include "quant/weight_quantizer.h"
 
 namespace outlierlab {
@@ -20,6 +22,10 @@ namespace outlierlab {
 ///     description = ...
 ///     [calibration]
 ///     order = parallel                 # or sequential
+///     [transforms]
+///     apply = smoothquant, hadamard    # rewrites of the float network, in this order; or none
+///     [transforms.smoothquant]         # a transform's own keys
+///     alpha = 0.5
 ///     [weights]                        # every 2-D weight; bits = 32 is float
 ///     bits = 8
 ///     quantizer = absmax
@@ -37,7 +43,8 @@ namespace outlierlab {
 /// file order. Some keys belong to the value of another: a calibrator's or quantizer's own, `groups` and
 /// `permute` to group, `block` to block. A layer or section that names another calibrator, quantizer or
 /// granularity drops the keys that belonged to the former; such a key beside a value that does not have it is
-/// an error.
+/// an error. Likewise a layer with `apply` drops the options of transforms that it does not name, and options
+/// of a transform that is not applied are an error.
 ///
 /// Unknown sections and keys, patterns that match nothing, bits other than 2-16 and 32, K of 0 or more than
 /// the channels, and combinations without meaning (a calibrator for token or block, which take each row's own
@@ -56,6 +63,12 @@ class Scheme {
   bool sequential() const { return sequential_; }
   const Ini& ini() const { return ini_; }
 
+  bool has_transforms() const { return !transforms_.empty(); }
+  const std::vector<std::shared_ptr<const Transform>>& transforms() const { return transforms_; }
+  /// The transforms in order with their options, one line each; empty without any. Schemes of the same text
+  /// rewrite a network alike.
+  std::string transforms_text() const;
+
   /// The effective section of a site or weight: defaults, then each matching pattern in file order.
   IniSection activation_rule(const SiteTable& sites, std::size_t site) const;
   IniSection weight_rule(const std::string& weight_name) const;
@@ -67,6 +80,7 @@ class Scheme {
  private:
   std::string name_, description_;
   bool sequential_ = false;
+  std::vector<std::shared_ptr<const Transform>> transforms_;
   Ini ini_;
 };
 
@@ -145,6 +159,13 @@ class ActivationQuantizer : public SiteHook {
   struct Plan;
   std::unique_ptr<Plan> plan_;
 };
+
+/// The float network that the scheme's transforms make of `weights`: the same function, to be calibrated and
+/// quantized in its place. `capture` gives the statistics of a float network on the calibration set; it is
+/// called before each transform that needs them, with the network as the transforms before have left it.
+/// Scheme::check() must have passed.
+BertWeights apply_transforms(const BertWeights& weights, const Scheme& scheme,
+                             const std::function<NetworkStatistics(const BertWeights&)>& capture);
 
 /// Weights with the scheme's weight rules applied (fake-quantized copy). `statistics` serves quantizers that
 /// need their input's statistics. `stored_bytes` (optional) receives the size of all parameters: quantized
