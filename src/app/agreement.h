@@ -9,16 +9,18 @@ namespace outlierlab {
 
 /// How far two executions of one scheme say the same.
 struct Agreement {
+  std::size_t examples = 0;
   double predictions = 0;       ///< equal ones, percent
   double accuracy_change = 0;   ///< accuracy of the engine minus that of the simulation, percentage points
   double logit_difference = 0;  ///< root mean square
-  /// The simulation beside itself when every value is moved by one unit in the last place before it is
+  /// The simulation beside itself when every value is moved by about the error of a float32 sum before it is
   /// quantized. Where rounding decides predictions, two correct implementations cannot agree better than
   /// that.
   double simulation_noise_floor = 0;  ///< equal predictions, percent
 
   static constexpr double required_predictions = 99.5, required_accuracy = 0.2;
-  /// Enough equal predictions, or as many as the simulation has with itself (less half a point for chance).
+  /// Enough equal predictions, or, within three standard deviations, as many as the simulation has with
+  /// itself.
   bool holds() const;
   /// "98.7 % equal predictions (...), accuracy +0.02, logits 0.01"
   std::string text() const;

@@ -1,28 +1,85 @@
 #include <fmt/core.h>
 
+#include <algorithm>
+
+#include "app/agreement.h"
 #include "app/commands.h"
 #include "app/session.h"
 #include "core/error.h"
 #include "core/files.h"
 #include "core/parallel.h"
+#include "engine/cpu/cpu_executor.h"
+#include "engine/packed_file.h"
 
 namespace outlierlab {
+
+namespace {
+
+/// The packed model must be of this network: as many labels and pieces, the same sizes.
+void require_same_network(const std::string& file, const engine::Shape& packed, const BertConfig& config) {
+  const auto same = [&](const char* what, std::size_t found, std::size_t expected) {
+    if (found != expected)
+      fail_expected(file + ": " + what, std::to_string(expected) + " as the model has",
+                    std::to_string(found));
+  };
+  same("vocabulary", packed.vocabulary, config.vocab_size);
+  same("hidden size", packed.hidden, config.hidden_size);
+  same("layers", packed.layers, config.layers);
+  same("labels", packed.labels, config.labels.size());
+}
+
+}  // namespace
 
 int command_eval(const std::vector<std::string>& arguments) {
   CommonOptions values;
   values.scheme = "w8a8";
+  std::string engine_name = "simulated";
+  std::filesystem::path packed;
+  bool check = false;
   Options options(
       "eval", "Evaluates one scheme on one task and compares it with the float network.",
       "outlierlab eval --model demo-planted --scheme w8a8 --set activations.calibrator=percentile");
   add_common(options, values,
              {"model", "task", "data", "limit", "scheme", "set", "json", "threads", "batch-size",
               "calibration-size", "calibration-seed"});
+  options.add("engine", "NAME", "simulated (float arithmetic on rounded values) or int8 (integer execution)",
+              &engine_name);
+  options.add("packed", "FILE",
+              "with --engine int8: a model that `outlierlab pack` wrote, instead of --scheme", &packed);
+  options.flag("check",
+               "with --engine int8: also compare with the simulated scheme; exit 1 if they differ too much",
+               &check);
   if (!options.parse(arguments)) return 0;
+  const std::vector<std::string> engines = {"simulated", "int8"};
+  if (std::find(engines.begin(), engines.end(), engine_name) == engines.end())
+    fail_unknown("engine", engine_name, engines);
+  const bool integer = engine_name == "int8";
+  if (!integer && (check || !packed.empty()))
+    throw UsageError(std::string(check ? "--check" : "--packed") +
+                     ": expected --engine int8 beside it, found --engine simulated");
+  if (check && !packed.empty()) throw UsageError("--check: expected a scheme to simulate, found --packed");
   const Scheme scheme = Scheme::load(values.scheme, resource_root() / "configs" / "schemes", values.set);
   Session session = open_session(values);
   Evaluator& evaluator = *session.evaluator;
   Provenance provenance = session_provenance(session, "eval", arguments);
-  const Evaluation evaluation = evaluator.evaluate(scheme, values.calibration_seed);
+  Evaluation evaluation;
+  Agreement agreement;
+  std::string scheme_name = scheme.name(), engine_description = "simulated";
+  if (integer) {
+    const auto model = packed.empty() ? evaluator.lowered(scheme, values.calibration_seed)
+                                      : engine::read_packed_model(packed.string());
+    if (!packed.empty()) {
+      require_same_network(packed.string(), model->shape, evaluator.config());
+      const auto named = model->facts.find("scheme");
+      scheme_name = named == model->facts.end() ? "unnamed" : named->second;
+    }
+    engine::CpuExecutor executor(model);
+    engine_description = executor.description();
+    evaluation = evaluator.evaluate(executor, model->weight_bytes());
+    if (check) agreement = engine_agreement(evaluator, scheme, executor, values.calibration_seed);
+  } else {
+    evaluation = evaluator.evaluate(scheme, values.calibration_seed);
+  }
   const Scores scores = evaluator.score(evaluation.logits);
   const double rate = static_cast<double>(scores.n) / evaluation.seconds;
 
@@ -31,7 +88,8 @@ int command_eval(const std::vector<std::string>& arguments) {
   nlohmann::ordered_json result = {
       {"model", session.model.name},
       {"task", evaluator.options().task.name},
-      {"scheme", scheme.name()},
+      {"scheme", scheme_name},
+      {"engine", engine_description},
       {"n", scores.n},
       {"accuracy", scores.accuracy},
       {"ci_low", scores.ci_low},
@@ -44,16 +102,23 @@ int command_eval(const std::vector<std::string>& arguments) {
       {"examples_per_second", rate},
       {"provenance", provenance.to_json()},
   };
-  fmt::print("{}{} on {}, scheme {}, {} examples\n", session.model.name,
-             session.model.planted ? " (planted)" : "", evaluator.options().task.name, scheme.name(),
-             scores.n);
+  fmt::print("{}{} on {}, scheme {}, {} examples, {}\n", session.model.name,
+             session.model.planted ? " (planted)" : "", evaluator.options().task.name, scheme_name, scores.n,
+             engine_description);
   fmt::print("accuracy   {:.2f} % [{:.2f}, {:.2f}]\n", scores.accuracy, scores.ci_low, scores.ci_high);
   fmt::print("KL         {:.6g} nats from float\n", scores.kl);
   fmt::print("agreement  {:.2f} % with float, McNemar p = {:.3g}\n", scores.agreement, scores.mcnemar_p);
   fmt::print("weights    {:.2f} MB\n", static_cast<double>(evaluation.weight_bytes) / 1e6);
   fmt::print("speed      {:.1f} examples/s on {} threads\n", rate, threads());
+  if (check) {
+    fmt::print("engine     {}\n", agreement.text());
+    result["engine_agreement"] = {{"equal_predictions", agreement.predictions},
+                                  {"simulation_noise_floor", agreement.simulation_noise_floor},
+                                  {"accuracy_change", agreement.accuracy_change},
+                                  {"logit_rms_difference", agreement.logit_difference}};
+  }
   if (!values.json.empty()) write_file_atomically(values.json, result.dump(2) + "\n");
-  return 0;
+  return check && !agreement.holds() ? 1 : 0;
 }
 
 }  // namespace outlierlab

@@ -1,0 +1,46 @@
+#include <fmt/core.h>
+
+#include "app/commands.h"
+#include "app/session.h"
+#include "core/error.h"
+#include "core/files.h"
+#include "lower/lower.h"
+#include "lower/packed_model.h"
+
+namespace outlierlab {
+
+int command_pack(const std::vector<std::string>& arguments) {
+  CommonOptions values;
+  values.scheme = "w8a8";
+  values.out.clear();
+  std::filesystem::path file;
+  Options options(
+      "pack", "Calibrates a scheme and writes the quantized model as one file that the integer engine maps.",
+      "outlierlab pack --model demo-planted --scheme w8a8-token --out planted-int8.safetensors");
+  add_common(options, values,
+             {"model", "task", "data", "scheme", "set", "threads", "batch-size", "calibration-size",
+              "calibration-seed"});
+  options.add("out", "FILE", "the safetensors file to write", &file);
+  if (!options.parse(arguments)) return 0;
+  if (file.empty()) throw UsageError("--out: expected the file to write, found none");
+  const Scheme scheme = Scheme::load(values.scheme, resource_root() / "configs" / "schemes", values.set);
+  values.limit = 1;  // nothing is evaluated
+  Session session = open_session(values);
+  Evaluator& evaluator = *session.evaluator;
+  engine::Model model = *evaluator.lowered(scheme, values.calibration_seed);
+  Provenance provenance = session_provenance(session, "pack", arguments);
+  add_evaluator_facts(provenance, evaluator);
+  model.facts["provenance"] = provenance.to_json().dump();
+  const std::size_t bytes = write_packed_model(file, model);
+  const std::size_t float_bytes = evaluator.parameter_count() * sizeof(float);
+  fmt::print("{}, scheme {}: {} of {} products in integers\n", session.model.name, scheme.name(),
+             integer_products(model), 8 * model.shape.layers);
+  fmt::print("{}: {:.2f} MB, {:.1f} % of {:.2f} MB in float32\n", file.string(),
+             static_cast<double>(bytes) / 1e6,
+             100.0 * static_cast<double>(bytes) / static_cast<double>(float_bytes),
+             static_cast<double>(float_bytes) / 1e6);
+  fmt::print("sha256 {}\n", sha256_file(file));
+  return 0;
+}
+
+}  // namespace outlierlab

@@ -1,0 +1,310 @@
+// The integer engine against the simulated scheme, site by site.
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "app/resources.h"
+#include "catch.h"
+#include "core/parallel.h"
+#include "data/batch.h"
+#include "engine/cpu/cpu_executor.h"
+#include "lower/lower.h"
+#include "lower/tokens.h"
+#include "quant/scheme.h"
+#include "support/tiny_bert.h"
+
+using namespace outlierlab;
+
+namespace {
+
+/// How far the engine may be from the simulation at a site: the share of values that differ by more than so
+/// many steps of the site's grid. Up to the first residual sum only sums that fall on a boundary between
+/// codes differ, by one code; behind it, each such code has changed what the following sums are made of, and
+/// the pooler hangs on all channels of one row.
+struct Tolerance {
+  double steps, share;
+};
+constexpr Tolerance early = {0.51, 0.002}, late = {1.51, 0.06}, at_pooler = {1.51, 0.2};
+
+std::vector<EncodedExample> examples(std::size_t count, const BertConfig& config, std::uint64_t seed) {
+  Random random(seed);
+  std::vector<EncodedExample> all(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    all[i].index = static_cast<std::uint32_t>(i);
+    const std::size_t length = 1 + random.below(config.max_positions);
+    for (std::size_t t = 0; t < length; ++t) {
+      all[i].token_ids.push_back(static_cast<std::int32_t>(random.below(config.vocab_size)));
+      all[i].token_types.push_back(static_cast<std::uint8_t>(t > length / 2));
+    }
+    all[i].label = 0;
+  }
+  return all;
+}
+
+/// A network whose sizes are multiples of the vectors' width, with one loud channel.
+BertWeights smooth_bert() {
+  BertWeights w = test::tiny_bert();
+  Random random(3);
+  w.config.hidden_size = 64;
+  w.config.heads = 2;
+  w.config.intermediate_size = 128;
+  const auto linear = [&](std::size_t out, std::size_t in) {
+    return Linear{test::random_matrix(out, in, 0.15f, random), test::random_vector(out, 0, 0.1f, random)};
+  };
+  const auto norm = [&] {
+    return LayerNormWeights{test::random_vector(64, 1, 0.1f, random),
+                            test::random_vector(64, 0, 0.1f, random)};
+  };
+  w.word_embeddings = test::random_matrix(50, 64, 0.5f, random);
+  w.position_embeddings = test::random_matrix(40, 64, 0.2f, random);
+  w.token_type_embeddings = test::random_matrix(2, 64, 0.2f, random);
+  w.embeddings_norm = norm();
+  for (BertLayerWeights& layer : w.layers) {
+    layer = {linear(64, 64), linear(64, 64),  linear(64, 64),  linear(64, 64),
+             norm(),         linear(128, 64), linear(64, 128), norm()};
+    layer.ffn_output.bias[7] = 6.0f;
+  }
+  w.pooler = linear(64, 64);
+  w.classifier = linear(2, 64);
+  return w;
+}
+
+/// Keeps what passes each site, by the batch's rows; scores and probs by head.
+class Recorder : public SiteHook, public engine::SiteObserver {
+ public:
+  Recorder(const SiteTable& sites, const Batch& batch, SiteHook* inner)
+      : sites_(sites), batch_(batch), inner_(inner), values_(sites.size()) {
+    for (std::size_t i = 0; i < sites.size(); ++i)
+      values_[i].assign(batch.token_count() * width(i), std::nanf(""));
+  }
+  void visit(const SiteTile& tile, int thread) override {
+    if (inner_) inner_->visit(tile, thread);
+    std::size_t row = 0;
+    for (std::size_t e = 0; e < batch_.size(); ++e) {
+      if (batch_.examples[e] == tile.tokens[0].example) row = batch_.offsets[e] + tile.tokens[0].position;
+    }
+    if (sites_[tile.site].kind == SiteKind::pooler) {
+      row = 0;
+      while (batch_.examples[row] != tile.tokens[0].example) ++row;
+    }
+    keep(tile.site, tile.data, row, tile.rows, tile.cols, tile.stride, tile.channel);
+  }
+  void visit(std::size_t site, const float* values, std::size_t first_row, std::size_t rows, std::size_t cols,
+             std::size_t stride, int head) override {
+    keep(site, values, first_row, rows, cols, stride, head);
+  }
+  const std::vector<float>& operator[](std::size_t site) const { return values_[site]; }
+
+ private:
+  bool by_head(std::size_t site) const {
+    return sites_[site].kind == SiteKind::scores || sites_[site].kind == SiteKind::probs;
+  }
+  std::size_t width(std::size_t site) const {
+    return by_head(site) ? sites_[site].channels * 40 : sites_[site].channels;
+  }
+  // Tiles of several examples lie in consecutive rows.
+  void keep(std::size_t site, const float* values, std::size_t first, std::size_t rows, std::size_t cols,
+            std::size_t stride, int head) {
+    for (std::size_t r = 0; r < rows; ++r) {
+      float* to = values_[site].data() + (first + r) * width(site) +
+                  (head < 0 ? 0 : static_cast<std::size_t>(head) * 40);
+      std::copy_n(values + r * stride, cols, to);
+    }
+  }
+  const SiteTable& sites_;
+  const Batch& batch_;
+  SiteHook* inner_;
+  std::vector<std::vector<float>> values_;
+};
+
+struct Network {
+  BertWeights weights;
+  BertRunner runner;
+  std::vector<EncodedExample> calibration, evaluated;
+  NetworkStatistics statistics;
+
+  explicit Network(BertWeights w)
+      : weights(std::move(w)),
+        runner(weights),
+        calibration(examples(40, weights.config, 11)),
+        evaluated(examples(30, weights.config, 12)) {
+    StatisticsCollector collector(runner.sites());
+    for (const Batch& batch : make_batches(calibration, 8)) runner.logits(batch, &collector);
+    statistics = collector.finish();
+  }
+};
+
+const Network& smooth() {
+  static const Network network(smooth_bert());
+  return network;
+}
+const Network& odd() {
+  static const Network network(test::tiny_bert());
+  return network;
+}
+
+Scheme scheme(const std::string& name, const std::vector<std::string>& overrides = {}) {
+  return Scheme::load(name, resource_root() / "configs" / "schemes", overrides);
+}
+
+std::shared_ptr<const engine::Model> lowered(const Network& network, const Scheme& s) {
+  return std::make_shared<const engine::Model>(
+      lower(network.weights, s, ActivationQuantizer(s, network.runner.sites(), &network.statistics),
+            &network.statistics));
+}
+
+Matrix engine_logits(engine::Executor& executor, const Batch& batch) {
+  Matrix out(batch.size(), executor.shape().labels);
+  executor.logits(tokens_of(batch), out.data());
+  return out;
+}
+
+/// The step between neighbouring values at a site, for its coarsest column; 0 for float.
+double step_of(const engine::SiteFormat& format) {
+  double step = 0;
+  for (const float s : format.scale) step = std::max<double>(step, s);
+  return step;
+}
+
+void compare(const Network& network, const Scheme& s) {
+  INFO("scheme " << s.name());
+  const SiteTable& sites = network.runner.sites();
+  const auto model = lowered(network, s);
+  const BertWeights quantized = quantize_weights(network.weights, s, &network.statistics);
+  const BertRunner simulated(quantized);
+  ActivationQuantizer quantizer(s, sites, &network.statistics);
+  std::size_t different_predictions = 0, total = 0;
+  double squares = 0, norm = 0;
+  for (const Batch& batch : make_batches(network.evaluated, 6)) {
+    Recorder expected(sites, batch, &quantizer), found(sites, batch, nullptr);
+    const Matrix simulated_logits = simulated.logits(batch, &expected);
+    engine::CpuOptions watched;
+    watched.observer = &found;
+    watched.threads = 1;
+    engine::CpuExecutor slow(model, watched), fast(model);
+    const Matrix slow_logits = engine_logits(slow, batch), fast_logits = engine_logits(fast, batch);
+    for (std::size_t i = 0; i < sites.size(); ++i) {
+      INFO("site " << sites[i].name);
+      double step = step_of(model->site(i)), largest = 0;
+      for (const float v : expected[i])
+        largest = std::isnan(v) ? largest : std::max<double>(largest, std::abs(v));
+      // Dynamic grids: about the range over the codes. Float sites: what a rounding upstream may change.
+      const engine::SiteFormat& format = model->site(i);
+      if (step == 0) step = 2 * largest / (format.bits == 32 ? 255 : format.qmax());
+      const Tolerance tolerance = i < 8 ? early : i + 1 == sites.size() ? at_pooler : late;
+      std::size_t seen = 0, apart = 0;
+      for (std::size_t k = 0; k < expected[i].size(); ++k) {
+        REQUIRE(std::isnan(expected[i][k]) == std::isnan(found[i][k]));
+        if (std::isnan(found[i][k])) continue;
+        ++seen;
+        apart += std::abs(expected[i][k] - found[i][k]) > tolerance.steps * step;
+      }
+      REQUIRE(seen > 0);
+      REQUIRE(static_cast<double>(apart) <= tolerance.share * static_cast<double>(seen) + 1);
+    }
+    for (std::size_t e = 0; e < batch.size(); ++e) {
+      const auto chosen = [e](const Matrix& m) { return m(e, 1) > m(e, 0); };
+      different_predictions += chosen(simulated_logits) != chosen(fast_logits);
+      ++total;
+    }
+    for (std::size_t k = 0; k < fast_logits.size(); ++k) {
+      // Fused and observed runs are the same arithmetic.
+      REQUIRE(fast_logits.data()[k] == Approx(slow_logits.data()[k]).margin(1e-5));
+      squares += std::pow(fast_logits.data()[k] - simulated_logits.data()[k], 2);
+      norm += std::pow(simulated_logits.data()[k], 2);
+    }
+  }
+  REQUIRE(std::sqrt(squares / norm) < 0.03);
+  REQUIRE(different_predictions <= total / 10);
+}
+
+}  // namespace
+
+TEST_CASE("The integer engine agrees with the simulated scheme at every site", "[engine]") {
+  for (const Network* network : {&smooth(), &odd()}) {
+    for (const char* name :
+         {"w8a8", "w8a8-token", "w8a8-channel-weights", "percentile-99.99", "peg-6-permuted", "peg-4",
+          "mp-xhy", "mp-xhy-16", "mp-channel-1", "w8", "w8a8-mse", "clip-6sigma"}) {
+      compare(*network, scheme(name));
+    }
+    compare(*network, scheme("w8a8", {"activations.grid=symmetric"}));
+    compare(*network, scheme("w8a8-token", {"activations.grid=symmetric"}));
+    compare(*network, scheme("w8a8", {"activations.bits=6"}));
+    compare(*network, scheme("w8a8-token", {"activations.bits=12"}));
+  }
+}
+
+TEST_CASE("The engine's logits depend on neither batch nor threads", "[engine]") {
+  const int before = threads();
+  for (const char* name : {"w8a8", "w8a8-token", "peg-6-permuted", "mp-xhy"}) {
+    const auto model = lowered(smooth(), scheme(name));
+    const std::vector<EncodedExample>& all = smooth().evaluated;
+    Matrix expected;
+    for (const int count : {1, 2, 3}) {
+      for (const std::size_t size : {1u, 7u, 30u}) {
+        set_threads(count);
+        engine::CpuExecutor executor(model);
+        Matrix logits(all.size(), 2);
+        for (const Batch& batch : make_batches(all, size)) {
+          const Matrix part = engine_logits(executor, batch);
+          for (std::size_t e = 0; e < batch.size(); ++e)
+            std::copy_n(part.row(e), 2, logits.row(batch.examples[e]));
+        }
+        if (expected.empty()) expected = logits;
+        INFO(name << ", " << count << " threads, batches of " << size);
+        for (std::size_t k = 0; k < logits.size(); ++k) REQUIRE(logits.data()[k] == expected.data()[k]);
+      }
+    }
+  }
+  set_threads(before);
+}
+
+TEST_CASE("A float scheme runs through the engine; bfloat16 is close to it", "[engine]") {
+  const auto model = lowered(smooth(), scheme("fp32"));
+  REQUIRE(integer_products(*model) == 0);
+  REQUIRE(integer_products(*lowered(smooth(), scheme("w8a8"))) == 8 * model->shape.layers);
+  const Batch batch = make_batches(smooth().evaluated, 30)[0];
+  const Matrix expected = smooth().runner.logits(batch);
+  engine::CpuExecutor exact(model);
+  engine::CpuOptions half;
+  half.real = engine::RealPrecision::bfloat16;
+  engine::CpuExecutor rounded(model, half);
+  const Matrix a = engine_logits(exact, batch), b = engine_logits(rounded, batch);
+  double worst = 0;
+  for (std::size_t k = 0; k < a.size(); ++k) {
+    REQUIRE(a.data()[k] == Approx(expected.data()[k]).margin(2e-4));
+    worst = std::max<double>(worst, std::abs(b.data()[k] - expected.data()[k]));
+  }
+  REQUIRE(worst < 0.1);
+  REQUIRE(worst > 1e-6);
+}
+
+TEST_CASE("What the engine cannot execute is refused by name", "[engine]") {
+  const auto message = [](const Scheme& s) {
+    try {
+      lowered(odd(), s);
+    } catch (const UsageError& error) {
+      return std::string(error.what());
+    }
+    return std::string("nothing thrown");
+  };
+  REQUIRE(message(scheme("w8a8", {"activations.granularity=block", "activations.block=8"}))
+              .find("site embeddings.sum") != std::string::npos);
+  REQUIRE(message(scheme("w8a8", {"weights.granularity=block", "weights.block=8"}))
+              .find("weight embeddings.word") != std::string::npos);
+  REQUIRE(message(scheme("w8a8", {"weights.bits=12"})).find("at most 8 bits") != std::string::npos);
+}
+
+TEST_CASE("Tokens that the model does not have are errors", "[engine]") {
+  engine::CpuExecutor executor(lowered(odd(), scheme("w8a8")));
+  Batch batch = make_batches(odd().evaluated, 4)[0];
+  float logits[8];
+  batch.token_ids[1] = 50;
+  REQUIRE_THROWS_AS(executor.logits(tokens_of(batch), logits), Error);
+  batch.token_ids[1] = -1;
+  REQUIRE_THROWS_AS(executor.logits(tokens_of(batch), logits), Error);
+  batch.token_ids[1] = 0;
+  batch.positions[0] = 40;
+  REQUIRE_THROWS_AS(executor.logits(tokens_of(batch), logits), Error);
+}

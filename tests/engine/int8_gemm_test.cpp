@@ -1,0 +1,216 @@
+#include "engine/cpu/int8_gemm.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "catch.h"
+#include "core/isa.h"
+#include "core/matrix.h"
+#include "core/random.h"
+#include "engine/cpu/gelu_table.h"
+
+using namespace outlierlab;
+using engine::Finish;
+using engine::Int8Kernels;
+using engine::Int8Product;
+
+namespace {
+
+std::vector<const Int8Kernels*> kernels_of_this_cpu() {
+  std::vector<const Int8Kernels*> all = {&engine::portable::int8_kernels};
+  if (isa() >= Isa::avx2) all.push_back(&engine::avx2::int8_kernels);
+  if (isa() == Isa::avx512) all.push_back(&engine::avx512::int8_kernels);
+  if (has_vnni()) all.push_back(&engine::vnni::int8_kernels);
+  return all;
+}
+
+struct Problem {
+  std::size_t rows, depth, cols, lda;
+  AlignedVector<std::uint8_t> a;
+  AlignedVector<std::int8_t> b;  // [cols, depth]
+  AlignedVector<float> row_scale, col_scale, bias;
+  AlignedVector<std::int32_t> row_zero, col_sum, row_sum, col_zero;
+
+  Problem(std::size_t r, std::size_t k, std::size_t n, int least_a, int least_b)
+      : rows(r), depth(k), cols(n) {
+    Random random(r * 1000 + k * 10 + n);
+    lda = (depth + 3) / 4 * 4;
+    const auto between = [&](int low, int high) {
+      return low + static_cast<int>(random.below(static_cast<std::uint64_t>(high - low + 1)));
+    };
+    a.resize(rows * lda + 64);
+    for (auto& v : a) v = static_cast<std::uint8_t>(between(least_a, 255));
+    b.resize(cols * depth + 64);
+    for (auto& v : b) v = static_cast<std::int8_t>(between(least_b, 127));
+    const std::size_t padded = (cols + 15) / 16 * 16;
+    for (std::size_t i = 0; i < rows; ++i) {
+      row_scale.push_back(0.01f * static_cast<float>(between(1, 9)));
+      row_zero.push_back(between(0, 255));
+      row_sum.push_back(between(-1000, 1000));
+    }
+    for (std::size_t j = 0; j < padded; ++j) {
+      col_scale.push_back(0.001f * static_cast<float>(between(1, 9)));
+      bias.push_back(0.1f * static_cast<float>(between(-9, 9)));
+      col_zero.push_back(between(-128, 127));
+      std::int32_t sum = 0;
+      for (std::size_t k2 = 0; j < cols && k2 < depth; ++k2) sum += b[j * depth + k2];
+      col_sum.push_back(sum);
+    }
+  }
+
+  std::int64_t sum(std::size_t r, std::size_t j) const {
+    std::int64_t total = 0;
+    for (std::size_t k = 0; k < depth; ++k) total += std::int64_t{a[r * lda + k]} * b[j * depth + k];
+    return total;
+  }
+  double real(std::size_t r, std::size_t j) const {
+    const auto centred =
+        sum(r, j) - std::int64_t{row_zero[r]} * col_sum[j] - std::int64_t{row_sum[r]} * col_zero[j];
+    return static_cast<double>(centred) * row_scale[r] * col_scale[j] + bias[j];
+  }
+
+  Int8Product product(const Int8Kernels& kernels, AlignedVector<char>& packed, Finish finish, void* c) const {
+    packed.resize(kernels.packed_bytes(depth, cols));
+    kernels.pack_transposed(b.data(), depth, cols, depth, 0, packed.data());
+    Int8Product p;
+    p.a = a.data();
+    p.lda = lda;
+    p.rows = rows;
+    p.depth = depth;
+    p.cols = p.ldc = cols;
+    p.b = packed.data();
+    p.row_scale = row_scale.data();
+    p.row_zero = row_zero.data();
+    p.col_scale = col_scale.data();
+    p.col_sum = col_sum.data();
+    p.row_sum = row_sum.data();
+    p.col_zero = col_zero.data();
+    p.bias = bias.data();
+    p.finish = finish;
+    p.c = c;
+    return p;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("Int8 sums are exact for every shape and instruction set", "[engine]") {
+  for (const Int8Kernels* kernels : kernels_of_this_cpu()) {
+    for (const auto& [r, k, n] : std::vector<std::array<std::size_t, 3>>{
+             {1, 1, 1}, {3, 30, 17}, {14, 32, 32}, {15, 64, 33}, {29, 70, 16}, {40, 384, 96}, {5, 4, 130}}) {
+      const Problem problem(r, k, n, 0, -127);
+      AlignedVector<char> packed;
+      std::vector<std::int32_t> sums(r * n, -1);
+      kernels->multiply(problem.product(*kernels, packed, Finish::sums, sums.data()));
+      for (std::size_t i = 0; i < r; ++i) {
+        for (std::size_t j = 0; j < n; ++j) {
+          INFO(kernels->name << " " << r << "x" << k << "x" << n << " at " << i << ", " << j);
+          REQUIRE(sums[i * n + j] == problem.sum(i, j));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("Int8 sums stay exact where float32 sums and 16-bit saturation do not", "[engine]") {
+  // Extreme codes only: pairs exceed int16 (2 x 255 x 127), totals exceed 2^24.
+  const std::size_t depth = 3072;
+  Problem problem(3, depth, 18, 255, 127);
+  problem.a[5] = 254;  // an odd total: not a multiple of a coarser float grid
+  for (const Int8Kernels* kernels : kernels_of_this_cpu()) {
+    AlignedVector<char> packed;
+    std::vector<std::int32_t> sums(3 * 18);
+    kernels->multiply(problem.product(*kernels, packed, Finish::sums, sums.data()));
+    INFO(kernels->name);
+    REQUIRE(problem.sum(0, 0) > 1 << 24);
+    REQUIRE(static_cast<std::int64_t>(static_cast<float>(problem.sum(0, 0))) != problem.sum(0, 0));
+    REQUIRE(sums[0] == problem.sum(0, 0));
+    REQUIRE(sums[3 * 18 - 1] == problem.sum(2, 17));
+  }
+}
+
+TEST_CASE("What follows an int8 sum: scales, zero points, bias, codes, GELU", "[engine]") {
+  const Problem problem(17, 66, 35, 0, -127);
+  std::vector<std::vector<float>> reals;
+  for (const Int8Kernels* kernels : kernels_of_this_cpu()) {
+    INFO(kernels->name);
+    AlignedVector<char> packed;
+    std::vector<float> real(17 * 35);
+    kernels->multiply(problem.product(*kernels, packed, Finish::real, real.data()));
+    std::vector<float> twice = real;
+    Int8Product again = problem.product(*kernels, packed, Finish::accumulate, twice.data());
+    again.bias = nullptr;
+    kernels->multiply(again);
+    std::vector<std::uint8_t> codes(17 * 35), gelu(17 * 35);
+    for (const auto& [finish, target] :
+         {std::pair{Finish::codes, codes.data()}, {Finish::gelu_codes, gelu.data()}}) {
+      Int8Product p = problem.product(*kernels, packed, finish, target);
+      p.inverse = 12.5f;
+      p.low = -100;
+      p.high = 155;
+      p.offset = 100;
+      kernels->multiply(p);
+    }
+    for (std::size_t i = 0; i < 17; ++i) {
+      for (std::size_t j = 0; j < 35; ++j) {
+        const std::size_t at = i * 35 + j;
+        const double exact = problem.real(i, j);
+        REQUIRE(real[at] == Approx(exact).epsilon(1e-5).margin(1e-4));
+        REQUIRE(twice[at] == Approx(2 * exact - problem.bias[j]).epsilon(1e-5).margin(1e-3));
+        const auto code = [](double v) { return std::clamp(std::nearbyint(v * 12.5), -100.0, 155.0) + 100; };
+        REQUIRE(std::abs(codes[at] - code(exact)) <= 1);
+        if (std::abs(exact * 12.5 - std::floor(exact * 12.5) - 0.5) > 1e-3) REQUIRE(codes[at] == code(exact));
+        const double g = 0.5 * exact * std::erfc(-exact / std::sqrt(2.0));
+        REQUIRE(std::abs(gelu[at] - code(g)) <= 1);
+      }
+    }
+    reals.push_back(real);
+    REQUIRE(real == reals[0]);  // the same bits on every instruction set
+  }
+}
+
+TEST_CASE("Packing rows equals packing their transpose; flipped codes are codes - 128", "[engine]") {
+  for (const Int8Kernels* kernels : kernels_of_this_cpu()) {
+    for (const std::size_t depth : {1u, 7u, 16u, 50u}) {
+      for (const std::size_t cols : {10u, 16u, 32u, 33u}) {
+        std::vector<std::int8_t> rows(depth * cols + 64), transposed(depth * cols + 64);
+        Random random(depth * cols);
+        for (std::size_t k = 0; k < depth; ++k) {
+          for (std::size_t j = 0; j < cols; ++j) {
+            const auto code = static_cast<std::int8_t>(static_cast<std::uint8_t>(random.below(256)));
+            rows[k * cols + j] = transposed[j * depth + k] = code;
+          }
+        }
+        const std::size_t bytes = kernels->packed_bytes(depth, cols);
+        AlignedVector<char> a(bytes), b(bytes), c(bytes);
+        kernels->pack_rows(rows.data(), cols, cols, depth, 128, a.data());
+        kernels->pack_transposed(transposed.data(), depth, cols, depth, 128, b.data());
+        INFO(kernels->name << " depth " << depth << ", cols " << cols);
+        REQUIRE(a == b);
+        for (std::size_t i = 0; i < depth * cols; ++i)
+          transposed[i] = static_cast<std::int8_t>(static_cast<std::uint8_t>(transposed[i]) - 128);
+        kernels->pack_transposed(transposed.data(), depth, cols, depth, 0, c.data());
+        REQUIRE(b == c);
+      }
+    }
+  }
+}
+
+TEST_CASE("The pieces of GELU's distribution function are within 4e-6", "[engine]") {
+  const engine::GeluTable& table = engine::gelu_table();
+  double worst = 0;
+  for (double v = -12; v <= 12; v += 1e-3) {
+    const double scaled = std::min(std::abs(v) * table.pieces / table.reach, 15.999999);
+    const int i = static_cast<int>(scaled);
+    const double f = scaled - i;
+    double p = 0;
+    for (int n = 3; n >= 0; --n) p = p * f + table.c[n][i];
+    worst =
+        std::max(worst, std::abs(v * (0.5 + std::copysign(p, v)) - 0.5 * v * std::erfc(-v / std::sqrt(2.0))));
+  }
+  REQUIRE(worst < 4e-6);
+  REQUIRE(worst > 1e-8);
+}

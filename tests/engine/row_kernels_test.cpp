@@ -1,0 +1,161 @@
+#include "engine/cpu/row_kernels.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "catch.h"
+#include "core/isa.h"
+#include "engine/cpu/site_rows.h"
+#include "kernels/kernels.h"
+#include "quant/grid.h"
+#include "support/tiny_bert.h"
+
+using namespace outlierlab;
+using engine::FormatKind;
+using engine::RowKernels;
+using engine::SiteFormat;
+using engine::SiteRows;
+
+namespace {
+
+std::vector<const RowKernels*> kernels_of_this_cpu() {
+  std::vector<const RowKernels*> all = {&engine::portable::row_kernels};
+  if (isa() >= Isa::avx2) all.push_back(&engine::avx2::row_kernels);
+  if (isa() == Isa::avx512) all.push_back(&engine::avx512::row_kernels);
+  return all;
+}
+
+Grid grid_for(float lo, float hi, int bits, bool symmetric) {
+  return symmetric ? Grid::symmetric(std::max(-lo, hi), bits) : Grid::affine({lo, hi}, bits);
+}
+
+SiteFormat format_of(FormatKind kind, int bits, bool symmetric, const std::vector<Grid>& grids) {
+  SiteFormat f;
+  f.kind = kind;
+  f.bits = bits;
+  f.symmetric = symmetric;
+  for (const Grid& g : grids) {
+    f.scale.push_back(g.scale);
+    f.zero.push_back(g.zero);
+  }
+  return f;
+}
+
+/// v lies so near a boundary between codes that v / scale and v * (1 / scale) may round differently.
+bool on_a_boundary(float v, float scale) {
+  const double steps = static_cast<double>(v) / scale;
+  return std::abs(steps - std::floor(steps) - 0.5) < 1e-4 + 3e-7 * std::abs(steps);
+}
+
+}  // namespace
+
+TEST_CASE("Row kernels quantize as Grid does, for every format, width and instruction set", "[engine]") {
+  Random random(5);
+  for (const std::size_t cols : {3u, 16u, 30u, 384u}) {
+    const Matrix values = test::random_matrix(7, cols, 2.0f, random);
+    for (const int bits : {4, 8, 16}) {
+      for (const bool symmetric : {false, true}) {
+        for (const FormatKind kind : {FormatKind::tensor, FormatKind::columns, FormatKind::rows}) {
+          std::vector<Grid> grids;
+          if (kind == FormatKind::tensor) grids = {grid_for(-3, 4, bits, symmetric)};
+          for (std::size_t c = 0; kind == FormatKind::columns && c < cols; ++c)
+            grids.push_back(grid_for(-1.0f - 0.01f * static_cast<float>(c), 2, bits, symmetric));
+          const SiteRows site(format_of(kind, bits, symmetric, grids));
+          std::vector<float> first;
+          for (const RowKernels* kernels : kernels_of_this_cpu()) {
+            Matrix out = values;
+            std::vector<std::uint8_t> low(7 * cols + 64), high(7 * cols + 64);
+            std::vector<float> row_scale(7);
+            std::vector<std::int32_t> row_zero(7);
+            kernels->encode(site.format(), out.data(), 7, cols, cols, -1,
+                            {low.data(), high.data(), cols, row_scale.data(), row_zero.data()});
+            Matrix only = values;
+            kernels->round_trip(site.format(), only.data(), 7, cols, cols, -1);
+            const std::int32_t shift = symmetric ? 1 << (bits - 1) : 0;
+            for (std::size_t r = 0; r < 7; ++r) {
+              Grid row_grid;
+              if (kind == FormatKind::rows) {
+                const auto [least, most] = std::minmax_element(values.row(r), values.row(r) + cols);
+                row_grid = grid_for(std::min(*least, 0.0f), std::max(*most, 0.0f), bits, symmetric);
+                REQUIRE(row_scale[r] == row_grid.scale);
+                REQUIRE(row_zero[r] == row_grid.zero + shift);
+              }
+              for (std::size_t c = 0; c < cols; ++c) {
+                INFO("bits " << bits << " symmetric " << symmetric << " cols " << cols << " at " << r << ", "
+                             << c);
+                const Grid& grid =
+                    kind == FormatKind::rows ? row_grid : grids[kind == FormatKind::tensor ? 0 : c];
+                const std::size_t at = r * cols + c;
+                const std::int32_t code = low[at] + (bits > 8 ? 256 * high[at] : 0);
+                if (!on_a_boundary(values(r, c), grid.scale)) {
+                  REQUIRE(code == grid.quantize(values(r, c)) + shift);
+                  REQUIRE(out(r, c) == grid.round_trip(values(r, c)));
+                }
+                REQUIRE(std::abs(code - shift - grid.quantize(values(r, c))) <= 1);
+                REQUIRE(out(r, c) == only(r, c));
+              }
+            }
+            const std::vector<float> all(out.data(), out.data() + out.size());
+            if (first.empty()) first = all;
+            REQUIRE(all == first);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("Channels kept in float pass; a grid of width 0 gives 0", "[engine]") {
+  SiteFormat format;
+  format.kind = FormatKind::columns;
+  format.bits = 8;
+  format.scale = {0.5f, -1.0f, 0.0f};
+  format.zero = {0, 0, 0};
+  const SiteRows site(format);
+  for (const RowKernels* kernels : kernels_of_this_cpu()) {
+    float values[] = {0.9f, 0.123f, 7.0f};
+    std::uint8_t codes[64] = {9, 9, 9};
+    kernels->encode(site.format(), values, 1, 3, 3, -1, {codes, nullptr, 3, nullptr, nullptr});
+    REQUIRE(values[0] == 1.0f);
+    REQUIRE(values[1] == 0.123f);
+    REQUIRE(values[2] == 0.0f);
+    REQUIRE(static_cast<int>(codes[0]) == 2);
+    REQUIRE(static_cast<int>(codes[1]) == 0);
+  }
+}
+
+TEST_CASE("Residual sum with LayerNorm, and softmax to codes, equal their parts", "[engine]") {
+  Random random(9);
+  for (const std::size_t cols : {30u, 64u}) {
+    const Matrix product = test::random_matrix(5, cols, 1.0f, random),
+                 residual = test::random_matrix(5, cols, 1.0f, random);
+    const std::vector<float> gain = test::random_vector(cols, 1, 0.1f, random),
+                             bias = test::random_vector(cols, 0, 0.1f, random);
+    const SiteRows first(format_of(FormatKind::tensor, 8, false, {Grid::affine({-3, 3}, 8)}));
+    const SiteRows second(format_of(FormatKind::tensor, 8, false, {Grid::affine({-5, 4}, 8)}));
+    const SiteRows probs(format_of(FormatKind::tensor, 8, false, {Grid::affine({0, 1}, 8)}));
+    for (const RowKernels* kernels : kernels_of_this_cpu()) {
+      Matrix sum = product, out(5, cols), expected = product, normed(5, cols);
+      kernels->residual_norm(first.format(), second.format(), sum.data(), residual.data(), out.data(), 5,
+                             cols, gain.data(), bias.data(), 1e-12f);
+      kernels->round_trip(first.format(), expected.data(), 5, cols, cols, -1);
+      for (std::size_t i = 0; i < expected.size(); ++i) expected.data()[i] += residual.data()[i];
+      kernels->round_trip(second.format(), expected.data(), 5, cols, cols, -1);
+      portable::model_kernels.layer_norm(expected.data(), normed.data(), 5, cols, gain.data(), bias.data(),
+                                         1e-12f);
+      for (std::size_t i = 0; i < out.size(); ++i) REQUIRE(out.data()[i] == normed.data()[i]);
+
+      Matrix scores = product, soft = product;
+      std::vector<std::uint8_t> codes(5 * cols + 64);
+      kernels->softmax_codes(first.format(), probs.format(), scores.data(), 5, cols, cols, codes.data(),
+                             cols);
+      kernels->round_trip(first.format(), soft.data(), 5, cols, cols, -1);
+      portable::model_kernels.softmax(soft.data(), 5, cols, cols);
+      for (std::size_t i = 0; i < soft.size(); ++i) {
+        if (!on_a_boundary(soft.data()[i], probs.format().scale))
+          REQUIRE(codes[i] == Grid::affine({0, 1}, 8).quantize(soft.data()[i]));
+      }
+    }
+  }
+}

@@ -1,0 +1,144 @@
+#include "lower/packed_model.h"
+
+#include <fstream>
+
+#include "app/resources.h"
+#include "catch.h"
+#include "core/error.h"
+#include "core/files.h"
+#include "data/batch.h"
+#include "engine/cpu/cpu_executor.h"
+#include "engine/packed_file.h"
+#include "engine/safetensors_header.h"
+#include "lower/lower.h"
+#include "lower/tokens.h"
+#include "model/safetensors.h"
+#include "paths.h"
+#include "support/tiny_bert.h"
+
+using namespace outlierlab;
+
+namespace {
+
+Batch one_batch() {
+  EncodedExample example;
+  example.token_ids = {2, 7, 9, 4, 3};
+  example.token_types = {0, 0, 0, 1, 1};
+  return make_batch({example}, {0});
+}
+
+engine::Model model_of(const std::string& name) {
+  const BertWeights weights = test::tiny_bert();
+  const BertRunner runner(weights);
+  StatisticsCollector collector(runner.sites());
+  runner.logits(one_batch(), &collector);
+  const NetworkStatistics statistics = collector.finish();
+  const Scheme scheme = Scheme::load(name, resource_root() / "configs" / "schemes");
+  return lower(weights, scheme, ActivationQuantizer(scheme, runner.sites(), &statistics), &statistics);
+}
+
+std::vector<float> logits_of(std::shared_ptr<const engine::Model> model) {
+  engine::CpuExecutor executor(std::move(model));
+  std::vector<float> logits(2);
+  const Batch batch = one_batch();
+  executor.logits(tokens_of(batch), logits.data());
+  return logits;
+}
+
+std::string message(const std::string& path) {
+  try {
+    engine::read_packed_model(path);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "nothing thrown";
+}
+
+}  // namespace
+
+TEST_CASE("A packed model comes back with the same logits, and opens as safetensors", "[engine]") {
+  const std::filesystem::path folder = test::scratch("packed");
+  for (const char* name : {"w8a8", "w8a8-token", "peg-6-permuted", "mp-xhy", "mp-xhy-16", "w4a8", "fp32"}) {
+    INFO(name);
+    const std::string path = (folder / (std::string(name) + ".safetensors")).string();
+    engine::Model model = model_of(name);
+    model.facts["quoted"] = "a \"b\" \\ \n\t \xc3\xa9 \xf0\x9f\x98\x80";
+    const std::size_t bytes = write_packed_model(path, model);
+    REQUIRE(bytes == std::filesystem::file_size(path));
+    const auto back = engine::read_packed_model(path);
+    REQUIRE(back->facts == model.facts);
+    REQUIRE(back->facts.at("scheme") == name);
+    REQUIRE(logits_of(back) == logits_of(std::make_shared<const engine::Model>(model)));
+    const SafetensorsFile file(path);
+    REQUIRE(file.metadata().at("format") == "outlierlab-packed");
+    REQUIRE(file.at("bert.encoder.layer.0.intermediate.dense.weight").dtype ==
+            (std::string(name) == "fp32" ? "F32" : "I8"));
+  }
+}
+
+TEST_CASE("Damaged packed files are errors that name the file, never crashes", "[engine]") {
+  const std::filesystem::path folder = test::scratch("packed");
+  const std::string path = (folder / "model.safetensors").string(), bad = (folder / "bad").string();
+  write_packed_model(path, model_of("w8a8"));
+  const std::string whole = read_file(path);
+  const auto write = [&](const std::string& bytes) { std::ofstream(bad, std::ios::binary) << bytes; };
+
+  REQUIRE(message((folder / "none").string()).find("none: expected a readable file") != std::string::npos);
+  REQUIRE(message(folder.string()).find("regular file") != std::string::npos);
+  write("abc");
+  REQUIRE(message(bad).find("3 bytes") != std::string::npos);
+  write(whole.substr(0, whole.size() - 100));
+  REQUIRE(message(bad).find("inside the file") != std::string::npos);
+  const auto replaced = [&](const std::string& from, const std::string& to) {
+    std::string copy = whole;
+    copy.replace(copy.find(from), from.size(), to);
+    write(copy);
+    return message(bad);
+  };
+  REQUIRE(
+      replaced("\"version\":\"1\"", "\"version\":\"9\"").find("metadata version: expected '1', found '9'") !=
+      std::string::npos);
+  REQUIRE(replaced("classifier.bias", "classifier.bios").find("a tensor 'classifier.bias', found none") !=
+          std::string::npos);
+  REQUIRE(replaced("\"dtype\":\"I8\"", "\"dtype\":\"U8\"").find("dtype I8, found U8") != std::string::npos);
+  REQUIRE(replaced("tensor 8 affine", "tensor 8 affinx").find("affine|symmetric") != std::string::npos);
+  REQUIRE(replaced("\"shape.hidden\":\"30\"", "\"shape.hidden\":\"31\"") != "nothing thrown");
+
+  // Random damage: an Error or a model whose parts passed every check.
+  Random random(17);
+  std::size_t refused = 0;
+  for (int i = 0; i < 400; ++i) {
+    std::string copy = whole;
+    // Half of the hits in the header, where the structure is.
+    const std::size_t reach = i % 2 ? copy.size() : 4000;
+    for (int hits = 0; hits < 3; ++hits) copy[random.below(reach)] = static_cast<char>(random.below(256));
+    if (i % 7 == 0) copy.resize(random.below(copy.size()));
+    write(copy);
+    try {
+      const auto model = engine::read_packed_model(bad);
+      model->check();
+    } catch (const Error& error) {
+      ++refused;
+      REQUIRE(std::string(error.what()).find("bad") != std::string::npos);
+    }
+  }
+  REQUIRE(refused > 100);
+}
+
+TEST_CASE("Headers: what JSON allows there, and nothing else", "[engine]") {
+  const auto parse = [](const std::string& text) {
+    return engine::parse_safetensors_header("h", text.data(), text.size());
+  };
+  const auto header = parse(
+      R"( { "__metadata__" : { "a" : "\u00e9\ud83d\ude00\n" } , "t":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]} } )");
+  REQUIRE(header.metadata.at("a") == "\xc3\xa9\xf0\x9f\x98\x80\n");
+  REQUIRE(header.tensors.at("t").shape == std::vector<std::size_t>{2, 3});
+  for (const char* bad :
+       {"", "[]", "{", "{\"a\"}", "{\"a\":1}", "{\"t\":{\"dtype\":\"F32\"}}", "{} x",
+        "{\"t\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}",
+        "{\"t\":{\"dtype\":\"F32\",\"shape\":[99999999999999999999],\"data_offsets\":[0,4]}}",
+        "{\"__metadata__\":{\"a\":\"\\ud800\"}}", "{\"__metadata__\":{\"a\":\"\\q\"}}"}) {
+    INFO(bad);
+    REQUIRE_THROWS_AS(parse(bad), Error);
+  }
+}
