@@ -40,8 +40,12 @@ std::vector<int> map_labels(const std::vector<std::string>& task_labels, const B
   return classes;
 }
 
-std::string weight_key(const Scheme& scheme) {
-  std::string key;
+std::string transforms_key(const Scheme& scheme, std::uint64_t seed) {
+  return scheme.transforms_text() + "#" + std::to_string(seed);
+}
+
+std::string weight_key(const Scheme& scheme, std::uint64_t seed) {
+  std::string key = transforms_key(scheme, seed);
   for (const IniSection& section : scheme.ini().sections()) {
     if (section.name.rfind("weights", 0) != 0) continue;
     key += "[" + section.name + "]";
@@ -50,14 +54,18 @@ std::string weight_key(const Scheme& scheme) {
   return key;
 }
 
+NetworkStatistics capture(const BertRunner& runner, const std::vector<Batch>& batches) {
+  StatisticsCollector collector(runner.sites());
+  for (const Batch& batch : batches) runner.logits(batch, &collector);
+  return collector.finish();
+}
+
 void require_finite_logits(const Matrix& logits, const BertRunner& runner,
                            const std::vector<Batch>& batches) {
   const bool finite =
       std::all_of(logits.data(), logits.data() + logits.size(), [](float v) { return std::isfinite(v); });
   if (finite) return;
-  StatisticsCollector collector(runner.sites());
-  for (const Batch& batch : batches) runner.logits(batch, &collector);
-  collector.finish();
+  capture(runner, batches);  // names the first site with NaN or Inf
   throw Error("logits: expected finite values, found NaN or Inf after the last site");
 }
 
@@ -185,16 +193,18 @@ std::vector<Batch> Evaluator::calibration_batches(std::uint64_t seed) {
   return make_batches(chosen, options_.batch_size);
 }
 
-const NetworkStatistics& Evaluator::statistics(std::uint64_t seed) {
-  if (const auto known = statistics_.find(seed); known != statistics_.end()) return known->second;
+NetworkStatistics Evaluator::capture_or_read(const BertRunner& runner, std::uint64_t seed,
+                                             const std::string& transforms) {
   const auto batches = calibration_batches(seed);
   std::map<std::string, std::string> facts = provenance();
   for (const char* key : {"split", "examples", "batch_size", "data_file", "data_sha256"}) facts.erase(key);
   facts["calibration_seed"] = std::to_string(seed);
   facts["program"] = version_text();
+  facts["transforms"] = transforms.empty() ? "none" : transforms;
   fs::path file;
   if (options_.statistics_cache) {
-    file = *options_.statistics_cache / ("statistics-seed" + std::to_string(seed) + ".h5");
+    const std::string network = transforms.empty() ? "" : "-" + sha256(transforms).substr(0, 12);
+    file = *options_.statistics_cache / ("statistics-seed" + std::to_string(seed) + network + ".h5");
     if (fs::exists(file)) {
       std::map<std::string, std::string> found;
       NetworkStatistics stored = read_activation_store(file, "", &found);
@@ -202,31 +212,59 @@ const NetworkStatistics& Evaluator::statistics(std::uint64_t seed) {
         const auto other = found.find(fact.first);
         return other != found.end() && other->second == fact.second;
       });
-      if (same) return statistics_.emplace(seed, std::move(stored)).first->second;
+      if (same) return stored;
     }
   }
-  StatisticsCollector collector(sites());
-  for (const Batch& batch : batches) float_runner_->logits(batch, &collector);
-  NetworkStatistics captured = collector.finish();
+  NetworkStatistics captured = capture(runner, batches);
   if (!file.empty()) write_activation_store(file, captured, facts);
-  return statistics_.emplace(seed, std::move(captured)).first->second;
+  return captured;
+}
+
+const NetworkStatistics& Evaluator::statistics(std::uint64_t seed) {
+  if (const auto known = statistics_.find(seed); known != statistics_.end()) return known->second;
+  return statistics_.emplace(seed, capture_or_read(*float_runner_, seed, "")).first->second;
+}
+
+const NetworkStatistics& Evaluator::statistics(const Scheme& scheme, std::uint64_t seed) {
+  if (!scheme.has_transforms()) return statistics(seed);
+  TransformedNetwork& network = transformed(scheme, seed);
+  if (!network.statistics)
+    network.statistics = capture_or_read(*network.runner, seed, scheme.transforms_text());
+  return *network.statistics;
+}
+
+Evaluator::TransformedNetwork& Evaluator::transformed(const Scheme& scheme, std::uint64_t seed) {
+  const std::string key = transforms_key(scheme, seed);
+  if (key == transformed_.key) return transformed_;
+  const auto statistics_of = [&](const BertWeights& weights) {
+    return &weights == &weights_ ? statistics(seed) : capture(BertRunner(weights), calibration_batches(seed));
+  };
+  TransformedNetwork network;
+  network.key = key;
+  network.weights = apply_transforms(weights_, scheme, statistics_of);
+  network.runner = std::make_unique<BertRunner>(network.weights);
+  transformed_ = std::move(network);
+  return transformed_;
+}
+
+const BertWeights& Evaluator::float_weights(const Scheme& scheme, std::uint64_t seed) {
+  return scheme.has_transforms() ? transformed(scheme, seed).weights : weights_;
 }
 
 NetworkStatistics Evaluator::evaluation_statistics() const {
-  StatisticsCollector collector(sites());
-  for (const Batch& batch : batches_) float_runner_->logits(batch, &collector);
-  return collector.finish();
+  return capture(*float_runner_, batches_);
 }
 
 const BertRunner& Evaluator::runner(const Scheme& scheme, std::uint64_t seed, std::size_t* weight_bytes) {
   scheme.check(sites(), weight_names());
   if (!scheme.quantizes_weights()) {
     if (weight_bytes) *weight_bytes = weights_.parameter_count() * sizeof(float);
-    return *float_runner_;
+    return scheme.has_transforms() ? *transformed(scheme, seed).runner : *float_runner_;
   }
-  const std::string key = weight_key(scheme) + "#" + std::to_string(seed);
+  const std::string key = weight_key(scheme, seed);
   if (key != quantized_key_) {
-    const BertWeights quantized = quantize_weights(weights_, scheme, &statistics(seed), &quantized_bytes_);
+    const BertWeights quantized =
+        quantize_weights(float_weights(scheme, seed), scheme, &statistics(scheme, seed), &quantized_bytes_);
     quantized_runner_ = std::make_unique<BertRunner>(quantized);
     quantized_key_ = key;
   }
@@ -236,7 +274,7 @@ const BertRunner& Evaluator::runner(const Scheme& scheme, std::uint64_t seed, st
 
 ActivationQuantizer Evaluator::quantizer(const Scheme& scheme, std::uint64_t seed) {
   const bool quantizes = scheme.quantizes_activations(sites());
-  ActivationQuantizer made(scheme, sites(), quantizes ? &statistics(seed) : nullptr);
+  ActivationQuantizer made(scheme, sites(), quantizes ? &statistics(scheme, seed) : nullptr);
   if (quantizes && scheme.sequential()) {
     calibrate_sequentially(made, runner(scheme, seed), calibration_batches(seed));
   }
@@ -259,8 +297,9 @@ Evaluation Evaluator::evaluate(const Scheme& scheme, std::uint64_t seed) {
 std::shared_ptr<const engine::Model> Evaluator::lowered(const Scheme& scheme, std::uint64_t seed) {
   scheme.check(sites(), weight_names());
   const bool quantizes = scheme.quantizes_activations(sites()) || scheme.quantizes_weights();
-  return std::make_shared<const engine::Model>(
-      lower(weights_, scheme, quantizer(scheme, seed), quantizes ? &statistics(seed) : nullptr));
+  return std::make_shared<const engine::Model>(lower(float_weights(scheme, seed), scheme,
+                                                     quantizer(scheme, seed),
+                                                     quantizes ? &statistics(scheme, seed) : nullptr));
 }
 
 Evaluation Evaluator::evaluate(engine::Executor& executor, std::size_t weight_bytes) const {

@@ -46,8 +46,8 @@ struct Scores {
 };
 
 /// One model on one split of one task: evaluates schemes, captures and keeps calibration statistics. The
-/// float network's logits, the statistics of each calibration set, and the last quantized weights are
-/// computed once and re-used.
+/// float network's logits, the statistics of each calibration set, and the last transformed and the last
+/// quantized weights are computed once and re-used.
 class Evaluator {
  public:
   explicit Evaluator(EvaluatorOptions options);
@@ -56,6 +56,7 @@ class Evaluator {
   const BertConfig& config() const { return weights_.config; }
   const SiteTable& sites() const { return float_runner_->sites(); }
   const BertRunner& float_runner() const { return *float_runner_; }
+  std::size_t parameter_count() const { return weights_.parameter_count(); }
   std::size_t size() const { return examples_.size(); }
   const std::vector<EncodedExample>& examples() const { return examples_; }
   const std::vector<Batch>& batches() const { return batches_; }
@@ -76,6 +77,9 @@ class Evaluator {
 
   /// Statistics of the float network on a calibration set.
   const NetworkStatistics& statistics(std::uint64_t seed = 0);
+  /// The same of the float network that the scheme's transforms make of it. The reference stays valid until
+  /// another scheme or seed is asked for.
+  const NetworkStatistics& statistics(const Scheme& scheme, std::uint64_t seed = 0);
   /// Statistics of the float network on the evaluated split itself.
   NetworkStatistics evaluation_statistics() const;
   /// The calibration set in batches.
@@ -91,7 +95,21 @@ class Evaluator {
   Evaluation evaluate(engine::Executor& executor, std::size_t weight_bytes) const;
 
  private:
+  /// A float network and its statistics, once asked for.
+  struct TransformedNetwork {
+    std::string key;  ///< transforms and seed
+    BertWeights weights;
+    std::unique_ptr<BertRunner> runner;
+    std::optional<NetworkStatistics> statistics;
+  };
+
   const std::vector<EncodedExample>& training_examples();
+  /// The float network after the scheme's transforms, which it must have; kept until another is asked for.
+  TransformedNetwork& transformed(const Scheme& scheme, std::uint64_t seed);
+  const BertWeights& float_weights(const Scheme& scheme, std::uint64_t seed);
+  /// From the cache on disk, or captured and put there; `transforms` says what `runner` is.
+  NetworkStatistics capture_or_read(const BertRunner& runner, std::uint64_t seed,
+                                    const std::string& transforms);
 
   EvaluatorOptions options_;
   std::optional<Tokenizer> tokenizer_;
@@ -106,6 +124,7 @@ class Evaluator {
   std::vector<EncodedExample> training_examples_;
   std::map<std::uint64_t, NetworkStatistics> statistics_;
   std::optional<Evaluation> reference_;
+  TransformedNetwork transformed_;
   std::unique_ptr<BertRunner> quantized_runner_;
   std::string quantized_key_;
   std::size_t quantized_bytes_ = 0;

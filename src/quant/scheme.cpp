@@ -469,13 +469,17 @@ WeightRule WeightRule::read(const IniSection& section) {
 BertWeights apply_transforms(const BertWeights& weights, const Scheme& scheme,
                              const std::function<NetworkStatistics(const BertWeights&)>& capture) {
   BertWeights result = weights;
+  const BertWeights* current = &weights;
+  const SiteTable sites(weights.config);
   for (const auto& transform : scheme.transforms()) {
+    transform->check(sites);
     if (transform->needs_statistics()) {
-      const NetworkStatistics statistics = capture(result);
+      const NetworkStatistics statistics = capture(*current);
       transform->apply(result, &statistics);
     } else {
       transform->apply(result, nullptr);
     }
+    current = &result;
   }
   return result;
 }

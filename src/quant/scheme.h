@@ -162,8 +162,8 @@ class ActivationQuantizer : public SiteHook {
 
 /// The float network that the scheme's transforms make of `weights`: the same function, to be calibrated and
 /// quantized in its place. `capture` gives the statistics of a float network on the calibration set; it is
-/// called before each transform that needs them, with the network as the transforms before have left it.
-/// Scheme::check() must have passed.
+/// called before each transform that needs them, with the network as the transforms before have left it:
+/// `weights` itself before the first. UsageError if a transform cannot rewrite such a network.
 BertWeights apply_transforms(const BertWeights& weights, const Scheme& scheme,
                              const std::function<NetworkStatistics(const BertWeights&)>& capture);
 
