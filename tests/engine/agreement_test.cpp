@@ -19,13 +19,13 @@ using namespace outlierlab;
 namespace {
 
 /// How far the engine may be from the simulation at a site: the share of values that differ by more than so
-/// many steps of the site's grid. Up to the first residual sum only sums that fall on a boundary between
+/// many steps of the site's grid. Up to the first projections only sums that fall on a boundary between
 /// codes differ, by one code; behind it, each such code has changed what the following sums are made of, and
 /// the pooler hangs on all channels of one row.
 struct Tolerance {
   double steps, share;
 };
-constexpr Tolerance early = {0.51, 0.002}, late = {1.51, 0.06}, at_pooler = {1.51, 0.2};
+constexpr Tolerance early = {0.51, 0.002}, late = {1.51, 0.06}, at_pooler = {1.51, 0.4};
 
 std::vector<EncodedExample> examples(std::size_t count, const BertConfig& config, std::uint64_t seed) {
   Random random(seed);
@@ -160,11 +160,12 @@ Matrix engine_logits(engine::Executor& executor, const Batch& batch) {
   return out;
 }
 
-/// The step between neighbouring values at a site, for its coarsest column; 0 for float.
-double step_of(const engine::SiteFormat& format) {
+/// The step of a site's coarsest grid, or of an 8-bit grid over its range where that is finer (float and 16
+/// bits): 8-bit codes upstream decide what arrives there.
+double step_of(const engine::SiteFormat& format, double largest) {
   double step = 0;
   for (const float s : format.scale) step = std::max<double>(step, s);
-  return step;
+  return std::max(step, 2 * largest / (format.bits < 8 ? format.qmax() : 255));
 }
 
 void compare(const Network& network, const Scheme& s) {
@@ -186,13 +187,11 @@ void compare(const Network& network, const Scheme& s) {
     const Matrix slow_logits = engine_logits(slow, batch), fast_logits = engine_logits(fast, batch);
     for (std::size_t i = 0; i < sites.size(); ++i) {
       INFO("site " << sites[i].name);
-      double step = step_of(model->site(i)), largest = 0;
+      double largest = 0;
       for (const float v : expected[i])
         largest = std::isnan(v) ? largest : std::max<double>(largest, std::abs(v));
-      // Dynamic grids: about the range over the codes. Float sites: what a rounding upstream may change.
-      const engine::SiteFormat& format = model->site(i);
-      if (step == 0) step = 2 * largest / (format.bits == 32 ? 255 : format.qmax());
-      const Tolerance tolerance = i < 8 ? early : i + 1 == sites.size() ? at_pooler : late;
+      const double step = step_of(model->site(i), largest);
+      const Tolerance tolerance = i < 5 ? early : i + 1 == sites.size() ? at_pooler : late;
       std::size_t seen = 0, apart = 0;
       for (std::size_t k = 0; k < expected[i].size(); ++k) {
         REQUIRE(std::isnan(expected[i][k]) == std::isnan(found[i][k]));
