@@ -19,6 +19,9 @@ const std::vector<Experiment>& experiments() {
        "How many groups does per-embedding-group quantization need, with and without sorting channels by "
        "range?",
        "per-embedding-group quantization against the number of groups", peg},
+      {"deployment", "C7",
+       "What does int8 cost and give in time and memory, simulated and executed in integers?",
+       "latency, throughput, memory and where the time goes, by method, batch size and length", deployment},
   };
   return all;
 }

@@ -68,19 +68,22 @@ std::string Agreement::text() const {
 }
 
 Agreement engine_agreement(Evaluator& evaluator, const Scheme& scheme, engine::Executor& executor,
-                           std::uint64_t seed) {
-  const std::size_t n = evaluator.size();
+                           std::uint64_t seed, std::size_t first) {
+  const std::size_t n = first == 0 ? evaluator.size() : std::min(first, evaluator.size());
+  std::vector<EncodedExample> examples(evaluator.examples().begin(),
+                                       evaluator.examples().begin() + static_cast<std::ptrdiff_t>(n));
+  const std::vector<Batch> batches = make_batches(examples, evaluator.options().batch_size);
   const BertRunner& network = evaluator.runner(scheme, seed);
   ActivationQuantizer quantizer = evaluator.quantizer(scheme, seed);
   NudgedQuantizer nudged(quantizer);
-  const Matrix simulated = run_batches(network, evaluator.batches(), n, &quantizer);
-  const Matrix again = run_batches(network, evaluator.batches(), n, &nudged);
-  const Matrix ours = run_batches(executor, evaluator.batches(), n);
+  const Matrix simulated = run_batches(network, batches, n, &quantizer);
+  const Matrix again = run_batches(network, batches, n, &nudged);
+  const Matrix ours = run_batches(executor, batches, n);
   Agreement result;
   result.examples = n;
   result.predictions = equal_predictions(ours, simulated);
   result.simulation_noise_floor = equal_predictions(again, simulated);
-  result.accuracy_change = evaluator.score(ours).accuracy - evaluator.score(simulated).accuracy;
+  result.accuracy_change = evaluator.score(ours, n).accuracy - evaluator.score(simulated, n).accuracy;
   result.logit_difference = rms_difference(ours, simulated);
   return result;
 }

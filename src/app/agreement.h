@@ -26,8 +26,9 @@ struct Agreement {
   std::string text() const;
 };
 
-/// Compares the integer engine with the simulated scheme on the evaluator's split.
+/// Compares the integer engine with the simulated scheme on the evaluator's split, or on its `first`
+/// examples.
 Agreement engine_agreement(Evaluator& evaluator, const Scheme& scheme, engine::Executor& executor,
-                           std::uint64_t seed = 0);
+                           std::uint64_t seed = 0, std::size_t first = 0);
 
 }  // namespace outlierlab

@@ -1,0 +1,104 @@
+#include "experiments/timing.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "app/study.h"
+
+namespace outlierlab {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+bool is_narrow(const std::vector<double>& seconds, double share) {
+  const Interval interval = median_interval(seconds);
+  return interval.high - interval.low <= 2 * share * quantile(seconds, 0.5);
+}
+
+Row with_interval(Row row, Interval interval, std::size_t n) {
+  row.ci_low = interval.low;
+  row.ci_high = interval.high;
+  row.n = n;
+  return row;
+}
+
+}  // namespace
+
+std::vector<std::vector<double>> time_side_by_side(const std::vector<Contender>& contenders,
+                                                   const TimingOptions& options) {
+  std::vector<std::vector<double>> seconds(contenders.size());
+  for (std::size_t i = 0; i < options.warm_up; ++i) {
+    for (const Contender& contender : contenders) contender.pass();
+  }
+  const auto begin = Clock::now();
+  for (std::size_t round = 0; round < options.most_rounds; ++round) {
+    const bool enough = std::all_of(seconds.begin(), seconds.end(), [&](const std::vector<double>& all) {
+      return all.size() >= 20 && is_narrow(all, options.narrow);
+    });
+    if (round >= options.least_rounds && (enough || since(begin) > options.seconds)) break;
+    for (std::size_t c = 0; c < contenders.size(); ++c) {
+      const auto start = Clock::now();
+      contenders[c].pass();
+      seconds[c].push_back(since(start));
+    }
+  }
+  return seconds;
+}
+
+double quantile(std::vector<double> values, double q) {
+  std::sort(values.begin(), values.end());
+  const double at = q * static_cast<double>(values.size() - 1);
+  const auto below = static_cast<std::size_t>(at);
+  const std::size_t above = std::min(below + 1, values.size() - 1);
+  return values[below] + (at - static_cast<double>(below)) * (values[above] - values[below]);
+}
+
+Interval median_interval(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t n = values.size();
+  // The largest k with P(Binomial(n, 1/2) < k) <= 0.025: the interval is the k-th smallest to the k-th
+  // largest.
+  double probability = std::pow(0.5, static_cast<double>(n)), below = 0;
+  std::size_t k = 0;
+  while (k < n / 2 && below + probability <= 0.025) {
+    below += probability;
+    probability *= static_cast<double>(n - k) / static_cast<double>(k + 1);
+    ++k;
+  }
+  const std::size_t first = k == 0 ? 0 : k - 1;
+  return {values[first], values[n - 1 - first]};
+}
+
+std::vector<Row> latency_rows(const std::vector<double>& seconds, const std::vector<double>& reference,
+                              std::size_t examples, std::size_t tokens) {
+  const std::size_t n = seconds.size();
+  const double median = quantile(seconds, 0.5);
+  const Interval interval = median_interval(seconds);
+  const auto per_second = [&](const char* metric, std::size_t count) {
+    const double units = static_cast<double>(count);
+    return with_interval(figure(metric, units / median), {units / interval.high, units / interval.low}, n);
+  };
+  std::vector<Row> rows = {
+      with_interval(figure("latency_p50_ms", 1e3 * median), {1e3 * interval.low, 1e3 * interval.high}, n)};
+  const auto percentile = [&](const char* metric, double q) {
+    Row row = figure(metric, 1e3 * quantile(seconds, q));
+    row.n = n;
+    rows.push_back(row);
+  };
+  if (n >= 20) percentile("latency_p95_ms", 0.95);
+  if (n >= 100) percentile("latency_p99_ms", 0.99);
+  rows.push_back(per_second("throughput_examples", examples));
+  rows.push_back(per_second("throughput_tokens", tokens));
+  std::vector<double> ratios;
+  for (std::size_t i = 0; i < n; ++i) ratios.push_back(reference[i] / seconds[i]);
+  rows.push_back(with_interval(figure("speedup", quantile(ratios, 0.5)), median_interval(ratios), n));
+  return rows;
+}
+
+}  // namespace outlierlab

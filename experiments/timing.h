@@ -1,0 +1,47 @@
+// Timing of several ways to run one network, side by side.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "report/row.h"
+
+namespace outlierlab {
+
+/// One way to run a batch.
+struct Contender {
+  std::string name;
+  std::function<void()> pass;
+};
+
+struct TimingOptions {
+  std::size_t warm_up = 1;        ///< untimed passes of each contender
+  std::size_t least_rounds = 5;   ///< timed passes of each contender at least, and at most:
+  std::size_t most_rounds = 200;  ///< latency percentiles want many
+  double narrow = 0.02;           ///< enough when each median's 95 % interval is within this share of it
+  double seconds = 2;             ///< ...or when so much time is spent on all contenders together
+};
+
+/// Seconds of each pass by contender. Each round runs every contender once, in turn, so that a change of the
+/// machine's speed hits all alike.
+std::vector<std::vector<double>> time_side_by_side(const std::vector<Contender>& contenders,
+                                                   const TimingOptions& options);
+
+double quantile(std::vector<double> values, double q);
+
+struct Interval {
+  double low = 0, high = 0;
+};
+/// 95 % interval of the median by order statistics (binomial); the extremes where there are fewer than six
+/// values.
+Interval median_interval(std::vector<double> values);
+
+/// Rows of one contender: latency_p50_ms with its interval, p95 and p99 (from 20 and 100 passes on),
+/// throughput in examples and tokens per second, speedup over `reference`'s passes of the same rounds (median
+/// of the ratios, with its interval).
+std::vector<Row> latency_rows(const std::vector<double>& seconds, const std::vector<double>& reference,
+                              std::size_t examples, std::size_t tokens);
+
+}  // namespace outlierlab
