@@ -6,6 +6,7 @@
 #include <charconv>
 #include <set>
 
+#include "report/deployment.h"
 #include "report/loss.h"
 #include "report/measurement.h"
 
@@ -292,6 +293,7 @@ std::string reading(const std::string& experiment, const ResultSet& results) {
   if (experiment == "calibration") return read_calibration(all);
   if (experiment == "mixed_precision") return read_mixed_precision(all);
   if (experiment == "peg") return read_peg(all);
+  if (experiment == "deployment") return read_deployment(all);
   return read_any(all);
 }
 

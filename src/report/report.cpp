@@ -5,6 +5,7 @@
 #include <set>
 #include <tuple>
 
+#include "report/deployment.h"
 #include "report/measurement.h"
 #include "report/paper_values.h"
 #include "report/reading.h"
@@ -129,6 +130,7 @@ std::string table_of(const Measurement& m) {
 
 std::vector<Table> experiment_tables(const std::string& experiment, const std::vector<Row>& rows) {
   const std::vector<Measurement> all = measurements(rows);
+  if (experiment == "deployment") return deployment_tables(all);
   std::vector<Table> tables;
   if (const std::vector<Measurement> largest = largest_over_layers(all); !largest.empty()) {
     tables.push_back(Pivot(experiment, largest).table(experiment + ": largest over the layers"));

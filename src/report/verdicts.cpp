@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "report/deployment.h"
 #include "report/loss.h"
 #include "report/measurement.h"
 
@@ -310,7 +311,8 @@ const char* to_string(Outcome outcome) {
 
 std::vector<Verdict> verdicts(const ResultSet& results) {
   return {judge_collapse(results),    judge_tails(results),           judge_energy(results),
-          judge_calibration(results), judge_mixed_precision(results), judge_groups(results)};
+          judge_calibration(results), judge_mixed_precision(results), judge_groups(results),
+          judge_deployment(results)};
 }
 
 Table verdict_table(const std::vector<Verdict>& verdicts) {

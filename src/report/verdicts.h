@@ -27,7 +27,7 @@ struct Verdict {
   std::string paper;    ///< the paper's figures
 };
 
-/// One verdict per claim C1 to C6 (docs/design.md, section 1), from the rows alone. The rules use shares of
+/// One verdict per claim C1 to C7 (docs/design.md, section 1), from the rows alone. The rules use shares of
 /// the model's own loss, so that they apply to any model:
 /// - loss: FP32's accuracy minus W8A8's. It is significant if McNemar's p < 0.01, or, where there is no p, if
 /// the 95 %

@@ -41,6 +41,9 @@ const std::vector<FigureEntry>& figure_entries() {
       {{"peg", "accuracy against the number of groups, with and without sorting", {"peg"}, {}},
        per_model,
        draw_peg},
+      {{"deployment", "speed relative to FP32, simulated and executed in integers", {"deployment"}, {}},
+       per_model,
+       draw_deployment},
   };
   return all;
 }

@@ -1,0 +1,223 @@
+#include "report/deployment.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <tuple>
+
+#include "core/error.h"
+
+namespace outlierlab {
+
+namespace {
+
+/// A simulated method faster than this over FP32 would speak against the claim.
+constexpr double no_speed = 1.05;
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  const std::size_t half = values.size() / 2;
+  return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+template <typename Condition>
+const DeploymentMethod* fastest(const std::vector<DeploymentMethod>& methods, Condition condition) {
+  const DeploymentMethod* best = nullptr;
+  for (const DeploymentMethod& m : methods) {
+    if (!condition(m) || m.cells.empty()) continue;
+    if (!best || m.median_speedup() > best->median_speedup()) best = &m;
+  }
+  return best;
+}
+
+const DeploymentMethod* find(const std::vector<DeploymentMethod>& methods, const std::string& variant) {
+  for (const DeploymentMethod& m : methods) {
+    if (m.variant == variant) return &m;
+  }
+  return nullptr;
+}
+
+std::string times(const DeploymentMethod& m) {
+  return fmt::format("{} {:.2f} times FP32's speed", deployment_label(m.variant), m.median_speedup());
+}
+
+std::string or_dash(const std::optional<double>& value, int decimals) {
+  return value ? fmt::format("{:.{}f}", *value, decimals) : "-";
+}
+
+Table by_cell(const std::string& title, const std::vector<DeploymentMethod>& methods,
+              std::string (*text)(const DeploymentMethod::Cell&)) {
+  Table table{title, {"method"}, {}};
+  for (const DeploymentMethod& m : methods) {
+    for (const auto& cell : m.cells) {
+      if (std::find(table.columns.begin(), table.columns.end(), cell.value) == table.columns.end())
+        table.columns.push_back(cell.value);
+    }
+  }
+  for (const DeploymentMethod& m : methods) {
+    if (m.cells.empty()) continue;
+    std::vector<std::string> line(table.columns.size(), "-");
+    line[0] = deployment_label(m.variant);
+    for (const auto& cell : m.cells) {
+      const auto at =
+          std::find(table.columns.begin(), table.columns.end(), cell.value) - table.columns.begin();
+      line[static_cast<std::size_t>(at)] = text(cell);
+    }
+    table.rows.push_back(std::move(line));
+  }
+  return table;
+}
+
+Table time_shares(const std::vector<Measurement>& all) {
+  const std::string prefix = "time_share_";
+  Table table{"deployment: share of the time (%), 32 examples of 128 tokens", {"method"}, {}};
+  std::vector<std::string> parts;
+  for (const Measurement& m : all) {
+    if (m.metric.rfind(prefix, 0) != 0) continue;
+    const std::string part = m.metric.substr(prefix.size());
+    if (std::find(parts.begin(), parts.end(), part) == parts.end()) parts.push_back(part);
+  }
+  for (const std::string& part : parts)
+    table.columns.push_back(part == "quantize_dequantize" ? "quantize + dequantize" : part);
+  for (const Measurement& m : all) {
+    if (m.metric.rfind(prefix, 0) != 0) continue;
+    const std::string label = deployment_label(m.variant);
+    if (table.rows.empty() || table.rows.back()[0] != label)
+      table.rows.push_back(std::vector<std::string>(table.columns.size(), "-")), table.rows.back()[0] = label;
+    const auto at = std::find(parts.begin(), parts.end(), m.metric.substr(prefix.size())) - parts.begin();
+    table.rows.back()[static_cast<std::size_t>(at) + 1] = fmt::format("{:.1f}", m.estimate());
+  }
+  return table;
+}
+
+}  // namespace
+
+double DeploymentMethod::median_speedup() const {
+  std::vector<double> values;
+  for (const Cell& cell : cells) values.push_back(cell.speedup);
+  return median(values);
+}
+
+std::string deployment_label(const std::string& variant) {
+  if (variant == "fp32") return "FP32";
+  if (variant == "bf16") return "bfloat16";
+  const std::size_t colon = variant.find(':');
+  return colon == std::string::npos ? variant : variant.substr(0, colon) + " " + variant.substr(colon + 1);
+}
+
+std::vector<DeploymentMethod> deployment_methods(const std::vector<Measurement>& all) {
+  std::vector<DeploymentMethod> methods;
+  const auto method = [&](const std::string& variant) -> DeploymentMethod& {
+    for (DeploymentMethod& m : methods) {
+      if (m.variant == variant) return m;
+    }
+    methods.push_back({variant, {}, {}, {}, {}});
+    return methods.back();
+  };
+  const auto cell = [](DeploymentMethod& m, const std::string& value) -> DeploymentMethod::Cell& {
+    for (DeploymentMethod::Cell& c : m.cells) {
+      if (c.value == value) return c;
+    }
+    DeploymentMethod::Cell made;
+    made.value = value;
+    if (std::sscanf(value.c_str(), "%lfx%lf", &made.examples, &made.length) != 2)
+      fail_expected("deployment: batch x length", "such as 8x64", "'" + value + "'");
+    m.cells.push_back(made);
+    return m.cells.back();
+  };
+  for (const Measurement& m : all) {
+    DeploymentMethod& target = method(m.variant);
+    if (m.metric == "memory_weights_mb") target.weights_mb = m.estimate();
+    if (m.metric == "engine_agreement") target.agreement = m.estimate();
+    if (m.metric == "simulation_agreement") target.noise_floor = m.estimate();
+    if (m.parameter != "batch x length") continue;
+    if (m.metric == "latency_p50_ms") cell(target, m.value).latency = m.estimate();
+    if (m.metric == "speedup") {
+      DeploymentMethod::Cell& c = cell(target, m.value);
+      c.speedup = c.low = c.high = m.estimate();
+      if (const auto interval = m.interval()) std::tie(c.low, c.high) = *interval;
+    }
+  }
+  return methods;
+}
+
+Verdict judge_deployment(const ResultSet& results) {
+  Verdict verdict{
+      "C7",
+      "Simulated int8 gives no speed and no memory",
+      Outcome::no_data,
+      fmt::format("confirmed: no simulated method is more than {:.0f} % faster than FP32 in the median over "
+                  "batch sizes and lengths, and its weights take FP32's memory; partly: one of the two",
+                  100 * (no_speed - 1)),
+      "",
+      "58 to 59 ms and 484 to 486 MB for every method (RTX 3050)"};
+  const auto methods = deployment_methods(measurements(results.rows("deployment")));
+  const DeploymentMethod* fp32 = find(methods, "fp32");
+  const DeploymentMethod* simulated = fastest(methods, [](const auto& m) { return m.is_simulated(); });
+  if (!fp32 || !fp32->weights_mb || !simulated || !simulated->weights_mb) {
+    verdict.figures = "no latency and memory of fp32 and simulated methods in deployment";
+    return verdict;
+  }
+  const bool slow = simulated->median_speedup() <= no_speed,
+             large = *simulated->weights_mb >= *fp32->weights_mb;
+  verdict.outcome = slow && large   ? Outcome::confirmed
+                    : slow || large ? Outcome::partly
+                                    : Outcome::not_confirmed;
+  verdict.figures = fmt::format("fastest {}, weights {:.1f} MB against {:.1f}", times(*simulated),
+                                *simulated->weights_mb, *fp32->weights_mb);
+  if (const auto* integer = fastest(methods, [](const auto& m) { return m.is_integer(); });
+      integer && integer->weights_mb) {
+    verdict.figures +=
+        fmt::format("; executed in integers: fastest {}, {:.1f} MB", times(*integer), *integer->weights_mb);
+  }
+  return verdict;
+}
+
+std::string read_deployment(const std::vector<Measurement>& all) {
+  const auto methods = deployment_methods(all);
+  const DeploymentMethod* simulated = fastest(methods, [](const auto& m) { return m.is_simulated(); });
+  const DeploymentMethod* integer = fastest(methods, [](const auto& m) { return m.is_integer(); });
+  if (!simulated || !integer) return "No latencies of simulated and integer methods are there yet.";
+  std::string text = fmt::format(
+      "In the median over batch sizes and lengths, {} is the fastest simulation, and {} the fastest "
+      "integer execution",
+      times(*simulated), times(*integer));
+  const auto [low, high] =
+      std::minmax_element(integer->cells.begin(), integer->cells.end(),
+                          [](const auto& a, const auto& b) { return a.speedup < b.speedup; });
+  text += fmt::format(" (from {:.2f} at {} to {:.2f} at {}).", low->speedup, low->value, high->speedup,
+                      high->value);
+  if (integer->agreement && integer->noise_floor)
+    text += fmt::format(
+        " It gives {:.2f} % of its simulation's predictions; the simulation with its sums rounded otherwise "
+        "gives "
+        "{:.2f} % of its own.",
+        *integer->agreement, *integer->noise_floor);
+  return text;
+}
+
+std::vector<Table> deployment_tables(const std::vector<Measurement>& all) {
+  const auto methods = deployment_methods(all);
+  Table summary{"deployment",
+                {"method", "median speedup over FP32", "weights and scratch (MB)", "equal predictions (%)",
+                 "simulation with itself (%)"},
+                {}};
+  for (const DeploymentMethod& m : methods) {
+    summary.rows.push_back({deployment_label(m.variant),
+                            m.cells.empty() ? "-" : fmt::format("{:.2f}", m.median_speedup()),
+                            or_dash(m.weights_mb, 1), or_dash(m.agreement, 2), or_dash(m.noise_floor, 2)});
+  }
+  std::vector<Table> tables = {summary};
+  tables.push_back(by_cell("deployment: median latency (ms) by batch x length", methods,
+                           [](const DeploymentMethod::Cell& c) { return format_number(c.latency); }));
+  tables.push_back(by_cell("deployment: speedup over FP32 by batch x length", methods,
+                           [](const DeploymentMethod::Cell& c) {
+                             return fmt::format("{:.2f} [{:.2f}, {:.2f}]", c.speedup, c.low, c.high);
+                           }));
+  if (Table shares = time_shares(all); !shares.rows.empty()) tables.push_back(std::move(shares));
+  return tables;
+}
+
+}  // namespace outlierlab

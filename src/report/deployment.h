@@ -1,0 +1,41 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "report/measurement.h"
+#include "report/table.h"
+#include "report/verdicts.h"
+
+namespace outlierlab {
+
+/// How one way of running the network did in the experiment `deployment`, over all its batch sizes and
+/// lengths.
+struct DeploymentMethod {
+  std::string variant;  ///< "fp32", "simulated:w8a8", "integer:w8a8"
+  struct Cell {
+    std::string value;  ///< "8x64": examples x length
+    double examples = 0, length = 0;
+    double speedup = 0, low = 0, high = 0;  ///< over fp32 in the same rounds
+    double latency = 0;                     ///< median, ms
+  };
+  std::vector<Cell> cells;
+  std::optional<double> weights_mb, agreement, noise_floor;
+
+  bool is_simulated() const { return variant.rfind("simulated:", 0) == 0; }
+  bool is_integer() const { return variant.rfind("integer:", 0) == 0; }
+  double median_speedup() const;  ///< over the cells; 0 without cells
+};
+std::vector<DeploymentMethod> deployment_methods(const std::vector<Measurement>& all);
+
+/// "simulated w8a8", "integer w8a8", "FP32", "bfloat16".
+std::string deployment_label(const std::string& variant);
+
+Verdict judge_deployment(const ResultSet& results);
+std::string read_deployment(const std::vector<Measurement>& all);
+/// A line per method; then medians of the latency and speedups, a column per batch x length; then where the
+/// time goes.
+std::vector<Table> deployment_tables(const std::vector<Measurement>& all);
+
+}  // namespace outlierlab
