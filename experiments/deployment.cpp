@@ -9,8 +9,8 @@
 #include "app/agreement.h"
 #include "app/study.h"
 #include "core/parallel.h"
-#include "core/random.h"
 #include "engine/cpu/cpu_executor.h"
+#include "experiments/deployment_batch.h"
 #include "experiments/experiments.h"
 #include "experiments/timing.h"
 #include "lower/tokens.h"
@@ -29,21 +29,6 @@ const char* const simulated_schemes[] = {"w8a8", "percentile-99.99", "peg-6-perm
                                          "w8a8-token"};
 const char* const integer_schemes[] = {
     "w8a8", "w8a8-channel-weights", "w8a8-token", "peg-6-permuted", "mp-xhy-16", "mp-xhy", "mp-channel-1"};
-
-Batch random_batch(const BertConfig& config, std::size_t examples, std::size_t length) {
-  Random random(examples * 1000 + length);
-  std::vector<EncodedExample> all(examples);
-  std::vector<std::size_t> which(examples);
-  for (std::size_t e = 0; e < examples; ++e) {
-    which[e] = e;
-    all[e].index = static_cast<std::uint32_t>(e);
-    for (std::size_t t = 0; t < length; ++t) {
-      all[e].token_ids.push_back(static_cast<std::int32_t>(random.below(config.vocab_size)));
-      all[e].token_types.push_back(0);
-    }
-  }
-  return make_batch(all, which);
-}
 
 /// Passes tiles on, and measures how long the quantizer takes for them.
 class TimedHook : public SiteHook {

@@ -22,6 +22,8 @@ const std::vector<Experiment>& experiments() {
       {"deployment", "C7",
        "What does int8 cost and give in time and memory, simulated and executed in integers?",
        "latency, throughput, memory and where the time goes, by method, batch size and length", deployment},
+      {"deployment_shapes", "C7", "The same at the sizes of BERT-base and BERT-large, with random weights?",
+       "latency and throughput at larger sizes; on request only", deployment_shapes, false},
   };
   return all;
 }

@@ -14,6 +14,7 @@ struct Experiment {
   std::string question;  ///< what is asked
   std::string summary;   ///< what is measured, in one line
   void (*state)(Study&);
+  bool in_all = true;  ///< part of `run all`; otherwise only by name
 };
 
 /// All experiments in the order of the paper.
@@ -25,5 +26,6 @@ void calibration(Study&);
 void mixed_precision(Study&);
 void peg(Study&);
 void deployment(Study&);
+void deployment_shapes(Study&);
 
 }  // namespace outlierlab

@@ -22,7 +22,7 @@ std::vector<const Experiment*> choose(const std::vector<std::string>& names) {
   for (const std::string& name : names) {
     if (std::find(known.begin(), known.end(), name) == known.end()) fail_unknown("experiment", name, known);
     for (const Experiment& experiment : experiments()) {
-      const bool wanted = name == "all" || name == experiment.name;
+      const bool wanted = (name == "all" && experiment.in_all) || name == experiment.name;
       if (wanted && std::find(chosen.begin(), chosen.end(), &experiment) == chosen.end())
         chosen.push_back(&experiment);
     }
@@ -77,7 +77,7 @@ void require_same_settings(const std::filesystem::path& file, const nlohmann::or
 }
 
 void run_one(const Experiment& experiment, Session& session, const CommonOptions& options,
-             const std::vector<std::string>& arguments) {
+             const std::string& engine_name, const std::vector<std::string>& arguments) {
   Provenance provenance = session_provenance(session, "run", arguments);
   provenance.set("experiment", experiment.name);
   std::string overrides;
@@ -94,12 +94,15 @@ void run_one(const Experiment& experiment, Session& session, const CommonOptions
   study_options.overrides = options.set;
   study_options.seeds = options.seeds;
   study_options.resume = options.resume;
+  study_options.integer = engine_name == "int8";
   study_options.progress = [&progress](std::size_t done, std::size_t total, const std::string&) {
     progress(done, total);
   };
   Study study(*session.evaluator, study_options);
   experiment.state(study);
-  const nlohmann::ordered_json settings = settings_of(*session.evaluator, options);
+  nlohmann::ordered_json settings = settings_of(*session.evaluator, options);
+  // Files from before there was a choice were simulated.
+  if (study_options.integer) settings["engine"] = engine_name;
   const std::filesystem::path file = std::filesystem::path(study.file()).replace_extension(".json");
   if (options.resume) require_same_settings(file, settings);
   provenance.set("settings", settings);
@@ -127,10 +130,16 @@ int command_run(const std::vector<std::string>& arguments) {
   add_common(options, values,
              {"model", "task", "data", "limit", "seeds", "out", "resume", "set", "threads", "batch-size",
               "calibration-size"});
+  std::string engine_name = "simulated";
+  options.add("engine", "NAME", "simulated, or int8: integer execution of the schemes that allow it",
+              &engine_name);
   if (!options.parse(arguments)) return 0;
+  const std::vector<std::string> engines = {"simulated", "int8"};
+  if (std::find(engines.begin(), engines.end(), engine_name) == engines.end())
+    fail_unknown("engine", engine_name, engines);
   const std::vector<const Experiment*> chosen = choose(names);
   Session session = open_session(values, values.out);
-  for (const Experiment* experiment : chosen) run_one(*experiment, session, values, arguments);
+  for (const Experiment* experiment : chosen) run_one(*experiment, session, values, engine_name, arguments);
   return 0;
 }
 

@@ -2,7 +2,10 @@
 
 #include <utility>
 
+#include "core/error.h"
 #include "core/files.h"
+#include "engine/cpu/cpu_executor.h"
+#include "lower/lower.h"
 
 namespace outlierlab {
 
@@ -52,10 +55,26 @@ std::vector<Row> Study::rows_of(const Scores& scores) {
   return rows;
 }
 
+Evaluation Study::evaluation(const Scheme& scheme, std::uint64_t seed) {
+  if (options_.integer && scheme.quantizes_weights() && scheme.quantizes_activations(evaluator_.sites())) {
+    std::shared_ptr<const engine::Model> model;
+    try {
+      model = evaluator_.lowered(scheme, seed);
+    } catch (const UsageError&) {
+      // The engine says what it cannot execute; the simulation can.
+    }
+    if (model && integer_products(*model) > 0) {
+      engine::CpuExecutor executor(model);
+      return evaluator_.evaluate(executor, model->weight_bytes());
+    }
+  }
+  return evaluator_.evaluate(scheme, seed);
+}
+
 void Study::evaluate(const std::string& variant, const std::string& parameter, const std::string& value,
                      Scheme scheme) {
   measure(variant, parameter, value, [this, scheme = std::move(scheme)] {
-    return rows_of(evaluator_.score(evaluator_.evaluate(scheme).logits));
+    return rows_of(evaluator_.score(evaluation(scheme, 0).logits));
   });
 }
 
@@ -64,7 +83,7 @@ void Study::evaluate_with_seeds(const std::string& variant, const std::string& p
   evaluate(variant, parameter, value, scheme);
   for (std::uint64_t seed = 1; seed <= options_.seeds; ++seed) {
     steps_.push_back({variant, parameter, value, seed, [this, scheme, seed] {
-                        return rows_of(evaluator_.score(evaluator_.evaluate(scheme, seed).logits));
+                        return rows_of(evaluator_.score(evaluation(scheme, seed).logits));
                       }});
   }
 }

@@ -72,9 +72,11 @@ struct Problem {
     return static_cast<double>(centred) * row_scale[r] * col_scale[j] + bias[j];
   }
 
-  Int8Product product(const Int8Kernels& kernels, AlignedVector<char>& packed, Finish finish, void* c) const {
-    packed.resize(kernels.packed_bytes(depth, cols));
-    kernels.pack_transposed(b.data(), depth, cols, depth, 0, packed.data());
+  /// `weight`: b packed as a weight.
+  Int8Product product(const Int8Kernels& kernels, bool weight, AlignedVector<char>& packed, Finish finish,
+                      void* c) const {
+    packed.resize(weight ? kernels.weight_bytes(depth, cols) : kernels.packed_bytes(depth, cols));
+    (weight ? kernels.pack_weight : kernels.pack_transposed)(b.data(), depth, cols, depth, 0, packed.data());
     Int8Product p;
     p.a = a.data();
     p.lda = lda;
@@ -95,23 +97,33 @@ struct Problem {
   }
 };
 
+void multiply(const Int8Kernels& kernels, bool weight, const Int8Product& p) {
+  (weight ? kernels.multiply_weight : kernels.multiply)(p);
+}
+
 }  // namespace
 
 TEST_CASE("Int8 sums are exact for every shape and instruction set", "[engine]") {
   for (const Int8Kernels* kernels : kernels_of_this_cpu()) {
-    for (const auto& [r, k, n] : std::vector<std::array<std::size_t, 3>>{
-             {1, 1, 1}, {3, 30, 17}, {14, 32, 32}, {15, 64, 33}, {29, 70, 16}, {40, 384, 96}, {5, 4, 130}}) {
-      const Problem problem(r, k, n, 0, -127);
-      AlignedVector<char> packed;
-      std::vector<std::int32_t> sums(r * n, -1);
-      kernels->multiply(problem.product(*kernels, packed, Finish::sums, sums.data()));
-      for (std::size_t i = 0; i < r; ++i) {
-        for (std::size_t j = 0; j < n; ++j) {
-          INFO(kernels->name << " " << r << "x" << k << "x" << n << " at " << i << ", " << j);
-          REQUIRE(sums[i * n + j] == problem.sum(i, j));
+    for (const bool weight : {false, true})
+      for (const auto& [r, k, n] : std::vector<std::array<std::size_t, 3>>{{1, 1, 1},
+                                                                           {3, 30, 17},
+                                                                           {14, 32, 32},
+                                                                           {15, 64, 33},
+                                                                           {29, 70, 16},
+                                                                           {40, 384, 96},
+                                                                           {5, 4, 130}}) {
+        const Problem problem(r, k, n, 0, -127);
+        AlignedVector<char> packed;
+        std::vector<std::int32_t> sums(r * n, -1);
+        multiply(*kernels, weight, problem.product(*kernels, weight, packed, Finish::sums, sums.data()));
+        for (std::size_t i = 0; i < r; ++i) {
+          for (std::size_t j = 0; j < n; ++j) {
+            INFO(kernels->name << " " << r << "x" << k << "x" << n << " at " << i << ", " << j);
+            REQUIRE(sums[i * n + j] == problem.sum(i, j));
+          }
         }
       }
-    }
   }
 }
 
@@ -120,56 +132,82 @@ TEST_CASE("Int8 sums stay exact where float32 sums and 16-bit saturation do not"
   const std::size_t depth = 3072;
   Problem problem(3, depth, 18, 255, 127);
   problem.a[5] = 254;  // an odd total: not a multiple of a coarser float grid
-  for (const Int8Kernels* kernels : kernels_of_this_cpu()) {
-    AlignedVector<char> packed;
-    std::vector<std::int32_t> sums(3 * 18);
-    kernels->multiply(problem.product(*kernels, packed, Finish::sums, sums.data()));
-    INFO(kernels->name);
-    REQUIRE(problem.sum(0, 0) > 1 << 24);
-    REQUIRE(static_cast<std::int64_t>(static_cast<float>(problem.sum(0, 0))) != problem.sum(0, 0));
-    REQUIRE(sums[0] == problem.sum(0, 0));
-    REQUIRE(sums[3 * 18 - 1] == problem.sum(2, 17));
+  for (const Int8Kernels* kernels : kernels_of_this_cpu())
+    for (const bool weight : {false, true}) {
+      AlignedVector<char> packed;
+      std::vector<std::int32_t> sums(3 * 18);
+      multiply(*kernels, weight, problem.product(*kernels, weight, packed, Finish::sums, sums.data()));
+      INFO(kernels->name);
+      REQUIRE(problem.sum(0, 0) > 1 << 24);
+      REQUIRE(static_cast<std::int64_t>(static_cast<float>(problem.sum(0, 0))) != problem.sum(0, 0));
+      REQUIRE(sums[0] == problem.sum(0, 0));
+      REQUIRE(sums[3 * 18 - 1] == problem.sum(2, 17));
+    }
+}
+
+TEST_CASE("Weights of which few, some or many pairs exceed int16 give exact sums", "[engine]") {
+  // The share of large codes decides how AVX2 packs a panel: in bytes, in bytes with corrections, in int16.
+  for (const std::uint64_t large_in_1000 : {0u, 2u, 20u, 300u}) {
+    Problem problem(13, 384, 80, 0, -20);
+    Random random(large_in_1000 + 1);
+    for (auto& v : problem.b) {
+      v = static_cast<std::int8_t>(v % 21);
+      if (random.below(1000) < large_in_1000) v = random.below(2) ? 127 : -127;
+    }
+    for (const Int8Kernels* kernels : kernels_of_this_cpu()) {
+      AlignedVector<char> packed;
+      std::vector<std::int32_t> sums(13 * 80);
+      kernels->multiply_weight(problem.product(*kernels, true, packed, Finish::sums, sums.data()));
+      INFO(kernels->name << ", " << large_in_1000 << " of 1000 codes large");
+      for (std::size_t i = 0; i < 13; ++i) {
+        for (std::size_t j = 0; j < 80; ++j) REQUIRE(sums[i * 80 + j] == problem.sum(i, j));
+      }
+    }
   }
 }
 
 TEST_CASE("What follows an int8 sum: scales, zero points, bias, codes, GELU", "[engine]") {
   const Problem problem(17, 66, 35, 0, -127);
   std::vector<std::vector<float>> reals;
-  for (const Int8Kernels* kernels : kernels_of_this_cpu()) {
-    INFO(kernels->name);
-    AlignedVector<char> packed;
-    std::vector<float> real(17 * 35);
-    kernels->multiply(problem.product(*kernels, packed, Finish::real, real.data()));
-    std::vector<float> twice = real;
-    Int8Product again = problem.product(*kernels, packed, Finish::accumulate, twice.data());
-    again.bias = nullptr;
-    kernels->multiply(again);
-    std::vector<std::uint8_t> codes(17 * 35), gelu(17 * 35);
-    for (const auto& [finish, target] :
-         {std::pair{Finish::codes, codes.data()}, {Finish::gelu_codes, gelu.data()}}) {
-      Int8Product p = problem.product(*kernels, packed, finish, target);
-      p.inverse = 12.5f;
-      p.low = -100;
-      p.high = 155;
-      p.offset = 100;
-      kernels->multiply(p);
-    }
-    for (std::size_t i = 0; i < 17; ++i) {
-      for (std::size_t j = 0; j < 35; ++j) {
-        const std::size_t at = i * 35 + j;
-        const double exact = problem.real(i, j);
-        REQUIRE(real[at] == Approx(exact).epsilon(1e-5).margin(1e-4));
-        REQUIRE(twice[at] == Approx(2 * exact - problem.bias[j]).epsilon(1e-5).margin(1e-3));
-        const auto code = [](double v) { return std::clamp(std::nearbyint(v * 12.5), -100.0, 155.0) + 100; };
-        REQUIRE(std::abs(codes[at] - code(exact)) <= 1);
-        if (std::abs(exact * 12.5 - std::floor(exact * 12.5) - 0.5) > 1e-3) REQUIRE(codes[at] == code(exact));
-        const double g = 0.5 * exact * std::erfc(-exact / std::sqrt(2.0));
-        REQUIRE(std::abs(gelu[at] - code(g)) <= 1);
+  for (const Int8Kernels* kernels : kernels_of_this_cpu())
+    for (const bool weight : {false, true}) {
+      INFO(kernels->name);
+      AlignedVector<char> packed;
+      std::vector<float> real(17 * 35);
+      multiply(*kernels, weight, problem.product(*kernels, weight, packed, Finish::real, real.data()));
+      std::vector<float> twice = real;
+      Int8Product again = problem.product(*kernels, weight, packed, Finish::accumulate, twice.data());
+      again.bias = nullptr;
+      multiply(*kernels, weight, again);
+      std::vector<std::uint8_t> codes(17 * 35), gelu(17 * 35);
+      for (const auto& [finish, target] :
+           {std::pair{Finish::codes, codes.data()}, {Finish::gelu_codes, gelu.data()}}) {
+        Int8Product p = problem.product(*kernels, weight, packed, finish, target);
+        p.inverse = 12.5f;
+        p.low = -100;
+        p.high = 155;
+        p.offset = 100;
+        multiply(*kernels, weight, p);
       }
+      for (std::size_t i = 0; i < 17; ++i) {
+        for (std::size_t j = 0; j < 35; ++j) {
+          const std::size_t at = i * 35 + j;
+          const double exact = problem.real(i, j);
+          REQUIRE(real[at] == Approx(exact).epsilon(1e-5).margin(1e-4));
+          REQUIRE(twice[at] == Approx(2 * exact - problem.bias[j]).epsilon(1e-5).margin(1e-3));
+          const auto code = [](double v) {
+            return std::clamp(std::nearbyint(v * 12.5), -100.0, 155.0) + 100;
+          };
+          REQUIRE(std::abs(codes[at] - code(exact)) <= 1);
+          if (std::abs(exact * 12.5 - std::floor(exact * 12.5) - 0.5) > 1e-3)
+            REQUIRE(codes[at] == code(exact));
+          const double g = 0.5 * exact * std::erfc(-exact / std::sqrt(2.0));
+          REQUIRE(std::abs(gelu[at] - code(g)) <= 1);
+        }
+      }
+      reals.push_back(real);
+      REQUIRE(real == reals[0]);  // the same bits on every instruction set
     }
-    reals.push_back(real);
-    REQUIRE(real == reals[0]);  // the same bits on every instruction set
-  }
 }
 
 TEST_CASE("Packing rows equals packing their transpose; flipped codes are codes - 128", "[engine]") {

@@ -97,6 +97,13 @@ ResultSet results(const std::string& name = "tiny-toy") {
     accuracy("peg", "peg", "groups", k, k == "1" ? 55 : 88);
     accuracy("peg", "peg-permuted", "groups", k, k == "1" ? 55 : 89);
   }
+  for (const auto& [variant, speed] :
+       {std::pair{"fp32", 1.0}, std::pair{"bf16", 1.8}, std::pair{"simulated:w8a8", 0.9},
+        std::pair{"integer:w8a8", 2.8}, std::pair{"integer:w8a8-token", 2.4}}) {
+    for (const char* cell : {"1x16", "32x128"})
+      set.experiments["deployment"].push_back(
+          row("deployment", variant, "batch x length", cell, "speedup", speed));
+  }
   set.data["activations-channels"] = channels;
   const std::string site = "layer.1.ffn_output";
   set.data["activations-histograms"] =

@@ -21,7 +21,8 @@ enum class Finish {
 ///   real[r, j] = (sum - row_zero[r] * col_sum[j] - row_sum[r] * col_zero[j]) * row_scale[r] * col_scale[j] +
 ///   bias[j] code[r, j] = clamp(round(real * inverse), low, high) + offset
 ///
-/// Arrays over columns are readable up to the next multiple of 16.
+/// Arrays over columns are readable up to the next multiple of 16. Columns from a multiple of 16 on can be
+/// multiplied alone: their packed b begins packed_bytes(depth, column) (or weight_bytes) after its start.
 struct Int8Product {
   const std::uint8_t* a = nullptr;  ///< [rows, lda]; lda and depth are multiples of 4
   std::size_t lda = 0, rows = 0, depth = 0, cols = 0;
@@ -42,7 +43,6 @@ struct Int8Product {
 /// One implementation for one instruction set. All give the same bits.
 struct Int8Kernels {
   const char* name;
-  std::size_t row_tile;  ///< rows computed at once
   /// Bytes of a packed b; `depth` is rounded up to a multiple of 4, `cols` to one of 16.
   std::size_t (*packed_bytes)(std::size_t depth, std::size_t cols);
   /// Packs b given as its transpose, row-major [cols, depth] with `stride`: a weight, or the keys.
@@ -53,15 +53,17 @@ struct Int8Kernels {
   void (*pack_rows)(const std::int8_t* source, std::size_t stride, std::size_t cols, std::size_t depth,
                     int flip, void* packed);
   void (*multiply)(const Int8Product& product);
+
+  /// The same for a b that is packed once and used often: what takes longer to pack and is faster to
+  /// multiply. Codes lie in +-127.
+  std::size_t (*weight_bytes)(std::size_t depth, std::size_t cols);
+  void (*pack_weight)(const std::int8_t* source, std::size_t stride, std::size_t cols, std::size_t depth,
+                      int flip, void* packed);
+  void (*multiply_weight)(const Int8Product& product);
 };
 
 /// The best set for this CPU: VNNI, AVX-512, AVX2 or portable.
 const Int8Kernels& int8_kernels();
-
-/// Column c of a packed b begins this many bytes after its start (c a multiple of 16).
-inline std::size_t packed_offset(const Int8Kernels& kernels, std::size_t depth, std::size_t c) {
-  return kernels.packed_bytes(depth, c);
-}
 
 namespace portable {
 extern const Int8Kernels int8_kernels;

@@ -8,10 +8,7 @@
 
 namespace outlierlab::avx512 {
 
-constexpr std::size_t tile_rows = 12, tile_panels = 2, depth_step = 2;
-
 using Sum = __m512i;
-using Panel = __m512i;
 
 inline Sum zero_sum() {
   return _mm512_setzero_si512();
@@ -25,24 +22,25 @@ inline void store_sum(std::int32_t* p, Sum s) {
 inline void store_sum_first(std::int32_t* p, Sum s, int n) {
   _mm512_mask_storeu_epi32(p, static_cast<__mmask16>((1u << n) - 1), s);
 }
-inline Panel load_panel(const char* p) {
-  return _mm512_loadu_si512(p);
-}
-inline __m512i broadcast(std::int32_t word) {
-  return _mm512_set1_epi32(word);
-}
-/// Left to itself, GCC 12 collects products before it adds them, and spills the accumulators for it.
-inline Sum dot(Sum sum, __m512i a, Panel b) {
-  __m512i products;
-  asm("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+v"(sum), "=&v"(products) : "v"(a), "v"(b));
-  return sum;
-}
 inline Sum subtract_product(Sum sum, std::int32_t x, Sum y) {
   return _mm512_sub_epi32(sum, _mm512_mullo_epi32(_mm512_set1_epi32(x), y));
 }
 inline F16 to_float(Sum s) {
   return {_mm512_cvtepi32_ps(s)};
 }
+
+struct Steps {
+  static constexpr int rows = 12, panels = 2, depth = 2;
+  using Panel = __m512i;
+  static Panel load(const char* p) { return _mm512_loadu_si512(p); }
+  static __m512i broadcast(std::int32_t word) { return _mm512_set1_epi32(word); }
+  /// Left to itself, GCC 12 collects products before it adds them, and spills the accumulators for it.
+  static Sum dot(Sum sum, __m512i a, Panel b) {
+    __m512i products;
+    asm("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+v"(sum), "=&v"(products) : "v"(a), "v"(b));
+    return sum;
+  }
+};
 
 }  // namespace outlierlab::avx512
 
@@ -51,7 +49,13 @@ inline F16 to_float(Sum s) {
 namespace outlierlab::engine::avx512 {
 using namespace outlierlab::avx512;
 
-const Int8Kernels int8_kernels = {"avx512",       tile_rows,       int8_packed_bytes, int8_pack_transposed,
-                                  int8_pack_rows, multiply_widened};
+const Int8Kernels int8_kernels = {"avx512",
+                                  int8_packed_bytes<Steps>,
+                                  int8_pack_transposed<Steps>,
+                                  int8_pack_rows<Steps>,
+                                  multiply_widened<Steps>,
+                                  int8_packed_bytes<Steps>,
+                                  int8_pack_transposed<Steps>,
+                                  multiply_widened<Steps>};
 
 }  // namespace outlierlab::engine::avx512

@@ -2,10 +2,10 @@
 // differs between instruction sets:
 //
 //   tile_rows, tile_panels   the register tile
-//   depth_step               how many k one 32-bit word of a row holds: 4 bytes, or 2 int16
+//   S::depth               how many k one 32-bit word of a row holds: 4 bytes, or 2 int16
 //   Sum                      16 int32 lanes;  zero_sum(), load_sum(p), store_sum(p, s), store_sum_first(p, s,
 //   n) Panel                    one step of 16 columns of b;  load_panel(p) dot(sum, a, panel)       sum +=
-//   the depth_step products of the broadcast word a with each column sum - splat(x) * y subtract_product(sum,
+//   the S::depth products of the broadcast word a with each column sum - splat(x) * y subtract_product(sum,
 //   x, y) to_float(sum)            F16
 //
 // Sets without an instruction that multiplies unsigned by signed bytes exactly (AVX2's saturates) widen both
@@ -23,9 +23,15 @@ using engine::Int8Product;
 
 constexpr std::size_t panel_cols = 16, step_bytes = 64;
 
+template <typename S>
 inline std::size_t steps_of(std::size_t depth) {
-  return (depth + 3) / 4 * (4 / depth_step);
+  return (depth + 3) / 4 * (4 / S::depth);
 }
+
+template <Finish FINISH>
+struct FinishIs {
+  static constexpr Finish value = FINISH;
+};
 
 /// The operand a as the tile reads it: one 32-bit word per step.
 struct Words {
@@ -70,9 +76,17 @@ inline void finish_vector(const Int8Product& p, Sum sum, std::size_t r, std::siz
   }
 }
 
-template <Finish FINISH, int ROWS, int PANELS>
-inline void int8_tile(const Int8Product& p, Words a, const char* b, std::size_t steps, std::size_t r0,
-                      std::size_t j0, const engine::GeluCoefficients* gelu) {
+/// Nothing to add to the sums of a tile.
+struct NoCorrection {
+  template <int ROWS, int PANELS>
+  void operator()(Sum (&)[ROWS][PANELS], std::size_t) const {}
+};
+
+/// `correct` may change the sums of the rows from r0 on before they are used.
+template <typename S, Finish FINISH, int ROWS, int PANELS, typename Correction>
+inline void int8_tile(const Int8Product& p, Words a, const char* b, std::size_t panel_bytes,
+                      std::size_t steps, std::size_t r0, std::size_t j0, const engine::GeluCoefficients* gelu,
+                      const Correction& correct) {
   Sum sum[ROWS][PANELS];
 #pragma GCC unroll 14
   for (int r = 0; r < ROWS; ++r) {
@@ -81,18 +95,19 @@ inline void int8_tile(const Int8Product& p, Words a, const char* b, std::size_t 
   }
   const char* row = a.first + r0 * a.row_bytes;
   for (std::size_t s = 0; s < steps; ++s) {
-    Panel panel[PANELS];
+    typename S::Panel panel[PANELS];
 #pragma GCC unroll 2
-    for (int q = 0; q < PANELS; ++q) panel[q] = load_panel(b + (q * steps + s) * step_bytes);
+    for (int q = 0; q < PANELS; ++q) panel[q] = S::load(b + q * panel_bytes + s * step_bytes);
 #pragma GCC unroll 14
     for (int r = 0; r < ROWS; ++r) {
       std::int32_t word;
       __builtin_memcpy(&word, row + r * a.row_bytes + s * 4, 4);
-      const auto spread = broadcast(word);
+      const auto spread = S::broadcast(word);
 #pragma GCC unroll 2
-      for (int q = 0; q < PANELS; ++q) sum[r][q] = dot(sum[r][q], spread, panel[q]);
+      for (int q = 0; q < PANELS; ++q) sum[r][q] = S::dot(sum[r][q], spread, panel[q]);
     }
   }
+  correct(sum, r0);
 #pragma GCC unroll 2
   for (int q = 0; q < PANELS; ++q) {
     const std::size_t j = j0 + q * panel_cols;
@@ -102,84 +117,121 @@ inline void int8_tile(const Int8Product& p, Words a, const char* b, std::size_t 
   }
 }
 
-template <Finish FINISH, int PANELS, int ROWS>
-inline void int8_rows(std::size_t rows, const Int8Product& p, Words a, const char* b, std::size_t steps,
-                      std::size_t r0, std::size_t j0, const engine::GeluCoefficients* gelu) {
+template <typename S, Finish FINISH, int PANELS, int ROWS, typename Correction>
+inline void int8_rows(std::size_t rows, const Int8Product& p, Words a, const char* b, std::size_t panel_bytes,
+                      std::size_t steps, std::size_t r0, std::size_t j0, const engine::GeluCoefficients* gelu,
+                      const Correction& correct) {
   if (rows == ROWS) {
-    int8_tile<FINISH, ROWS, PANELS>(p, a, b, steps, r0, j0, gelu);
+    int8_tile<S, FINISH, ROWS, PANELS>(p, a, b, panel_bytes, steps, r0, j0, gelu, correct);
   } else if constexpr (ROWS > 1) {
-    int8_rows<FINISH, PANELS, ROWS - 1>(rows, p, a, b, steps, r0, j0, gelu);
+    int8_rows<S, FINISH, PANELS, ROWS - 1>(rows, p, a, b, panel_bytes, steps, r0, j0, gelu, correct);
   }
 }
 
-template <Finish FINISH>
+/// All rows of PANELS panels from column j on.
+template <typename S, Finish FINISH, int PANELS, typename Correction = NoCorrection>
+inline void int8_panels(const Int8Product& p, Words a, const char* b, std::size_t panel_bytes, std::size_t j,
+                        const engine::GeluCoefficients* gelu, const Correction& correct = {}) {
+  for (std::size_t r = 0; r < p.rows; r += S::rows) {
+    const std::size_t here = p.rows - r < S::rows ? p.rows - r : S::rows;
+    int8_rows<S, FINISH, PANELS, S::rows>(here, p, a, b, panel_bytes, steps_of<S>(p.depth), r, j, gelu,
+                                          correct);
+  }
+}
+
+template <typename S, Finish FINISH>
 inline void int8_multiply(const Int8Product& p, Words a, const engine::GeluCoefficients* gelu) {
-  const std::size_t steps = steps_of(p.depth);
+  const std::size_t panel_bytes = steps_of<S>(p.depth) * step_bytes;
   const char* b = static_cast<const char*>(p.b);
   for (std::size_t j = 0; j < p.cols;) {
-    const char* panels = b + j / panel_cols * steps * step_bytes;
-    const bool two = tile_panels == 2 && p.cols - j > panel_cols;
-    for (std::size_t r = 0; r < p.rows; r += tile_rows) {
-      const std::size_t here = p.rows - r < tile_rows ? p.rows - r : tile_rows;
-      if (two) {
-        int8_rows<FINISH, tile_panels, tile_rows>(here, p, a, panels, steps, r, j, gelu);
-      } else {
-        int8_rows<FINISH, 1, tile_rows>(here, p, a, panels, steps, r, j, gelu);
-      }
+    const char* panels = b + j / panel_cols * panel_bytes;
+    const bool two = S::panels == 2 && p.cols - j > panel_cols;
+    if (two) {
+      int8_panels<S, FINISH, S::panels>(p, a, panels, panel_bytes, j, gelu);
+    } else {
+      int8_panels<S, FINISH, 1>(p, a, panels, panel_bytes, j, gelu);
     }
     j += two ? 2 * panel_cols : panel_cols;
   }
 }
 
-inline void multiply_words(const Int8Product& p, Words a) {
-  switch (p.finish) {
+/// Calls f with the Finish as a template argument and GELU's table where it is needed.
+template <typename Function>
+inline void with_finish(Finish finish, Function f) {
+  switch (finish) {
     case Finish::sums:
-      return int8_multiply<Finish::sums>(p, a, nullptr);
+      return f(FinishIs<Finish::sums>(), nullptr);
     case Finish::real:
-      return int8_multiply<Finish::real>(p, a, nullptr);
+      return f(FinishIs<Finish::real>(), nullptr);
     case Finish::accumulate:
-      return int8_multiply<Finish::accumulate>(p, a, nullptr);
+      return f(FinishIs<Finish::accumulate>(), nullptr);
     case Finish::codes:
-      return int8_multiply<Finish::codes>(p, a, nullptr);
+      return f(FinishIs<Finish::codes>(), nullptr);
     case Finish::gelu_codes:
-      return int8_multiply<Finish::gelu_codes>(p, a, &engine::gelu_coefficients());
+      return f(FinishIs<Finish::gelu_codes>(), &engine::gelu_coefficients());
   }
 }
 
-/// a widened to int16, in chunks of rows, so that the copy stays in the cache.
-inline void multiply_widened(const Int8Product& p) {
-  constexpr std::size_t chunk = 4 * tile_rows;
+template <typename S>
+inline void multiply_words(const Int8Product& p, Words a) {
+  with_finish(p.finish, [&](auto finish, const engine::GeluCoefficients* gelu) {
+    int8_multiply<S, decltype(finish)::value>(p, a, gelu);
+  });
+}
+
+inline std::size_t bytes_of_result(Finish finish) {
+  return finish == Finish::codes || finish == Finish::gelu_codes ? 1 : 4;
+}
+
+/// The rows [r, r + count) of a product.
+inline Int8Product rows_of(const Int8Product& p, std::size_t r, std::size_t count) {
+  Int8Product part = p;
+  part.a = p.a + r * p.lda;
+  part.rows = count;
+  part.c = static_cast<char*>(p.c) + r * p.ldc * bytes_of_result(p.finish);
+  part.row_scale = p.row_scale + r;
+  part.row_zero = p.row_zero + r;
+  if (p.row_sum) part.row_sum = p.row_sum + r;
+  return part;
+}
+
+inline void widen(const Int8Product& p, std::size_t depth, std::int16_t* wide) {
+  for (std::size_t i = 0; i < p.rows; ++i) {
+    for (std::size_t k = 0; k < depth; ++k) wide[i * depth + k] = p.a[i * p.lda + k];
+  }
+}
+
+/// Calls f(rows of p, those rows of a widened to int16), a chunk at a time, so that the copy stays in the
+/// cache.
+template <typename Function>
+inline void in_widened_chunks(const Int8Product& p, std::size_t chunk, bool needed, Function f) {
+  constexpr std::size_t capacity = 48 * 1024;
   const std::size_t depth = (p.depth + 3) / 4 * 4;
-  constexpr std::size_t capacity = chunk * 1024;
   std::int16_t small[capacity];
-  std::int16_t* wide = small;
-  if (chunk * depth > capacity) wide = new std::int16_t[chunk * depth];
+  std::int16_t* wide = needed && chunk * depth > capacity ? new std::int16_t[chunk * depth] : small;
   for (std::size_t r = 0; r < p.rows; r += chunk) {
-    Int8Product part = p;
-    part.rows = p.rows - r < chunk ? p.rows - r : chunk;
-    for (std::size_t i = 0; i < part.rows; ++i) {
-      const std::uint8_t* from = p.a + (r + i) * p.lda;
-      std::int16_t* to = wide + i * depth;
-      for (std::size_t k = 0; k < depth; ++k) to[k] = from[k];
-    }
-    const std::size_t size =
-        p.finish == Finish::sums || p.finish == Finish::real || p.finish == Finish::accumulate ? 4 : 1;
-    part.c = static_cast<char*>(p.c) + r * p.ldc * size;
-    part.row_scale = p.row_scale + r;
-    part.row_zero = p.row_zero + r;
-    if (p.row_sum) part.row_sum = p.row_sum + r;
-    multiply_words(part, {reinterpret_cast<const char*>(wide), depth * 2});
+    const Int8Product part = rows_of(p, r, p.rows - r < chunk ? p.rows - r : chunk);
+    if (needed) widen(part, depth, wide);
+    f(part, Words{reinterpret_cast<const char*>(wide), depth * 2});
   }
   if (wide != small) delete[] wide;
 }
 
+template <typename S>
+inline void multiply_widened(const Int8Product& p) {
+  in_widened_chunks(p, 4 * S::rows, true,
+                    [](const Int8Product& part, Words a) { multiply_words<S>(part, a); });
+}
+
+template <typename S>
 inline std::size_t int8_packed_bytes(std::size_t depth, std::size_t cols) {
-  return (cols + panel_cols - 1) / panel_cols * steps_of(depth) * step_bytes;
+  return (cols + panel_cols - 1) / panel_cols * steps_of<S>(depth) * step_bytes;
 }
 
 /// An element of the packed b: a byte or an int16.
+template <typename S>
 inline void put(char* step, std::size_t column, std::size_t k, int code) {
-  if constexpr (depth_step == 4) {
+  if constexpr (S::depth == 4) {
     step[column * 4 + k % 4] = static_cast<char>(code);
   } else {
     const std::int16_t value = static_cast<std::int16_t>(code);
@@ -191,9 +243,10 @@ inline int code_of(std::int8_t stored, int flip) {
   return flip ? static_cast<int>(static_cast<std::uint8_t>(stored)) - flip : stored;
 }
 
+template <typename S>
 inline void int8_pack_transposed(const std::int8_t* source, std::size_t stride, std::size_t cols,
                                  std::size_t depth, int flip, void* packed) {
-  const std::size_t steps = steps_of(depth);
+  const std::size_t steps = steps_of<S>(depth);
   for (std::size_t j = 0; j < cols; j += panel_cols) {
     char* panel = static_cast<char*>(packed) + j / panel_cols * steps * step_bytes;
     const std::size_t here = cols - j < panel_cols ? cols - j : panel_cols;
@@ -201,7 +254,7 @@ inline void int8_pack_transposed(const std::int8_t* source, std::size_t stride, 
     for (std::size_t c = 0; c < here; ++c) {
       const std::int8_t* row = source + (j + c) * stride;
       std::size_t k = 0;
-      if constexpr (depth_step == 4) {
+      if constexpr (S::depth == 4) {
         const std::uint32_t mask = flip ? 0x80808080u : 0u;
         for (; k + 4 <= depth; k += 4) {
           std::uint32_t word;
@@ -210,14 +263,15 @@ inline void int8_pack_transposed(const std::int8_t* source, std::size_t stride, 
           __builtin_memcpy(panel + k / 4 * step_bytes + c * 4, &word, 4);
         }
       }
-      for (; k < depth; ++k) put(panel + k / depth_step * step_bytes, c, k, code_of(row[k], flip));
+      for (; k < depth; ++k) put<S>(panel + k / S::depth * step_bytes, c, k, code_of(row[k], flip));
     }
   }
 }
 
+template <typename S>
 inline void int8_pack_rows(const std::int8_t* source, std::size_t stride, std::size_t cols, std::size_t depth,
                            int flip, void* packed) {
-  const std::size_t steps = steps_of(depth);
+  const std::size_t steps = steps_of<S>(depth);
   for (std::size_t j = 0; j < cols; j += panel_cols) {
     char* panel = static_cast<char*>(packed) + j / panel_cols * steps * step_bytes;
     const std::size_t here = cols - j < panel_cols ? cols - j : panel_cols;
@@ -225,7 +279,7 @@ inline void int8_pack_rows(const std::int8_t* source, std::size_t stride, std::s
     if (!whole || depth % 4) __builtin_memset(panel, 0, steps * step_bytes);
     std::size_t k = 0;
 #if defined(__AVX2__)
-    if constexpr (depth_step == 4) {
+    if constexpr (S::depth == 4) {
       const __m128i mask = _mm_set1_epi8(static_cast<char>(flip ? 0x80 : 0));
       for (; whole && k + 4 <= depth; k += 4) {
         const std::int8_t* from = source + k * stride + j;
@@ -244,7 +298,7 @@ inline void int8_pack_rows(const std::int8_t* source, std::size_t stride, std::s
 #endif
     for (; k < depth; ++k) {
       for (std::size_t c = 0; c < here; ++c)
-        put(panel + k / depth_step * step_bytes, c, k, code_of(source[k * stride + j + c], flip));
+        put<S>(panel + k / S::depth * step_bytes, c, k, code_of(source[k * stride + j + c], flip));
     }
   }
 }

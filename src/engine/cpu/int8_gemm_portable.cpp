@@ -6,15 +6,9 @@
 
 namespace outlierlab::portable {
 
-constexpr std::size_t tile_rows = 4, tile_panels = 1, depth_step = 2;
-
 struct Sum {
   std::int32_t v[16];
 };
-struct Panel {
-  std::int16_t v[32];
-};
-
 inline Sum zero_sum() {
   return Sum{};
 }
@@ -29,23 +23,6 @@ inline void store_sum_first(std::int32_t* p, Sum s, int n) {
 inline void store_sum(std::int32_t* p, Sum s) {
   store_sum_first(p, s, 16);
 }
-inline Panel load_panel(const char* p) {
-  Panel panel;
-  __builtin_memcpy(panel.v, p, sizeof panel.v);
-  return panel;
-}
-struct Pair {
-  std::int16_t v[2];
-};
-inline Pair broadcast(std::int32_t word) {
-  Pair pair;
-  __builtin_memcpy(pair.v, &word, sizeof word);
-  return pair;
-}
-inline Sum dot(Sum sum, Pair a, const Panel& b) {
-  for (int i = 0; i < 16; ++i) sum.v[i] += a.v[0] * b.v[2 * i] + a.v[1] * b.v[2 * i + 1];
-  return sum;
-}
 inline Sum subtract_product(Sum sum, std::int32_t x, Sum y) {
   for (int i = 0; i < 16; ++i) sum.v[i] -= x * y.v[i];
   return sum;
@@ -56,6 +33,30 @@ inline F16 to_float(Sum s) {
   return result;
 }
 
+struct Steps {
+  static constexpr int rows = 4, panels = 1, depth = 2;
+  struct Panel {
+    std::int16_t v[32];
+  };
+  struct Pair {
+    std::int16_t v[2];
+  };
+  static Panel load(const char* p) {
+    Panel panel;
+    __builtin_memcpy(panel.v, p, sizeof panel.v);
+    return panel;
+  }
+  static Pair broadcast(std::int32_t word) {
+    Pair pair;
+    __builtin_memcpy(pair.v, &word, sizeof word);
+    return pair;
+  }
+  static Sum dot(Sum sum, Pair a, const Panel& b) {
+    for (int i = 0; i < 16; ++i) sum.v[i] += a.v[0] * b.v[2 * i] + a.v[1] * b.v[2 * i + 1];
+    return sum;
+  }
+};
+
 }  // namespace outlierlab::portable
 
 #include "engine/cpu/int8_gemm_impl.h"
@@ -63,7 +64,13 @@ inline F16 to_float(Sum s) {
 namespace outlierlab::engine::portable {
 using namespace outlierlab::portable;
 
-const Int8Kernels int8_kernels = {"portable",           tile_rows,      int8_packed_bytes,
-                                  int8_pack_transposed, int8_pack_rows, multiply_widened};
+const Int8Kernels int8_kernels = {"portable",
+                                  int8_packed_bytes<Steps>,
+                                  int8_pack_transposed<Steps>,
+                                  int8_pack_rows<Steps>,
+                                  multiply_widened<Steps>,
+                                  int8_packed_bytes<Steps>,
+                                  int8_pack_transposed<Steps>,
+                                  multiply_widened<Steps>};
 
 }  // namespace outlierlab::engine::portable

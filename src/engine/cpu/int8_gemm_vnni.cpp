@@ -8,10 +8,7 @@
 
 namespace outlierlab::vnni {
 
-constexpr std::size_t tile_rows = 14, tile_panels = 2, depth_step = 4;
-
 using Sum = __m512i;
-using Panel = __m512i;
 
 inline Sum zero_sum() {
   return _mm512_setzero_si512();
@@ -25,24 +22,25 @@ inline void store_sum(std::int32_t* p, Sum s) {
 inline void store_sum_first(std::int32_t* p, Sum s, int n) {
   _mm512_mask_storeu_epi32(p, static_cast<__mmask16>((1u << n) - 1), s);
 }
-inline Panel load_panel(const char* p) {
-  return _mm512_loadu_si512(p);
-}
-inline __m512i broadcast(std::int32_t word) {
-  return _mm512_set1_epi32(word);
-}
-/// As _mm512_dpbusd_epi32; GCC 12 copies the accumulator of that intrinsic at every step (and spills), hence
-/// the instruction.
-inline Sum dot(Sum sum, __m512i a, Panel b) {
-  asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
-  return sum;
-}
 inline Sum subtract_product(Sum sum, std::int32_t x, Sum y) {
   return _mm512_sub_epi32(sum, _mm512_mullo_epi32(_mm512_set1_epi32(x), y));
 }
 inline F16 to_float(Sum s) {
   return {_mm512_cvtepi32_ps(s)};
 }
+
+struct Steps {
+  static constexpr int rows = 14, panels = 2, depth = 4;
+  using Panel = __m512i;
+  static Panel load(const char* p) { return _mm512_loadu_si512(p); }
+  static __m512i broadcast(std::int32_t word) { return _mm512_set1_epi32(word); }
+  /// As _mm512_dpbusd_epi32; GCC 12 copies the accumulator of that intrinsic at every step (and spills),
+  /// hence the instruction.
+  static Sum dot(Sum sum, __m512i a, Panel b) {
+    asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+    return sum;
+  }
+};
 
 }  // namespace outlierlab::vnni
 
@@ -52,10 +50,11 @@ namespace outlierlab::engine::vnni {
 using namespace outlierlab::vnni;
 
 static void multiply(const Int8Product& p) {
-  multiply_words(p, {reinterpret_cast<const char*>(p.a), p.lda});
+  multiply_words<Steps>(p, {reinterpret_cast<const char*>(p.a), p.lda});
 }
 
-const Int8Kernels int8_kernels = {"avx512-vnni",        tile_rows,      int8_packed_bytes,
-                                  int8_pack_transposed, int8_pack_rows, multiply};
+const Int8Kernels int8_kernels = {
+    "avx512-vnni", int8_packed_bytes<Steps>, int8_pack_transposed<Steps>, int8_pack_rows<Steps>,
+    multiply,      int8_packed_bytes<Steps>, int8_pack_transposed<Steps>, multiply};
 
 }  // namespace outlierlab::engine::vnni

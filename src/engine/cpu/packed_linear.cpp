@@ -162,9 +162,8 @@ void PackedLinear::add_term(const Weight& weight, const std::vector<std::int32_t
     col_sums_[term.sums + r] = sum;
   }
   term.panels = panels_.size();
-  panels_.resize(term.panels + int8_kernels().packed_bytes(term.depth, out_));
-  int8_kernels().pack_transposed(gathered.data(), term.depth, out_, term.depth, 0,
-                                 panels_.data() + term.panels);
+  panels_.resize(term.panels + int8_kernels().weight_bytes(term.depth, out_));
+  int8_kernels().pack_weight(gathered.data(), term.depth, out_, term.depth, 0, panels_.data() + term.panels);
   terms_.push_back(std::move(term));
 }
 
@@ -210,7 +209,7 @@ void PackedLinear::apply(const LeftRows& left, std::size_t rows, std::size_t beg
     p.rows = rows;
     p.depth = term.depth;
     p.cols = end - begin;
-    p.b = panels_.data() + term.panels + packed_offset(int8_kernels(), term.depth, begin);
+    p.b = panels_.data() + term.panels + int8_kernels().weight_bytes(term.depth, begin);
     p.col_scale = col_scale_.data() + begin;
     p.col_sum = col_sums_.data() + term.sums + begin;
     p.row_scale = term.row_scale.data();
@@ -240,7 +239,7 @@ void PackedLinear::apply(const LeftRows& left, std::size_t rows, std::size_t beg
     } else {
       p.c = real + begin;
     }
-    int8_kernels().multiply(p);
+    int8_kernels().multiply_weight(p);
     first = false;
   }
 }

@@ -1,0 +1,52 @@
+#include "experiments/timing.h"
+
+#include <numeric>
+
+#include "catch.h"
+
+using namespace outlierlab;
+
+TEST_CASE("Quantiles and the median's interval by order statistics", "[experiments]") {
+  std::vector<double> values(101);
+  std::iota(values.rbegin(), values.rend(), 0.0);
+  REQUIRE(quantile(values, 0.5) == 50);
+  REQUIRE(quantile(values, 0.95) == 95);
+  REQUIRE(quantile({1, 2}, 0.5) == 1.5);
+  // Binomial(101, 1/2): ranks 41 and 61, counted from 1, enclose the median with 95 %.
+  REQUIRE(median_interval(values).low == 40);
+  REQUIRE(median_interval(values).high == 60);
+  // Of six values the extremes do, with 96.9 %; of fewer, nothing would, and the extremes stand in.
+  REQUIRE(median_interval({3, 1, 2, 6, 5, 4}).low == 1);
+  REQUIRE(median_interval({3, 1, 2, 6, 5, 4}).high == 6);
+  REQUIRE(median_interval({7}).low == 7);
+}
+
+TEST_CASE("Contenders are run in turn, as often as each other", "[experiments]") {
+  std::vector<int> order;
+  TimingOptions options;
+  options.warm_up = 1;
+  options.least_rounds = options.most_rounds = 3;
+  const auto seconds =
+      time_side_by_side({{"a", [&] { order.push_back(0); }}, {"b", [&] { order.push_back(1); }}}, options);
+  REQUIRE(order == std::vector<int>{0, 1, 0, 1, 0, 1, 0, 1});
+  REQUIRE(seconds.size() == 2);
+  REQUIRE(seconds[0].size() == 3);
+}
+
+TEST_CASE("Rows of latency: percentiles only from enough passes, speedup by rounds", "[experiments]") {
+  const std::vector<double> ours(25, 0.01), theirs(25, 0.03);
+  const std::vector<Row> rows = latency_rows(ours, theirs, 8, 512);
+  const auto find = [&](const std::string& metric) -> const Row* {
+    for (const Row& row : rows) {
+      if (row.metric == metric) return &row;
+    }
+    return nullptr;
+  };
+  REQUIRE(find("latency_p50_ms")->estimate == Approx(10));
+  REQUIRE(find("latency_p95_ms") != nullptr);
+  REQUIRE(find("latency_p99_ms") == nullptr);
+  REQUIRE(find("throughput_examples")->estimate == Approx(800));
+  REQUIRE(find("throughput_tokens")->estimate == Approx(51200));
+  REQUIRE(find("speedup")->estimate == Approx(3));
+  REQUIRE(*find("speedup")->n == 25);
+}

@@ -1,0 +1,69 @@
+#include "report/deployment.h"
+
+#include "catch.h"
+
+using namespace outlierlab;
+
+namespace {
+
+Row row_of(const std::string& variant, const std::string& parameter, const std::string& value,
+           const std::string& metric, double estimate) {
+  Row row;
+  row.experiment = "deployment";
+  row.model = "m";
+  row.task = "t";
+  row.variant = variant;
+  row.parameter = parameter;
+  row.value = value;
+  row.metric = metric;
+  row.estimate = estimate;
+  return row;
+}
+
+ResultSet results(double simulated_speed, double simulated_mb) {
+  ResultSet set;
+  set.model = "m";
+  set.task = "t";
+  std::vector<Row>& rows = set.experiments["deployment"];
+  rows.push_back(row_of("fp32", "", "", "memory_weights_mb", 90));
+  rows.push_back(row_of("simulated:w8a8", "", "", "memory_weights_mb", simulated_mb));
+  rows.push_back(row_of("integer:w8a8", "", "", "memory_weights_mb", 25));
+  rows.push_back(row_of("integer:w8a8", "", "", "engine_agreement", 99.7));
+  rows.push_back(row_of("integer:w8a8", "", "", "simulation_agreement", 99.8));
+  for (const char* cell : {"1x16", "8x64", "32x128"}) {
+    for (const auto& [variant, speed] : {std::pair{"fp32", 1.0}, std::pair{"simulated:w8a8", simulated_speed},
+                                         std::pair{"integer:w8a8", 3.0}}) {
+      rows.push_back(row_of(variant, "batch x length", cell, "latency_p50_ms", 10 / speed));
+      rows.push_back(row_of(variant, "batch x length", cell, "speedup", speed));
+    }
+  }
+  rows.push_back(row_of("integer:w8a8", "profile", "32x128", "time_share_products", 75));
+  rows.push_back(row_of("integer:w8a8", "profile", "32x128", "time_share_rest", 25));
+  return set;
+}
+
+}  // namespace
+
+TEST_CASE("C7 is confirmed where simulation wins neither time nor memory", "[report]") {
+  const Verdict both = judge_deployment(results(0.95, 90));
+  REQUIRE(both.outcome == Outcome::confirmed);
+  REQUIRE(both.figures.find("simulated w8a8 0.95 times") != std::string::npos);
+  REQUIRE(both.figures.find("integer w8a8 3.00 times") != std::string::npos);
+  REQUIRE(judge_deployment(results(1.5, 90)).outcome == Outcome::partly);
+  REQUIRE(judge_deployment(results(0.95, 30)).outcome == Outcome::partly);
+  REQUIRE(judge_deployment(results(1.5, 30)).outcome == Outcome::not_confirmed);
+  REQUIRE(judge_deployment(ResultSet()).outcome == Outcome::no_data);
+}
+
+TEST_CASE("The tables of deployment: a line per method, a column per batch and length", "[report]") {
+  const auto all = measurements(results(0.95, 90).rows("deployment"));
+  const std::vector<Table> tables = deployment_tables(all);
+  REQUIRE(tables.size() == 4);
+  REQUIRE(tables[0].rows.size() == 3);
+  REQUIRE(tables[0].rows[2] == std::vector<std::string>{"integer w8a8", "3.00", "25.0", "99.70", "99.80"});
+  REQUIRE(tables[1].columns == std::vector<std::string>{"method", "1x16", "8x64", "32x128"});
+  REQUIRE(tables[2].rows[1][3] == "0.95 [0.95, 0.95]");
+  REQUIRE(tables[3].rows == std::vector<std::vector<std::string>>{{"integer w8a8", "75.0", "25.0"}});
+  REQUIRE(read_deployment(all).find("3.00") != std::string::npos);
+  REQUIRE(read_deployment({}).find("No latencies") == 0);
+}
