@@ -19,6 +19,8 @@ const std::vector<Experiment>& experiments() {
        "How many groups does per-embedding-group quantization need, with and without sorting channels by "
        "range?",
        "per-embedding-group quantization against the number of groups", peg},
+      {"transforms", "", "Do exact rewrites of the network, such as SmoothQuant's, repair W8A8?",
+       "function-preserving transforms in float, on W8A8, and where they reach", transforms},
   };
   return all;
 }

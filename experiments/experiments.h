@@ -24,5 +24,6 @@ void activations(Study&);
 void calibration(Study&);
 void mixed_precision(Study&);
 void peg(Study&);
+void transforms(Study&);
 
 }  // namespace outlierlab
