@@ -24,6 +24,8 @@ const std::vector<Experiment>& experiments() {
        "latency, throughput, memory and where the time goes, by method, batch size and length", deployment},
       {"deployment_shapes", "C7", "The same at the sizes of BERT-base and BERT-large, with random weights?",
        "latency and throughput at larger sizes; on request only", deployment_shapes, false},
+      {"transforms", "", "Do exact rewrites of the network, such as SmoothQuant's, repair W8A8?",
+       "function-preserving transforms in float, on W8A8, and where they reach", transforms},
   };
   return all;
 }

@@ -27,5 +27,6 @@ void mixed_precision(Study&);
 void peg(Study&);
 void deployment(Study&);
 void deployment_shapes(Study&);
+void transforms(Study&);
 
 }  // namespace outlierlab

@@ -100,7 +100,7 @@ class SmoothQuantTransform : public Transform {
         if (reason)
           throw UsageError(place_ +
                            ": key 'sites': expected query, context or the last layer's output, found " +
-                           sites[i].name + ", which cannot be smoothed exactly: it is " + reason);
+                           sites[i].name + " (" + reason + ")");
         wanted[i] = true;
       }
     }
@@ -156,7 +156,8 @@ class SmoothQuantTransform : public Transform {
 
 TransformEntry smoothquant_transform() {
   return {"smoothquant",
-          "balances channels of query and key, of value and attention_output; alpha = 0.5, sites",
+          "balances channels of query and key, context and its weight, last output and pooler; alpha = 0.5, "
+          "sites",
           {"alpha", "sites"},
           [](const IniSection& options) {
             const double alpha = options.number("alpha").value_or(0.5);
