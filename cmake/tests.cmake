@@ -29,5 +29,8 @@ find_package(Python3 COMPONENTS Interpreter)
 if(Python3_Interpreter_FOUND)
   add_test(NAME reading-the-data
     COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/docs/run_snippets.py $<TARGET_FILE:outlierlab>)
-  set_tests_properties(reading-the-data PROPERTIES SKIP_RETURN_CODE 77)
+  add_test(NAME report-in-a-browser
+    COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/report/browser_check.py $<TARGET_FILE:outlierlab>
+      ${CMAKE_BINARY_DIR}/report-in-a-browser)
+  set_tests_properties(reading-the-data report-in-a-browser PROPERTIES SKIP_RETURN_CODE 77)
 endif()

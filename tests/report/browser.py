@@ -9,8 +9,8 @@ import tempfile
 
 
 def binary():
-    """The browser's path, or None."""
-    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
+    """The browser's path, or None; the smallest first."""
+    for name in ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
         if path := shutil.which(name):
             return path
     return None
@@ -34,7 +34,7 @@ class Browser:
         self.process = subprocess.Popen(
             [binary(), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
              "--no-first-run", "--hide-scrollbars", "--disable-background-networking",
-             "--force-color-profile=srgb", "--user-data-dir=" + self.profile.name,
+             "--force-color-profile=srgb", "--host-resolver-rules=MAP * ~NOTFOUND", "--user-data-dir=" + self.profile.name,
              "--remote-debugging-pipe", "about:blank"],
             preexec_fn=install, close_fds=False, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -91,8 +91,9 @@ class Browser:
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
                   mobile=False)
 
-    def scheme(self, colours):
-        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": colours}])
+    def media(self, colours, kind="screen"):
+        self.call("Emulation.setEmulatedMedia", media=kind,
+                  features=[{"name": "prefers-color-scheme", "value": colours}])
 
     def script(self, enabled):
         self.call("Emulation.setScriptExecutionDisabled", value=not enabled)

@@ -1,17 +1,20 @@
 """Opens a report in headless Chromium and checks what no parser can see.
 
-    browser_check.py PAGE FOLDER      (FOLDER receives screenshots and the printed page)
+    browser_check.py PAGE FOLDER          FOLDER receives screenshots and the printed page
+    browser_check.py OUTLIERLAB FOLDER    the program makes the report of the committed results there first
 
 Exits with 0 if all is well, 1 with a line per failure, 77 where there is no browser.
 """
 import json
 import math
 import pathlib
+import subprocess
 import sys
 import time
 
 import browser
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 failures = []
 
 
@@ -49,6 +52,8 @@ def reference(parts, bound, bits):
             "loud-levels": used(parts["loud"]), "quiet-levels": used(parts["quiet"]), "levels": levels}
 
 
+PRINTED_WIDTH = 680  # pixels: A4 without its margins of 15 mm
+
 FIGURE = "[...document.querySelectorAll('.clipping')].find((f) => f.offsetParent !== null)"
 
 
@@ -85,7 +90,11 @@ def interactive_figure(page):
     parts = {k: Histogram(v) for k, v in json.loads(
         page.value(f"{FIGURE}.querySelector('script').textContent")).items()}
     largest = compare(page, parts, 8, "at first")
-    page.value(f"{FIGURE}.querySelector('.handle').focus()")
+    page.value(f"{FIGURE}.querySelector('select').focus()")
+    page.key("Tab")
+    check(page.value(f"document.activeElement === {FIGURE}.querySelector('.handle')"), "Tab reaches the slider")
+    check(page.value(f"getComputedStyle({FIGURE}.querySelector('.grip')).strokeWidth") == "5px",
+          "the slider shows that it has the focus")
     page.key("ArrowLeft")
     check(math.isclose(compare(page, parts, 8, "after an arrow"), largest / 1.05, rel_tol=1e-4),
           "an arrow key moves the bound by 5 %")
@@ -164,49 +173,97 @@ def contrast(page):
         const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
         if (ratio < least[0]) least = [ratio, e.outerHTML.slice(0, 80)];
       }
+      const body = light(rgb(getComputedStyle(document.body).backgroundColor));
+      for (const e of document.querySelectorAll('.clipping text')) {
+        const a = light(rgb(getComputedStyle(e).fill));
+        const ratio = (Math.max(a, body) + 0.05) / (Math.min(a, body) + 0.05);
+        if (ratio < least[0]) least = [ratio, e.outerHTML.slice(0, 80)];
+      }
       return least;
     })()""")
 
 
-def main():
-    page_file, folder = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2])
-    if not browser.binary():
-        print("browser_check: skipped: found no chromium")
-        return 77
-    with browser.Browser() as page:
-        for colours in ("light", "dark"):
-            page.size(1280, 900)
-            page.scheme(colours)
-            page.open(page_file.as_uri())
-            failures.extend(f"{colours}: {problem}" for problem in page.problems())
-            ratio, where = contrast(page)
-            check(ratio >= 4.5, f"{colours}: contrast {ratio:.2f} of {where}")
-            (folder / f"{colours}.png").write_bytes(page.screenshot(full=True))
-        grounds = []
-        for choice in ("light", "dark"):
-            page.value(f"document.querySelector('[data-theme-choice={choice}]').click()")
-            grounds.append(page.value("getComputedStyle(document.body).backgroundColor"))
-        check(grounds[0] == "rgb(255, 255, 255)" and grounds[0] != grounds[1], f"the switch works: {grounds}")
-        page.value("document.querySelector('[data-theme-choice=auto]').click()")
-        interactive_figure(page)
-        tables(page)
-        tabs(page)
-        failures.extend(page.problems())
+def print_layout(page):
+    """On paper: every model, nothing to click, nothing beyond the edge, black on white whatever the screen has."""
+    page.size(PRINTED_WIDTH, 1000)
+    page.media("dark", "print")
+    check(page.value("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)", "paper is white")
+    ratio, where = contrast(page)
+    check(ratio >= 4.5, f"printed: contrast {ratio:.2f} of {where}")
+    hidden = page.value("[...document.querySelectorAll('.model')].filter((m) => !m.offsetParent).length")
+    check(hidden == 0, f"printed: every model is there, found {hidden} hidden")
+    shown = page.value("[...document.querySelectorAll('nav, .theme, .tabs, .clipping .controls')]"
+                       ".filter((e) => e.offsetParent).length")
+    check(shown == 0, f"printed: no controls, found {shown}")
+    wide = page.value("[...document.querySelectorAll('table, svg, p, h2, code')].filter((e) => "
+                      f"e.getBoundingClientRect().right > {PRINTED_WIDTH + 1}).map((e) => e.outerHTML.slice(0, 100))")
+    check(not wide, f"printed: nothing runs over the edge: {wide[:3]}")
+    printed = page.pdf()
+    check(printed.startswith(b"%PDF") and len(printed) > 10000, "the page prints")
+    page.media("light")
+    return printed
 
-        page.size(400, 800)
-        page.scheme("light")
-        page.open(page_file.as_uri())
-        width = page.value("document.documentElement.scrollWidth")
-        check(width <= 400, f"at 400 pixels nothing runs over: {width}")
-        (folder / "narrow.png").write_bytes(page.screenshot(full=True))
-        printed = page.pdf()
-        (folder / "printed.pdf").write_bytes(printed)
-        check(printed.startswith(b"%PDF") and len(printed) > 10000, "the page prints")
 
+def visit(page, file, when):
+    page.open(file.as_uri())
+    failures.extend(f"{when}: {problem}" for problem in page.problems())
+
+
+def colours_of_the_system(page, file, folder):
+    for colours in ("light", "dark"):
         page.size(1280, 900)
-        page.script(False)
-        page.open(page_file.as_uri())
-        (folder / "without-script.png").write_bytes(page.screenshot(full=True))
+        page.media(colours)
+        visit(page, file, colours)
+        ratio, where = contrast(page)
+        check(ratio >= 4.5, f"{colours}: contrast {ratio:.2f} of {where}")
+        (folder / f"{colours}.png").write_bytes(page.screenshot(full=True))
+
+
+def switch_of_colours(page):
+    grounds = []
+    for choice in ("light", "dark"):
+        page.value(f"document.querySelector('[data-theme-choice={choice}]').click()")
+        grounds.append(page.value("getComputedStyle(document.body).backgroundColor"))
+    check(grounds[0] == "rgb(255, 255, 255)" and grounds[0] != grounds[1], f"the switch works: {grounds}")
+    page.value("document.querySelector('[data-theme-choice=auto]').click()")
+
+
+def check_page(page, file, folder):
+    colours_of_the_system(page, file, folder)
+    switch_of_colours(page)
+    interactive_figure(page)
+    tables(page)
+    tabs(page)
+    failures.extend(page.problems())
+
+    page.size(400, 800)
+    page.media("light")
+    visit(page, file, "narrow")
+    width = page.value("document.documentElement.scrollWidth")
+    check(width <= 400, f"at 400 pixels nothing runs over: {width}")
+    (folder / "narrow.png").write_bytes(page.screenshot(full=True))
+    (folder / "printed.pdf").write_bytes(print_layout(page))
+
+    page.size(1280, 900)
+    page.script(False)
+    visit(page, file, "without script")
+    (folder / "without-script.png").write_bytes(page.screenshot(full=True))
+
+
+def main():
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    if not browser.binary():
+        print("browser_check: skipped: found no chromium (scripts/packages.txt lists one)")
+        return 77
+    file, folder = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    if file.suffix != ".html":
+        subprocess.run([file, "report", "--results", ROOT / "results", "--out", folder], check=True,
+                       stdout=subprocess.DEVNULL)
+        file = folder / "report.html"
+    with browser.Browser() as page:
+        check_page(page, file, folder)
     for failure in failures:
         print("browser_check: " + failure, file=sys.stderr)
     return 1 if failures else 0
