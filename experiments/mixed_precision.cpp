@@ -1,6 +1,7 @@
 // Claim C5: mixed precision repairs W8A8. By site (every subset of x, h, y in float, and all three on 16-bit
 // grids), by channel (the loudest share of each site's channels in float), and which single site matters:
-// everything quantized but one, and one alone, on the first examples of the split.
+// everything quantized but one, and one alone, on the first examples of the split, beside FP32 and W8A8 on
+// the same examples.
 #include <memory>
 
 #include "app/study.h"
@@ -19,12 +20,18 @@ class SiteSwitch {
   SiteSwitch(Study& study, Scheme scheme, bool all_on)
       : study_(study), scheme_(std::move(scheme)), all_on_(all_on) {}
 
-  std::vector<Row> with_site_flipped(std::size_t site) {
+  Matrix with_site_flipped(std::size_t site) {
     if (!prefix_) build();
     quantizer_->enable(site, !all_on_);
-    const Matrix logits = prefix_->logits_after_change(site);
+    Matrix logits = prefix_->logits_after_change(site);
     quantizer_->enable(site, all_on_);
-    return Study::rows_of(study_.evaluator().score(logits, sensitivity_examples));
+    return logits;
+  }
+
+  /// Logits with no site flipped; made once.
+  const Matrix& plain() {
+    if (!prefix_) build();
+    return plain_;
   }
 
  private:
@@ -37,6 +44,8 @@ class SiteSwitch {
     for (std::size_t site = 0; site < evaluator.sites().size(); ++site) quantizer_->enable(site, all_on_);
     prefix_ = std::make_unique<PrefixEvaluator>(evaluator.runner(scheme_), examples_,
                                                 evaluator.options().batch_size, *quantizer_);
+    // Nothing has changed; from the last site on there is least to compute again.
+    plain_ = prefix_->logits_after_change(evaluator.sites().size() - 1);
   }
 
   Study& study_;
@@ -45,6 +54,7 @@ class SiteSwitch {
   std::vector<EncodedExample> examples_;
   std::unique_ptr<ActivationQuantizer> quantizer_;
   std::unique_ptr<PrefixEvaluator> prefix_;
+  Matrix plain_;
 };
 
 }  // namespace
@@ -75,15 +85,27 @@ void mixed_precision(Study& study) {
   }
 
   const SiteTable& sites = study.evaluator().sites();
+  const auto rows_of = [&study](const Matrix& logits) {
+    return Study::rows_of(study.evaluator().score(logits, sensitivity_examples));
+  };
   // Only the activations are switched; the weights are 8-bit for one study and float for the other.
   const auto without_one = std::make_shared<SiteSwitch>(study, study.scheme("w8a8"), true);
   const auto only_one = std::make_shared<SiteSwitch>(study, study.scheme("a8"), false);
+  // What the single sites compare with; the value says which sites have 8 bits.
+  study.measure("fp32", "site", "none", [=] { return rows_of(only_one->plain()); });
+  study.measure("w8a8", "site", "all", [=] { return rows_of(without_one->plain()); });
   for (std::size_t site = 0; site < sites.size(); ++site) {
-    study.measure("leave_one_out", "site", sites[site].name,
-                  [=] { return without_one->with_site_flipped(site); });
+    study.measure("leave_one_out", "site", sites[site].name, [=, &study] {
+      const Matrix logits = without_one->with_site_flipped(site);
+      std::vector<Row> rows = rows_of(logits);
+      rows.push_back(figure("mcnemar_p_to_w8a8", study.evaluator().mcnemar_p(logits, without_one->plain())));
+      rows.back().n = rows.front().n;
+      return rows;
+    });
   }
   for (std::size_t site = 0; site < sites.size(); ++site) {
-    study.measure("only_one", "site", sites[site].name, [=] { return only_one->with_site_flipped(site); });
+    study.measure("only_one", "site", sites[site].name,
+                  [=] { return rows_of(only_one->with_site_flipped(site)); });
   }
 }
 

@@ -139,8 +139,8 @@ Evaluator::Evaluator(EvaluatorOptions options) : options_(std::move(options)) {
 
 std::vector<std::string> Evaluator::weight_names() const {
   std::vector<std::string> names;
-  const_cast<BertWeights&>(weights_).for_each_matrix(
-      [&](const std::string& name, const std::string&, Matrix&) { names.push_back(name); });
+  weights_.for_each_matrix(
+      [&](const std::string& name, const std::string&, const Matrix&) { names.push_back(name); });
   return names;
 }
 
@@ -317,6 +317,21 @@ const Evaluation& Evaluator::reference() {
   return *reference_;
 }
 
+int Evaluator::expected_class(std::size_t example) const {
+  return class_of_label_[static_cast<std::size_t>(examples_[example].label)];
+}
+
+double Evaluator::mcnemar_p(const Matrix& logits, const Matrix& other_logits) const {
+  const std::vector<int> ours = predictions(logits), theirs = predictions(other_logits);
+  std::uint64_t only_ours = 0, only_theirs = 0;
+  for (std::size_t i = 0; i < std::min(ours.size(), theirs.size()); ++i) {
+    const bool right = ours[i] == expected_class(i), other_right = theirs[i] == expected_class(i);
+    only_ours += right && !other_right;
+    only_theirs += !right && other_right;
+  }
+  return mcnemar_exact(only_ours, only_theirs);
+}
+
 Scores Evaluator::score(const Matrix& logits, std::size_t first) {
   const std::size_t n = first == 0 ? logits.rows() : std::min(first, logits.rows());
   const auto head = [n](const Matrix& all) {
@@ -326,14 +341,10 @@ Scores Evaluator::score(const Matrix& logits, std::size_t first) {
   };
   const Matrix ours = head(logits), theirs = head(reference().logits);
   const std::vector<int> predicted = predictions(ours), expected = predictions(theirs);
-  std::uint64_t correct = 0, agreeing = 0, only_ours = 0, only_reference = 0;
+  std::uint64_t correct = 0, agreeing = 0;
   for (std::size_t i = 0; i < n; ++i) {
-    const int label = class_of_label_[static_cast<std::size_t>(examples_[i].label)];
-    const bool right = predicted[i] == label, reference_right = expected[i] == label;
-    correct += right;
+    correct += predicted[i] == expected_class(i);
     agreeing += predicted[i] == expected[i];
-    only_ours += right && !reference_right;
-    only_reference += !right && reference_right;
   }
   Scores scores;
   scores.n = n;
@@ -344,7 +355,7 @@ Scores Evaluator::score(const Matrix& logits, std::size_t first) {
   scores.ci_high = 100 * high;
   scores.kl = mean_kl(theirs, ours);
   scores.agreement = percent * static_cast<double>(agreeing);
-  scores.mcnemar_p = mcnemar_exact(only_ours, only_reference);
+  scores.mcnemar_p = mcnemar_p(ours, theirs);
   return scores;
 }
 

@@ -74,6 +74,8 @@ class Evaluator {
 
   /// Compares with the labels and the reference. `first` > 0 scores the first rows only.
   Scores score(const Matrix& logits, std::size_t first = 0);
+  /// McNemar's exact p of two evaluations, on the first rows that both have.
+  double mcnemar_p(const Matrix& logits, const Matrix& other_logits) const;
 
   /// Statistics of the float network on a calibration set.
   const NetworkStatistics& statistics(std::uint64_t seed = 0);
@@ -103,6 +105,7 @@ class Evaluator {
     std::optional<NetworkStatistics> statistics;
   };
 
+  int expected_class(std::size_t example) const;
   const std::vector<EncodedExample>& training_examples();
   /// The float network after the scheme's transforms, which it must have; kept until another is asked for.
   TransformedNetwork& transformed(const Scheme& scheme, std::uint64_t seed);

@@ -267,17 +267,16 @@ std::string half_bytes(const fs::path& folder, const std::string& name, const fl
   return bytes;
 }
 
-}  // namespace
-
-void BertWeights::for_each_matrix(
-    const std::function<void(const std::string&, const std::string&, Matrix&)>& visit) {
-  visit("embeddings.word", "", word_embeddings);
-  visit("embeddings.position", "", position_embeddings);
-  visit("embeddings.token_type", "", token_type_embeddings);
+/// `Weights` is BertWeights, const or not.
+template <typename Weights, typename Visit>
+void visit_matrices(Weights& weights, const Visit& visit) {
+  visit("embeddings.word", "", weights.word_embeddings);
+  visit("embeddings.position", "", weights.position_embeddings);
+  visit("embeddings.token_type", "", weights.token_type_embeddings);
   std::string hidden = "embeddings.norm";
-  for (std::size_t i = 0; i < layers.size(); ++i) {
+  for (std::size_t i = 0; i < weights.layers.size(); ++i) {
     const std::string prefix = "layer." + std::to_string(i) + ".";
-    BertLayerWeights& layer = layers[i];
+    auto& layer = weights.layers[i];
     visit(prefix + "query", hidden, layer.query.weight);
     visit(prefix + "key", hidden, layer.key.weight);
     visit(prefix + "value", hidden, layer.value.weight);
@@ -286,8 +285,20 @@ void BertWeights::for_each_matrix(
     visit(prefix + "ffn_output", prefix + "ffn_hidden", layer.ffn_output.weight);
     hidden = prefix + "output";
   }
-  if (!pooler.weight.empty()) visit("pooler", hidden, pooler.weight);
-  if (!classifier.weight.empty()) visit("classifier", "pooler", classifier.weight);
+  if (!weights.pooler.weight.empty()) visit("pooler", hidden, weights.pooler.weight);
+  if (!weights.classifier.weight.empty()) visit("classifier", "pooler", weights.classifier.weight);
+}
+
+}  // namespace
+
+void BertWeights::for_each_matrix(
+    const std::function<void(const std::string&, const std::string&, Matrix&)>& visit) {
+  visit_matrices(*this, visit);
+}
+
+void BertWeights::for_each_matrix(
+    const std::function<void(const std::string&, const std::string&, const Matrix&)>& visit) const {
+  visit_matrices(*this, visit);
 }
 
 void BertWeights::for_each_parameter(

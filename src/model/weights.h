@@ -50,6 +50,8 @@ struct BertWeights {
   /// the weight multiplies (its input), or an empty string for embeddings.
   void for_each_matrix(
       const std::function<void(const std::string& name, const std::string& input_site, Matrix&)>&);
+  void for_each_matrix(const std::function<void(const std::string& name, const std::string& input_site,
+                                                const Matrix&)>&) const;
 
   /// Visits every parameter (the MLM head included) with its Hugging Face name, its shape and its values in
   /// row-major order, in a fixed order. Absent heads are not visited.

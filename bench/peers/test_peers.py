@@ -1,0 +1,33 @@
+"""python3 -m unittest discover -s bench/peers (needs nothing but Python)."""
+import os
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import peers
+
+
+class Peers(unittest.TestCase):
+    def test_batches_are_sorted_by_length_and_hold_every_example_once(self):
+        batches = peers.length_sorted_batches([5, 3, 9, 3, 1], 2)
+        self.assertEqual(batches, [[4, 1], [3, 0], [2]])
+
+    def test_ratios_pair_the_repeats(self):
+        self.assertEqual(peers.ratios_to([2.0, 4.0, 6.0], [1.0, 1.0, 2.0]), (3.0, 2.0, 4.0))
+
+    def test_rows_have_the_suites_columns(self):
+        rows = peers.rows_of({"torch-fp32": [2.0], "x": [1.0]}, {"torch-fp32": 80.0, "x": 79.0}, 100)
+        self.assertEqual(len(rows), 6)
+        self.assertEqual(rows[3][3:9], ["x", "", "", "throughput_examples", "100", "100"])
+        self.assertEqual(rows[4][6:10], ["speedup", "2", "2", "2"])
+
+    def test_tsv_is_unquoted(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".tsv", delete=False) as file:
+            file.write('index\tquestion\tsentence\tlabel\n0\tA "b?\tC.\tentailment\n1\tD?\tE.\tnot_entailment\n')
+        self.assertEqual(peers.read_pairs(file.name, 1), [('A "b?', "C.", "entailment")])
+        os.unlink(file.name)
+
+
+if __name__ == "__main__":
+    unittest.main()
