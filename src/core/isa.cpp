@@ -1,6 +1,8 @@
 #include "core/isa.h"
 
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -37,11 +39,19 @@ Isa detect() {
   return std::min(best, static_cast<Isa>(std::min(cap(), Level::avx512)));
 }
 
-// CPUID leaf 7, subleaf 0, register EDX: bits 24 and 22 are AMX-INT8 and AMX-BF16. Whether the operating
-// system lets a process use the tiles is for whoever uses them to ask.
-bool cpu_has_amx() {
+// CPUID leaf 7, subleaf 0, register EDX: bits 22, 24 and 25 are AMX-BF16, AMX-TILE and AMX-INT8. Linux gives a
+// process the tiles' registers only if it asks for them (Documentation/arch/x86/xstate.rst).
+bool may_use_amx() {
   unsigned a = 0, b = 0, c = 0, d = 0;
-  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 24 & 1) && (d >> 22 & 1);
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+  const unsigned needed = 1u << 22 | 1u << 24 | 1u << 25;
+  if ((d & needed) != needed) return false;
+#if defined(__linux__) && defined(SYS_arch_prctl)
+  constexpr int request_permission = 0x1023, tile_data = 18;
+  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+#else
+  return false;
+#endif
 }
 
 }  // namespace
@@ -64,7 +74,7 @@ bool has_bf16() {
 }
 
 bool has_amx() {
-  static const bool value = has_vnni() && cap() >= Level::amx && cpu_has_amx();
+  static const bool value = has_vnni() && cap() >= Level::amx && may_use_amx();
   return value;
 }
 

@@ -351,29 +351,48 @@ inline void store_bytes(unsigned char* p, F16 a) {
 #endif
 
 /// Sum, smallest and largest of the lanes, by a fixed tree: lane i with i + 8, then + 4, + 2, + 1.
+#if defined(__AVX2__)
+template <typename Combine>
+inline float combine_lanes(F16 a, Combine combine) {
+#if defined(__AVX512F__)
+  const __m256 low = _mm512_castps512_ps256(a.v);
+  const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a.v), 1));
+  const __m256 eight = combine(low, high);
+#else
+  const __m256 eight = combine(a.a, a.b);
+#endif
+  const __m256 four = combine(eight, _mm256_permute2f128_ps(eight, eight, 1));
+  const __m256 two = combine(four, _mm256_permute_ps(four, 0x4e));
+  return _mm256_cvtss_f32(combine(two, _mm256_permute_ps(two, 0xb1)));
+}
 inline float sum_lanes(F16 a) {
-  float t[16];
-  store(t, a);
-  for (int half = 8; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) t[i] += t[i + half];
-  }
-  return t[0];
+  return combine_lanes(a, [](__m256 x, __m256 y) { return _mm256_add_ps(x, y); });
 }
 inline float min_lanes(F16 a) {
-  float t[16];
-  store(t, a);
-  for (int half = 8; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) t[i] = t[i] < t[i + half] ? t[i] : t[i + half];
-  }
-  return t[0];
+  return combine_lanes(a, [](__m256 x, __m256 y) { return _mm256_min_ps(x, y); });
 }
 inline float max_lanes(F16 a) {
-  float t[16];
-  store(t, a);
-  for (int half = 8; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) t[i] = t[i] > t[i + half] ? t[i] : t[i + half];
-  }
-  return t[0];
+  return combine_lanes(a, [](__m256 x, __m256 y) { return _mm256_max_ps(x, y); });
 }
+#else
+inline float sum_lanes(F16 a) {
+  for (int half = 8; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) a.v[i] += a.v[i + half];
+  }
+  return a.v[0];
+}
+inline float min_lanes(F16 a) {
+  for (int half = 8; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) a.v[i] = a.v[i] < a.v[i + half] ? a.v[i] : a.v[i + half];
+  }
+  return a.v[0];
+}
+inline float max_lanes(F16 a) {
+  for (int half = 8; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) a.v[i] = a.v[i] > a.v[i + half] ? a.v[i] : a.v[i + half];
+  }
+  return a.v[0];
+}
+#endif
 
 }  // namespace outlierlab::OUTLIERLAB_ISA_NAMESPACE

@@ -24,6 +24,7 @@ std::vector<const Int8Kernels*> kernels_of_this_cpu() {
   if (isa() >= Isa::avx2) all.push_back(&engine::avx2::int8_kernels);
   if (isa() == Isa::avx512) all.push_back(&engine::avx512::int8_kernels);
   if (has_vnni()) all.push_back(&engine::vnni::int8_kernels);
+  if (has_amx()) all.push_back(&engine::amx::int8_kernels);
   return all;
 }
 
@@ -112,6 +113,10 @@ TEST_CASE("Int8 sums are exact for every shape and instruction set", "[engine]")
                                                                            {15, 64, 33},
                                                                            {29, 70, 16},
                                                                            {40, 384, 96},
+                                                                           {16, 128, 16},
+                                                                           {31, 100, 47},
+                                                                           {33, 192, 48},
+                                                                           {70, 384, 36},
                                                                            {5, 4, 130}}) {
         const Problem problem(r, k, n, 0, -127);
         AlignedVector<char> packed;

@@ -21,7 +21,8 @@ enum class Finish {
 ///   real[r, j] = (sum - row_zero[r] * col_sum[j] - row_sum[r] * col_zero[j]) * row_scale[r] * col_scale[j] +
 ///   bias[j] code[r, j] = clamp(round(real * inverse), low, high) + offset
 ///
-/// Arrays over columns are readable up to the next multiple of 16. Columns from a multiple of 16 on can be
+/// Arrays over columns are readable up to the next multiple of 16, a row of `a` for 64 bytes past its depth (what
+/// stands there does not matter). Columns from a multiple of 16 on can be
 /// multiplied alone: their packed b begins packed_bytes(depth, column) (or weight_bytes) after its start.
 struct Int8Product {
   const std::uint8_t* a = nullptr;  ///< [rows, lda]; lda and depth are multiples of 4
@@ -29,6 +30,7 @@ struct Int8Product {
   const void* b = nullptr;  ///< packed by the same kernels
   const float* row_scale = nullptr;
   const std::int32_t* row_zero = nullptr;
+  bool uniform = false;  ///< every row has row_scale[0] and row_zero[0]
   const float* col_scale = nullptr;
   const std::int32_t* col_sum = nullptr;
   const std::int32_t* row_sum = nullptr;   ///< null: b has zero points 0
@@ -62,7 +64,7 @@ struct Int8Kernels {
   void (*multiply_weight)(const Int8Product& product);
 };
 
-/// The best set for this CPU: VNNI, AVX-512, AVX2 or portable.
+/// The best set for this CPU: AMX, VNNI, AVX-512, AVX2 or portable.
 const Int8Kernels& int8_kernels();
 
 namespace portable {
@@ -75,6 +77,9 @@ namespace avx512 {
 extern const Int8Kernels int8_kernels;
 }
 namespace vnni {
+extern const Int8Kernels int8_kernels;
+}
+namespace amx {
 extern const Int8Kernels int8_kernels;
 }
 

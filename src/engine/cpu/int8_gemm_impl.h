@@ -1,12 +1,14 @@
 // The product of int8_gemm.h, written once. The file that includes this defines, in its namespace, what
 // differs between instruction sets:
 //
-//   tile_rows, tile_panels   the register tile
-//   S::depth               how many k one 32-bit word of a row holds: 4 bytes, or 2 int16
-//   Sum                      16 int32 lanes;  zero_sum(), load_sum(p), store_sum(p, s), store_sum_first(p, s,
-//   n) Panel                    one step of 16 columns of b;  load_panel(p) dot(sum, a, panel)       sum +=
-//   the S::depth products of the broadcast word a with each column sum - splat(x) * y subtract_product(sum,
-//   x, y) to_float(sum)            F16
+//   Sum                        16 int32 lanes: zero_sum(), load_sum(p), store_sum(p, s), store_sum_first(p, s, n),
+//                              subtract_product(s, x, y) = s - x * y with x in every lane, to_float(s)
+//   a struct S of one step:
+//     S::rows, S::panels       the register tile
+//     S::depth                 how many k one 32-bit word of a row holds: 4 bytes, or 2 int16
+//     S::Panel, S::load(p)     one step of 16 columns of b
+//     S::broadcast(word)       a word of a row for S::dot(sum, a, panel), which adds the S::depth products to each
+//                              column's sum
 //
 // Sets without an instruction that multiplies unsigned by signed bytes exactly (AVX2's saturates) widen both
 // to int16.
@@ -39,23 +41,11 @@ struct Words {
   std::size_t row_bytes;
 };
 
+/// Stores sixteen finished values of row r, or the first `kept` of them, as FINISH says.
 template <Finish FINISH>
-inline void finish_vector(const Int8Product& p, Sum sum, std::size_t r, std::size_t j, int kept,
-                          const engine::GeluCoefficients* gelu) {
+inline void store_values(const Int8Product& p, F16 v, std::size_t r, std::size_t j, int kept,
+                         const engine::GeluCoefficients* gelu) {
   const bool whole = kept == static_cast<int>(panel_cols);
-  if constexpr (FINISH == Finish::sums) {
-    std::int32_t* target = static_cast<std::int32_t*>(p.c) + r * p.ldc + j;
-    if (whole) {
-      store_sum(target, sum);
-    } else {
-      store_sum_first(target, sum, kept);
-    }
-    return;
-  }
-  sum = subtract_product(sum, p.row_zero[r], load_sum(p.col_sum + j));
-  if (p.row_sum) sum = subtract_product(sum, p.row_sum[r], load_sum(p.col_zero + j));
-  F16 v = to_float(sum) * (splat(p.row_scale[r]) * load(p.col_scale + j));
-  if (p.bias) v = v + load(p.bias + j);
   if constexpr (FINISH == Finish::real || FINISH == Finish::accumulate) {
     float* target = static_cast<float*>(p.c) + r * p.ldc + j;
     if constexpr (FINISH == Finish::accumulate) v = v + (whole ? load(target) : load_first(target, kept));
@@ -74,6 +64,26 @@ inline void finish_vector(const Int8Product& p, Sum sum, std::size_t r, std::siz
       store_bytes_first(target, v, kept);
     }
   }
+}
+
+template <Finish FINISH>
+inline void finish_vector(const Int8Product& p, Sum sum, std::size_t r, std::size_t j, int kept,
+                          const engine::GeluCoefficients* gelu) {
+  const bool whole = kept == static_cast<int>(panel_cols);
+  if constexpr (FINISH == Finish::sums) {
+    std::int32_t* target = static_cast<std::int32_t*>(p.c) + r * p.ldc + j;
+    if (whole) {
+      store_sum(target, sum);
+    } else {
+      store_sum_first(target, sum, kept);
+    }
+    return;
+  }
+  sum = subtract_product(sum, p.row_zero[r], load_sum(p.col_sum + j));
+  if (p.row_sum) sum = subtract_product(sum, p.row_sum[r], load_sum(p.col_zero + j));
+  F16 v = to_float(sum) * (splat(p.row_scale[r]) * load(p.col_scale + j));
+  if (p.bias) v = v + load(p.bias + j);
+  store_values<FINISH>(p, v, r, j, kept, gelu);
 }
 
 /// Nothing to add to the sums of a tile.

@@ -214,6 +214,7 @@ void PackedLinear::apply(const LeftRows& left, std::size_t rows, std::size_t beg
     p.col_sum = col_sums_.data() + term.sums + begin;
     p.row_scale = term.row_scale.data();
     p.row_zero = term.row_zero.data();
+    p.uniform = !term.row_scale.empty();
     if (term.row_scale.empty() && form_ == Form::codes) {
       p.row_scale = left.row_scale;
       p.row_zero = left.row_zero;
