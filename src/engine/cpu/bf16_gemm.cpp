@@ -8,6 +8,8 @@
 
 namespace outlierlab::engine {
 
+namespace emulated {
+
 namespace {
 
 float rounded(float value) {
@@ -32,7 +34,7 @@ void float_pack(const float* source, std::size_t stride, std::size_t cols, std::
 }
 
 void float_multiply(const float* a, std::size_t lda, std::size_t rows, std::size_t depth, const void* packed,
-                    std::size_t cols, const float* bias, float* c, std::size_t ldc) {
+                    std::size_t cols, const float* bias, float* c, std::size_t ldc, std::uint16_t*) {
   std::vector<float> copy(rows * depth);
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t k = 0; k < depth; ++k) copy[r * depth + k] = rounded(a[r * lda + k]);
@@ -41,12 +43,21 @@ void float_multiply(const float* a, std::size_t lda, std::size_t rows, std::size
                        c, ldc);
 }
 
-const Bf16Kernels emulated = {"float32 on rounded operands", float_packed_bytes, float_pack, float_multiply};
+std::size_t no_scratch(std::size_t, std::size_t) {
+  return 0;
+}
 
 }  // namespace
 
+const Bf16Kernels bf16_kernels = {"float32 on rounded operands", float_packed_bytes, float_pack, no_scratch,
+                                  float_multiply};
+
+}  // namespace emulated
+
 const Bf16Kernels& bf16_kernels() {
-  static const Bf16Kernels& chosen = has_bf16() ? bf16::bf16_kernels : emulated;
+  static const Bf16Kernels& chosen = has_amx()    ? amx::bf16_kernels
+                                     : has_bf16() ? bf16::bf16_kernels
+                                                  : emulated::bf16_kernels;
   return chosen;
 }
 

@@ -34,6 +34,7 @@ T* grown(AlignedVector<T>& buffer, std::size_t count) {
 struct ApplyScratch {
   AlignedVector<float> scale, kept;
   AlignedVector<std::int32_t> zero;
+  AlignedVector<std::uint16_t> bf16;
 };
 
 ApplyScratch& apply_scratch() {
@@ -182,7 +183,8 @@ void PackedLinear::apply_real(const LeftRows& left, std::size_t rows, std::size_
   const char* panels =
       reinterpret_cast<const char*>(bf16_panels_.data()) + bf16_kernels().packed_bytes(in_, begin);
   bf16_kernels().multiply(left.values, left.value_stride, rows, in_, panels, end - begin,
-                          bias_.data() + begin, c + begin, stride);
+                          bias_.data() + begin, c + begin, stride,
+                          grown(apply_scratch().bf16, bf16_kernels().scratch_size(rows, in_)));
 }
 
 void PackedLinear::apply(const LeftRows& left, std::size_t rows, std::size_t begin, std::size_t end,
