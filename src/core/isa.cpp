@@ -39,8 +39,8 @@ Isa detect() {
   return std::min(best, static_cast<Isa>(std::min(cap(), Level::avx512)));
 }
 
-// CPUID leaf 7, subleaf 0, register EDX: bits 22, 24 and 25 are AMX-BF16, AMX-TILE and AMX-INT8. Linux gives a
-// process the tiles' registers only if it asks for them (Documentation/arch/x86/xstate.rst).
+// CPUID leaf 7, subleaf 0, register EDX: bits 22, 24 and 25 are AMX-BF16, AMX-TILE and AMX-INT8. Linux gives
+// a process the tiles' registers only if it asks for them (Documentation/arch/x86/xstate.rst).
 bool may_use_amx() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;

@@ -118,6 +118,12 @@ inline void store_bytes_first(unsigned char* p, F16 a, int n) {
   _mm_mask_storeu_epi8(p, static_cast<__mmask16>((1u << n) - 1),
                        _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v)));
 }
+/// The bytes round_even(a) + offset; offset whole. The conversion rounds to even by itself.
+inline void store_codes(unsigned char* p, F16 a, F16 offset) {
+  _mm_storeu_si128(
+      reinterpret_cast<__m128i*>(p),
+      _mm512_cvtepi32_epi8(_mm512_add_epi32(_mm512_cvtps_epi32(a.v), _mm512_cvtps_epi32(offset.v))));
+}
 
 #elif defined(__AVX2__)
 
@@ -348,6 +354,13 @@ inline void store_bytes(unsigned char* p, F16 a) {
 }
 #undef OUTLIERLAB_LANES
 
+#endif
+
+#if !defined(__AVX512F__)
+/// The bytes round_even(a) + offset; offset whole.
+inline void store_codes(unsigned char* p, F16 a, F16 offset) {
+  store_bytes(p, round_even(a) + offset);
+}
 #endif
 
 /// Sum, smallest and largest of the lanes, by a fixed tree: lane i with i + 8, then + 4, + 2, + 1.

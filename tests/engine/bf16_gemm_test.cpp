@@ -31,7 +31,8 @@ double to_bf16(float value) {
 
 }  // namespace
 
-TEST_CASE("bfloat16 products: operands rounded once, sums in float32, for every shape and kernel", "[engine]") {
+TEST_CASE("bfloat16 products: operands rounded once, sums in float32, for every shape and kernel",
+          "[engine]") {
   for (const auto& [rows, depth, cols] : std::vector<std::array<std::size_t, 3>>{
            {1, 1, 1}, {3, 30, 17}, {15, 33, 16}, {16, 32, 32}, {17, 64, 48}, {37, 100, 35}, {70, 384, 40}}) {
     Random random(rows + depth + cols);

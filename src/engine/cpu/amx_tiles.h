@@ -9,7 +9,8 @@ namespace outlierlab::OUTLIERLAB_ISA_NAMESPACE {
 
 constexpr std::size_t tile_rows = 16, tile_depth = 64, tile_bytes = 1024;
 
-/// Configures the calling thread's tiles, and gives them back: a thread that holds tiles costs more to switch.
+/// Configures the calling thread's tiles, and gives them back: a thread that holds tiles costs more to
+/// switch.
 class TileScope {
  public:
   TileScope() {

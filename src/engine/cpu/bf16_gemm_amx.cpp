@@ -73,8 +73,8 @@ void multiply_tiles(const std::uint16_t* a, std::size_t rows, std::size_t steps,
         const int kept = cols - column < panel_cols ? static_cast<int>(cols - column) : lanes;
         const F16 offset = bias ? load_first(bias + column, kept) : splat(0.0f);
         for (std::size_t i = 0; i < whole; ++i)
-          store_first(c + (first + i) * ldc + column,
-                      load(sums + (q * block_rows + i) * panel_cols) + offset, kept);
+          store_first(c + (first + i) * ldc + column, load(sums + (q * block_rows + i) * panel_cols) + offset,
+                      kept);
       }
       r = first + whole;
     }

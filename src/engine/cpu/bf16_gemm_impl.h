@@ -25,8 +25,8 @@ inline __m512 bf16_dot(__m512 sum, __m512i a, __m512i b) {
 }
 
 template <int ROWS, int PANELS>
-inline void bf16_tile(const std::uint16_t* a, std::size_t lda, const char* b, std::size_t steps, std::size_t cols,
-                 const float* bias, float* c, std::size_t ldc) {
+inline void bf16_tile(const std::uint16_t* a, std::size_t lda, const char* b, std::size_t steps,
+                      std::size_t cols, const float* bias, float* c, std::size_t ldc) {
   __m512 sum[ROWS][PANELS];
 #pragma GCC unroll 14
   for (int r = 0; r < ROWS; ++r) {
@@ -58,7 +58,7 @@ inline void bf16_tile(const std::uint16_t* a, std::size_t lda, const char* b, st
 
 template <int PANELS, int ROWS>
 inline void bf16_tile_of(std::size_t rows, const std::uint16_t* a, std::size_t lda, const char* b,
-                    std::size_t steps, std::size_t cols, const float* bias, float* c, std::size_t ldc) {
+                         std::size_t steps, std::size_t cols, const float* bias, float* c, std::size_t ldc) {
   if (rows == ROWS) {
     bf16_tile<ROWS, PANELS>(a, lda, b, steps, cols, bias, c, ldc);
   } else if constexpr (ROWS > 1) {

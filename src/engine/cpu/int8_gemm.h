@@ -21,9 +21,9 @@ enum class Finish {
 ///   real[r, j] = (sum - row_zero[r] * col_sum[j] - row_sum[r] * col_zero[j]) * row_scale[r] * col_scale[j] +
 ///   bias[j] code[r, j] = clamp(round(real * inverse), low, high) + offset
 ///
-/// Arrays over columns are readable up to the next multiple of 16, a row of `a` for 64 bytes past its depth (what
-/// stands there does not matter). Columns from a multiple of 16 on can be
-/// multiplied alone: their packed b begins packed_bytes(depth, column) (or weight_bytes) after its start.
+/// Arrays over columns are readable up to the next multiple of 16, a row of `a` for 64 bytes past its depth
+/// (what stands there does not matter). Columns from a multiple of 16 on can be multiplied alone: their
+/// packed b begins packed_bytes(depth, column) (or weight_bytes) after its start.
 struct Int8Product {
   const std::uint8_t* a = nullptr;  ///< [rows, lda]; lda and depth are multiples of 4
   std::size_t lda = 0, rows = 0, depth = 0, cols = 0;

@@ -1,14 +1,16 @@
-// Products of codes on AMX tiles (sixteen rows by sixteen columns by 64 codes an instruction). A weight's panels are
-// those of the VNNI kernels with the depth padded to whole tiles, so that few rows can take the vector kernel.
+// Products of codes on AMX tiles (sixteen rows by sixteen columns by 64 codes an instruction). A weight's
+// panels are those of the VNNI kernels with the depth padded to whole tiles, so that few rows can take the
+// vector kernel.
 //
-// The sums of a block of tiles are finished (scales, bias, GELU, codes) by the vector units while the tile unit
-// multiplies the next block: neither waits for the other.
+// The sums of a block of tiles are finished (scales, bias, GELU, codes) by the vector units while the tile
+// unit multiplies the next block: neither waits for the other.
 #include <cstddef>
 #include <cstdint>
 
 #define OUTLIERLAB_ISA_NAMESPACE amx
 #include "engine/cpu/vnni_steps.h"
 
+// After the steps, which it is written in.
 #include "engine/cpu/amx_tiles.h"
 #include "engine/cpu/int8_gemm_impl.h"
 
@@ -225,8 +227,13 @@ void multiply(const Int8Product& p) {
 
 }  // namespace
 
-const Int8Kernels int8_kernels = {
-    "amx",    int8_packed_bytes<Steps>, int8_pack_transposed<Steps>, int8_pack_rows<Steps>,
-    multiply, weight_bytes,             pack_weight,                 multiply_weight};
+const Int8Kernels int8_kernels = {"amx",
+                                  int8_packed_bytes<Steps>,
+                                  int8_pack_transposed<Steps>,
+                                  int8_pack_rows<Steps>,
+                                  multiply,
+                                  weight_bytes,
+                                  pack_weight,
+                                  multiply_weight};
 
 }  // namespace outlierlab::engine::amx

@@ -1,13 +1,15 @@
 // The product of int8_gemm.h, written once. The file that includes this defines, in its namespace, what
 // differs between instruction sets:
 //
-//   Sum                        16 int32 lanes: zero_sum(), load_sum(p), store_sum(p, s), store_sum_first(p, s, n),
+//   Sum                        16 int32 lanes: zero_sum(), load_sum(p), store_sum(p, s), store_sum_first(p,
+//   s, n),
 //                              subtract_product(s, x, y) = s - x * y with x in every lane, to_float(s)
 //   a struct S of one step:
 //     S::rows, S::panels       the register tile
 //     S::depth                 how many k one 32-bit word of a row holds: 4 bytes, or 2 int16
 //     S::Panel, S::load(p)     one step of 16 columns of b
-//     S::broadcast(word)       a word of a row for S::dot(sum, a, panel), which adds the S::depth products to each
+//     S::broadcast(word)       a word of a row for S::dot(sum, a, panel), which adds the S::depth products to
+//     each
 //                              column's sum
 //
 // Sets without an instruction that multiplies unsigned by signed bytes exactly (AVX2's saturates) widen both
@@ -56,12 +58,12 @@ inline void store_values(const Int8Product& p, F16 v, std::size_t r, std::size_t
     }
   } else {
     if constexpr (FINISH == Finish::gelu_codes) v = gelu_of(v, *gelu);
-    v = round_even(min(max(v * splat(p.inverse), splat(p.low)), splat(p.high))) + splat(p.offset);
+    v = min(max(v * splat(p.inverse), splat(p.low)), splat(p.high));
     unsigned char* target = static_cast<unsigned char*>(p.c) + r * p.ldc + j;
     if (whole) {
-      store_bytes(target, v);
+      store_codes(target, v, splat(p.offset));
     } else {
-      store_bytes_first(target, v, kept);
+      store_bytes_first(target, round_even(v) + splat(p.offset), kept);
     }
   }
 }

@@ -4,6 +4,7 @@
 #define OUTLIERLAB_ISA_NAMESPACE vnni
 #include "engine/cpu/vnni_steps.h"
 
+// After the steps, which it is written in.
 #include "engine/cpu/int8_gemm_impl.h"
 
 namespace outlierlab::engine::vnni {

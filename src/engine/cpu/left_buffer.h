@@ -17,7 +17,7 @@ class LeftBuffer {
     constexpr std::size_t slack = 64;
     if (form != Form::real) low_.resize(rows * stride_ + slack);
     if (form == Form::wide) high_.resize(rows * stride_ + slack);
-    if (form == Form::segments) natural_.resize(cols + slack);
+    if (form == Form::segments) natural_size_ = cols + slack;
     row_scale_.resize(rows);
     row_zero_.resize(rows);
   }
@@ -59,21 +59,21 @@ class LeftBuffer {
   }
   void encode_segments(const RowFormat& site, float* from, std::size_t first, std::size_t count) {
     thread_local AlignedVector<std::uint8_t> natural;
-    natural.resize(natural_.size());
+    natural.resize(natural_size_);
     for (std::size_t r = 0; r < count; ++r) {
       row_kernels().encode(site, from + r * cols_, 1, cols_, cols_, -1,
                            {natural.data(), nullptr, 0, nullptr, nullptr});
       std::uint8_t* to = low_.data() + (first + r) * stride_;
-      const std::int32_t* source = order_->source.data();
-      for (std::size_t i = 0; i < stride_; ++i)
-        to[i] = source[i] < 0 ? std::uint8_t{0} : natural[static_cast<std::size_t>(source[i])];
+      const std::uint32_t* source = order_->gather.data();
+      for (std::size_t i = 0; i < stride_; ++i) to[i] = natural[source[i]];
     }
   }
 
   std::size_t cols_ = 0, stride_ = 0;
   Form form_ = Form::real;
   const SegmentOrder* order_ = nullptr;
-  AlignedVector<std::uint8_t> low_, high_, natural_;
+  std::size_t natural_size_ = 0;  ///< of a row in the order of the channels
+  AlignedVector<std::uint8_t> low_, high_;
   AlignedVector<float> row_scale_;
   AlignedVector<std::int32_t> row_zero_;
 };

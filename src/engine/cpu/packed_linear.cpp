@@ -14,6 +14,7 @@ namespace {
 
 using Kind = SiteFormat::Kind;
 constexpr std::size_t lane_count = 16;
+constexpr std::size_t columns_at_once = 64;
 
 std::size_t round_up(std::size_t n, std::size_t unit) {
   return (n + unit - 1) / unit * unit;
@@ -66,6 +67,8 @@ SegmentOrder::SegmentOrder(const SiteFormat& site) {
     width += depth;
     source.resize(width, -1);
   }
+  for (const std::int32_t channel : source)
+    gather.push_back(channel < 0 ? 0u : static_cast<std::uint32_t>(channel));
 }
 
 PackedLinear::PackedLinear(const Linear& linear, const SiteFormat& left_site, RealPrecision precision,
@@ -190,18 +193,32 @@ void PackedLinear::apply_real(const LeftRows& left, std::size_t rows, std::size_
 void PackedLinear::apply(const LeftRows& left, std::size_t rows, std::size_t begin, std::size_t end,
                          const Target& target) const {
   if (rows == 0 || begin >= end) return;
-  float* real = static_cast<float*>(target.data);
-  if (form_ == Form::real) return apply_real(left, rows, begin, end, real, target.stride);
+  if (form_ == Form::real)
+    return apply_real(left, rows, begin, end, static_cast<float*>(target.data), target.stride);
 
-  bool first = true;
+  const float* kept = nullptr;
   if (!kept_.empty()) {
     const std::size_t n = kept_.size();
     float* gathered = grown(apply_scratch().kept, rows * n);
     for (std::size_t r = 0; r < rows; ++r) {
       for (std::size_t i = 0; i < n; ++i) gathered[r * n + i] = left.values[r * left.value_stride + kept_[i]];
     }
-    model_kernels().gemm(gathered, n, rows, n, real_panels_.data() + begin * n, end - begin,
-                         bias_.data() + begin, 1.0f, real + begin, target.stride);
+    kept = gathered;
+  }
+  // What one term has stored is in the cache when the next adds to it.
+  const std::size_t columns = terms_.size() + (kept ? 1 : 0) > 1 ? columns_at_once : end - begin;
+  for (std::size_t j = begin; j < end; j += columns)
+    apply_terms(left, kept, rows, j, std::min(end, j + columns), target);
+}
+
+void PackedLinear::apply_terms(const LeftRows& left, const float* kept, std::size_t rows, std::size_t begin,
+                               std::size_t end, const Target& target) const {
+  float* real = static_cast<float*>(target.data);
+  bool first = true;
+  if (kept) {
+    const std::size_t n = kept_.size();
+    model_kernels().gemm(kept, n, rows, n, real_panels_.data() + begin * n, end - begin, bias_.data() + begin,
+                         1.0f, real + begin, target.stride);
     first = false;
   }
   for (const Term& term : terms_) {

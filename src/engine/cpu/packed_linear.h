@@ -52,9 +52,10 @@ struct SegmentOrder {
     std::int32_t zero = 0;  ///< of the stored (shifted) codes
   };
   std::vector<Segment> segments;
-  std::vector<std::int32_t> source;  ///< [width] channel at each place, -1 for padding
-  std::vector<std::size_t> kept;     ///< float channels
-  std::size_t width = 0;             ///< bytes of a sorted row
+  std::vector<std::int32_t> source;   ///< [width] channel at each place, -1 for padding
+  std::vector<std::uint32_t> gather;  ///< the same with 0 for padding, which meets weights of 0
+  std::vector<std::size_t> kept;      ///< float channels
+  std::size_t width = 0;              ///< bytes of a sorted row
   explicit SegmentOrder(const SiteFormat& site);
   SegmentOrder() = default;
 };
@@ -91,6 +92,9 @@ class PackedLinear {
   void add_term(const Weight& weight, const std::vector<std::int32_t>& channels, Term term);
   void apply_real(const LeftRows& left, std::size_t rows, std::size_t begin, std::size_t end, float* c,
                   std::size_t stride) const;
+  /// All terms of columns [begin, end); `kept` holds the kept channels' values [rows, kept_.size()].
+  void apply_terms(const LeftRows& left, const float* kept, std::size_t rows, std::size_t begin,
+                   std::size_t end, const Target& target) const;
 
   Form form_ = Form::real;
   RealPrecision precision_ = RealPrecision::float32;

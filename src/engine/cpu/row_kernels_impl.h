@@ -226,12 +226,11 @@ inline void softmax_codes(const RowFormat& scores_site, const RowFormat& probs_s
     const F16 factor = splat(1.0f / sum_lanes(sum)) * after.inverse;
     std::uint8_t* target = codes + r * code_stride;
     over_columns(cols, [&](std::size_t j, int kept) {
-      const F16 v = get(row + j, kept) * factor;
-      const F16 code = round_even(min(max(v, after.low), after.high)) + after.offset;
+      const F16 v = min(max(get(row + j, kept) * factor, after.low), after.high);
       if (kept == lanes) {
-        store_bytes(target + j, code);
+        store_codes(target + j, v, after.offset);
       } else {
-        store_bytes_first(target + j, code, kept);
+        store_bytes_first(target + j, round_even(v) + after.offset, kept);
       }
     });
   }
