@@ -12,6 +12,7 @@
 #include "core/isa.h"
 #include "core/matrix.h"
 #include "core/random.h"
+#include "engine/cpu/bf16_gemm.h"
 #include "engine/cpu/int8_gemm.h"
 #include "kernels/kernels.h"
 
@@ -75,7 +76,7 @@ void float_product(benchmark::State& state, const ModelKernels* kernels, Product
 
 void int8_product(benchmark::State& state, const engine::Int8Kernels* kernels, ProductShape s,
                   engine::Finish finish) {
-  const auto a = random_values<std::uint8_t>(s.rows * s.depth, 0, 255);
+  const auto a = random_values<std::uint8_t>(s.rows * s.depth + 64, 0, 255);
   const AlignedVector<std::int8_t> w = weight_codes(s.cols * s.depth);
   AlignedVector<char> packed(kernels->weight_bytes(s.depth, s.cols));
   kernels->pack_weight(w.data(), s.depth, s.cols, s.depth, 0, packed.data());
@@ -90,6 +91,7 @@ void int8_product(benchmark::State& state, const engine::Int8Kernels* kernels, P
   p.b = packed.data();
   p.row_scale = row_scale.data();
   p.row_zero = row_zero.data();
+  p.uniform = true;
   p.col_scale = col_scale.data();
   p.col_sum = col_sum.data();
   p.bias = bias.data();
@@ -100,6 +102,21 @@ void int8_product(benchmark::State& state, const engine::Int8Kernels* kernels, P
   p.high = 255;
   for (auto _ : state) {
     kernels->multiply_weight(p);
+    benchmark::ClobberMemory();
+  }
+  count(state, s);
+}
+
+void bf16_product(benchmark::State& state, const engine::Bf16Kernels* kernels, ProductShape s) {
+  const auto a = random_values<float>(s.rows * s.depth, -8, 8),
+             w = random_values<float>(s.cols * s.depth, -8, 8);
+  AlignedVector<char> packed(kernels->packed_bytes(s.depth, s.cols));
+  AlignedVector<std::uint16_t> scratch(kernels->scratch_size(s.rows, s.depth));
+  AlignedVector<float> c(s.rows * s.cols);
+  kernels->pack_transposed(w.data(), s.depth, s.cols, s.depth, packed.data());
+  for (auto _ : state) {
+    kernels->multiply(a.data(), s.depth, s.rows, s.depth, packed.data(), s.cols, nullptr, c.data(), s.cols,
+                      scratch.data());
     benchmark::ClobberMemory();
   }
   count(state, s);
@@ -141,12 +158,16 @@ void register_all() {
       add("int8_avx2_codes", int8_product, &engine::avx2::int8_kernels, s, Finish::codes);
     if (isa() == Isa::avx512)
       add("int8_avx512_codes", int8_product, &engine::avx512::int8_kernels, s, Finish::codes);
-    if (has_vnni()) {
-      add("int8_vnni_sums", int8_product, &engine::vnni::int8_kernels, s, Finish::sums);
-      add("int8_vnni_real", int8_product, &engine::vnni::int8_kernels, s, Finish::real);
-      add("int8_vnni_codes", int8_product, &engine::vnni::int8_kernels, s, Finish::codes);
-      add("int8_vnni_gelu_codes", int8_product, &engine::vnni::int8_kernels, s, Finish::gelu_codes);
-    }
+    const auto add_finishes = [&](const std::string& what, const engine::Int8Kernels& kernels) {
+      add(what + "_sums", int8_product, &kernels, s, Finish::sums);
+      add(what + "_real", int8_product, &kernels, s, Finish::real);
+      add(what + "_codes", int8_product, &kernels, s, Finish::codes);
+      add(what + "_gelu_codes", int8_product, &kernels, s, Finish::gelu_codes);
+    };
+    if (has_vnni()) add_finishes("int8_vnni", engine::vnni::int8_kernels);
+    if (has_amx()) add_finishes("int8_amx", engine::amx::int8_kernels);
+    if (has_bf16()) add("bf16_avx512", bf16_product, &engine::bf16::bf16_kernels, s);
+    if (has_amx()) add("bf16_amx", bf16_product, &engine::amx::bf16_kernels, s);
     add("onednn_float", onednn_product, s, type::f32, type::f32, type::f32);
     add("onednn_int8_s32", onednn_product, s, type::u8, type::s8, type::s32);
     add("onednn_int8_u8", onednn_product, s, type::u8, type::s8, type::u8);
