@@ -5,7 +5,7 @@ namespace outlierlab {
 const std::vector<Experiment>& experiments() {
   static const std::vector<Experiment> all = {
       {"baseline", "C1", "Are the weights or the activations to blame, and is it the static range?",
-       "FP32, 8-bit weights, 8-bit activations, both, and both per token", baseline},
+       "FP32, 8-bit weights, 8-bit activations, both, both per token, and LLM.int8()", baseline},
       {"activations", "C2, C3",
        "How do kurtosis and energy concentration grow along the residual stream, and which channels are "
        "loud?",

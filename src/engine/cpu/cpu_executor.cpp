@@ -377,16 +377,14 @@ void CpuExecutor::Network::attend_all(std::size_t layer, const Tokens& tokens, s
     task.observer = options.observer;
     task.scores_site = model->site_index(layer, scores);
     task.observer_row = tokens.offsets[example];
+    if (options.profile) task.profile = &profiles[static_cast<std::size_t>(thread)].seconds;
     return task;
   };
-  timed(&Profile::rest, thread, [&] {
-    const std::size_t items = (last - first) * shape().heads;
-    const auto [from, to] = member.share(items, 1);
-    for (std::size_t i = from; i < to; ++i) {
-      attend(plan.attention, task_of(first + i / shape().heads, i % shape().heads),
-             scratch[static_cast<std::size_t>(thread)]);
-    }
-  });
+  const auto [from, to] = member.share((last - first) * shape().heads, 1);
+  for (std::size_t i = from; i < to; ++i) {
+    attend(plan.attention, task_of(first + i / shape().heads, i % shape().heads),
+           scratch[static_cast<std::size_t>(thread)]);
+  }
   member.wait();
   if (plan.fuse_context) return;
   over_rows(rows, member, [&](std::size_t r, std::size_t n) {
