@@ -24,6 +24,9 @@ const std::vector<Experiment>& experiments() {
        "latency, throughput, memory and where the time goes, by method, batch size and length", deployment},
       {"deployment_shapes", "C7", "The same at the sizes of BERT-base and BERT-large, with random weights?",
        "latency and throughput at larger sizes; on request only", deployment_shapes, false},
+      {"roofline", "C7", "What do the products reach of what this machine could do?",
+       "operations per second of each product beside measured peaks and bandwidth; on request only", roofline,
+       false},
       {"transforms", "", "Do exact rewrites of the network, such as SmoothQuant's, repair W8A8?",
        "function-preserving transforms in float, on W8A8, and where they reach", transforms},
   };
