@@ -2,6 +2,7 @@
 // Every way of running the network is timed beside the others, batch by batch and length by length, on random
 // tokens of that length without padding; an integer run is timed only after it has agreed with its simulation
 // on real examples.
+#include <algorithm>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -22,11 +23,19 @@ namespace outlierlab {
 namespace {
 
 /// Memory, energy and time shares are measured on one batch: many tokens, of a length that is usual.
-constexpr std::size_t measured_batch = 32, measured_length = 128;
+constexpr std::size_t measured_batch = 32, usual_length = 128;
 /// From so many tokens on, a pass takes seconds and needs no many repeats to be told from another.
 constexpr std::size_t many_tokens = 16384;
 constexpr double energy_seconds = 2;
 constexpr const char* samples_header = "variant,batch_x_length,round,milliseconds\n";
+
+std::size_t length_of(const BertConfig& config) {
+  return std::min(usual_length, config.max_positions);
+}
+Batch measured(Networks& networks) {
+  const BertConfig& config = networks.evaluator().config();
+  return random_batch(config, measured_batch, length_of(config));
+}
 
 double since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -124,7 +133,7 @@ Row share(const std::string& part, double seconds, double total) {
 
 /// Where one pass spends its time, in percent of all threads' time; `rest` includes waiting.
 std::vector<Row> time_shares(Networks& networks, const Method& method) {
-  const Batch batch = random_batch(networks.evaluator().config(), measured_batch, measured_length);
+  const Batch batch = measured(networks);
   networks.pass(method, batch)();  // warm
   if (!method.on_engine()) {
     const bool simulated = method.kind == Method::Kind::simulated;
@@ -196,7 +205,8 @@ std::vector<Row> size_rows(Networks& networks, const Method& method) {
 }
 
 std::vector<Row> process_memory(Networks& networks, const Method& method) {
-  const std::size_t bytes = process_peak(networks, method, measured_batch, measured_length);
+  const std::size_t bytes =
+      process_peak(networks, method, measured_batch, length_of(networks.evaluator().config()));
   if (bytes == 0) return {};
   return {figure("memory_process_mb", 1e-6 * static_cast<double>(bytes))};
 }
@@ -205,7 +215,7 @@ std::vector<Row> process_memory(Networks& networks, const Method& method) {
 std::vector<Row> energy(Networks& networks, const Method& method) {
   EnergyMeter meter;
   if (!meter.readable() || !networks.may_be_timed(method)) return {};
-  const Batch batch = random_batch(networks.evaluator().config(), measured_batch, measured_length);
+  const Batch batch = measured(networks);
   const std::function<void()> pass = networks.pass(method, batch);
   pass();
   std::size_t passes = 0;
@@ -238,7 +248,7 @@ std::vector<Row> tokenization(Evaluator& evaluator) {
 void deployment(Study& study) {
   const auto networks = std::make_shared<Networks>(study);
   const BertConfig& config = study.evaluator().config();
-  const std::string measured = std::to_string(measured_batch) + "x" + std::to_string(measured_length);
+  const std::string measured = std::to_string(measured_batch) + "x" + std::to_string(length_of(config));
   std::filesystem::path samples = study.file();
   samples.replace_filename("deployment-samples.csv");
 
@@ -253,12 +263,10 @@ void deployment(Study& study) {
     }
   }
   study.measure("tokenizer", "", "", [&study] { return tokenization(study.evaluator()); });
-  if (config.max_positions >= measured_length) {
-    for (const Method& method : deployment_methods()) {
-      study.measure(method.variant(), "profile", measured, [=] { return time_shares(*networks, method); });
-      study.measure(method.variant(), "process", measured, [=] { return process_memory(*networks, method); });
-      study.measure(method.variant(), "energy", measured, [=] { return energy(*networks, method); });
-    }
+  for (const Method& method : deployment_methods()) {
+    study.measure(method.variant(), "profile", measured, [=] { return time_shares(*networks, method); });
+    study.measure(method.variant(), "process", measured, [=] { return process_memory(*networks, method); });
+    study.measure(method.variant(), "energy", measured, [=] { return energy(*networks, method); });
   }
   // Written as the cells are timed.
   study.attach("samples", [] { return std::string(samples_header); });

@@ -3,6 +3,7 @@
 // the measured bandwidth of memory (Williams, Waterman and Patterson 2009).
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <memory>
 
@@ -15,6 +16,7 @@
 #include "engine/cpu/team.h"
 #include "experiments/experiments.h"
 #include "experiments/timing.h"
+#include "kernels/kernels.h"
 
 namespace outlierlab {
 
@@ -158,6 +160,71 @@ class RunningProduct {
   AlignedVector<float> values_, out_;
 };
 
+/// A product of attention, of one head on each thread at a time.
+class RunningHead {
+ public:
+  RunningHead(const Product& product, bool integer) : product_(product), integer_(integer) {
+    Random random(product.depth + product.cols);
+    const std::size_t left = product.rows * product.depth, right = product.cols * product.depth;
+    out_.resize(static_cast<std::size_t>(threads()) * product.rows * product.cols);
+    if (!integer) {
+      AlignedVector<float> b(right);
+      values_.resize(left);
+      for (AlignedVector<float>* all : {&values_, &b}) {
+        for (float& v : *all) v = normal(random);
+      }
+      real_panels_.resize(packed_size(product.cols, product.depth));
+      pack_transposed(b.data(), product.depth, product.cols, product.depth, real_panels_.data());
+      return;
+    }
+    std::vector<std::int8_t> b(right);
+    for (std::int8_t& code : b) code = static_cast<std::int8_t>(static_cast<int>(random.below(255)) - 127);
+    codes_.resize(left + 64);
+    for (std::uint8_t& code : codes_) code = static_cast<std::uint8_t>(random.below(256));
+    panels_.resize(engine::int8_kernels().packed_bytes(product.depth, product.cols));
+    engine::int8_kernels().pack_transposed(b.data(), product.depth, product.cols, product.depth, 0,
+                                           panels_.data());
+    row_scale_.assign(product.rows, 0.01f);
+    row_zero_.assign(product.rows, 128);
+    col_scale_.assign((product.cols + 15) / 16 * 16, 0.01f);
+    col_sum_.assign(col_scale_.size(), 5);
+  }
+
+  void run(int threads) {
+    parallel_chunks(static_cast<std::size_t>(threads), 1,
+                    [&](std::size_t thread, std::size_t, int) { multiply(thread); });
+  }
+
+ private:
+  void multiply(std::size_t thread) {
+    float* const c = out_.data() + thread * product_.rows * product_.cols;
+    if (!integer_) {
+      model_kernels().gemm(values_.data(), product_.depth, product_.rows, product_.depth, real_panels_.data(),
+                           product_.cols, nullptr, 1.0f, c, product_.cols);
+      return;
+    }
+    engine::Int8Product p;
+    p.a = codes_.data();
+    p.lda = p.depth = product_.depth;
+    p.rows = product_.rows;
+    p.cols = p.ldc = product_.cols;
+    p.b = panels_.data();
+    p.row_scale = row_scale_.data();
+    p.row_zero = row_zero_.data();
+    p.col_scale = col_scale_.data();
+    p.col_sum = col_sum_.data();
+    p.c = c;
+    engine::int8_kernels().multiply(p);
+  }
+
+  Product product_;
+  bool integer_;
+  AlignedVector<float> values_, real_panels_, out_, row_scale_, col_scale_;
+  AlignedVector<std::uint8_t> codes_;
+  AlignedVector<char> panels_;
+  AlignedVector<std::int32_t> row_zero_, col_sum_;
+};
+
 Row with_interval(Row row, Interval interval, std::size_t n) {
   row.ci_low = interval.low;
   row.ci_high = interval.high;
@@ -165,24 +232,21 @@ Row with_interval(Row row, Interval interval, std::size_t n) {
   return row;
 }
 
-std::vector<Row> product_rows(Roofs& roofs, const Product& product, const Arithmetic& arithmetic,
-                              int threads) {
-  RunningProduct running(product, arithmetic);
+/// `run` makes `copies` products.
+std::vector<Row> rate_rows(Roofs& roofs, const Product& product, const Arithmetic& arithmetic, int threads,
+                           double copies, const std::function<void()>& run) {
   // A pass of a small product is repeated, so that it outlasts the start of the threads.
   constexpr double operations_per_pass = 2e7;
   const auto repeats =
       static_cast<std::size_t>(std::max(1.0, std::ceil(operations_per_pass / product.operations())));
   TimingOptions options;
   options.seconds = 0.15;
-  const std::vector<double> seconds = time_side_by_side({{"product",
-                                                          [&] {
-                                                            for (std::size_t i = 0; i < repeats; ++i)
-                                                              running.run(threads);
-                                                          }}},
-                                                        options)
-                                          .front();
+  const auto pass = [&] {
+    for (std::size_t i = 0; i < repeats; ++i) run();
+  };
+  const std::vector<double> seconds = time_side_by_side({{"product", pass}}, options).front();
   const Interval interval = median_interval(seconds);
-  const double work = product.operations() * static_cast<double>(repeats);
+  const double work = copies * product.operations() * static_cast<double>(repeats);
   const double rate = work / quantile(seconds, 0.5);
   const double peak = roofs.peak(engine::best_peak_loop(arithmetic.kind), threads);
   const double roof = std::min(peak, intensity(product, arithmetic) * roofs.bandwidth(threads));
@@ -193,9 +257,20 @@ std::vector<Row> product_rows(Roofs& roofs, const Product& product, const Arithm
           figure("share_of_roof", 100 * rate / roof)};
 }
 
+std::vector<Row> product_rows(Roofs& roofs, const Product& product, const Arithmetic& arithmetic,
+                              int threads) {
+  RunningProduct running(product, arithmetic);
+  return rate_rows(roofs, product, arithmetic, threads, 1, [&] { running.run(threads); });
+}
+
+std::vector<Row> head_rows(Roofs& roofs, const Product& product, const Arithmetic& arithmetic, int threads) {
+  RunningHead running(product, arithmetic.kind == PeakKind::int8);
+  return rate_rows(roofs, product, arithmetic, threads, threads, [&] { running.run(threads); });
+}
+
 struct Size {
   std::string name;
-  std::size_t hidden, intermediate;
+  std::size_t hidden, intermediate, heads;
 };
 
 }  // namespace
@@ -203,9 +278,10 @@ struct Size {
 void roofline(Study& study) {
   const auto roofs = std::make_shared<Roofs>();
   const BertConfig& config = study.evaluator().config();
-  const std::vector<Size> sizes = {{study.options().model_name, config.hidden_size, config.intermediate_size},
-                                   {"bert-base", 768, 3072},
-                                   {"bert-large", 1024, 4096}};
+  const std::vector<Size> sizes = {
+      {study.options().model_name, config.hidden_size, config.intermediate_size, config.heads},
+      {"bert-base", 768, 3072, 12},
+      {"bert-large", 1024, 4096, 16}};
   std::vector<int> counts = {1};
   if (threads() > 1) counts.push_back(threads());
   for (const int count : counts) {
@@ -220,6 +296,15 @@ void roofline(Study& study) {
     study.measure("peak:memory", on, "triad",
                   [=] { return std::vector<Row>{figure("gbytes", 1e-9 * roofs->bandwidth(count))}; });
     for (const Size& size : sizes) {
+      const std::size_t depth = size.hidden / size.heads;
+      for (const Product& product : {Product{128, depth, 128}, Product{128, 128, depth}}) {
+        for (const Arithmetic& arithmetic : arithmetics) {
+          // Attention's products of floats run in float32 throughout.
+          if (arithmetic.kind == PeakKind::bfloat16) continue;
+          study.measure(arithmetic.variant, "gemm of " + size.name + ", " + on, product.text(),
+                        [=] { return head_rows(*roofs, product, arithmetic, count); });
+        }
+      }
       for (const std::size_t rows : {16u, 128u, 1024u}) {
         for (const Product& product :
              {Product{rows, size.hidden, size.hidden}, Product{rows, size.hidden, size.intermediate},
