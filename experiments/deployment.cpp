@@ -2,15 +2,18 @@
 // Every way of running the network is timed beside the others, batch by batch and length by length, on random
 // tokens of that length without padding; an integer run is timed only after it has agreed with its simulation
 // on real examples.
+#include <algorithm>
 #include <chrono>
 #include <map>
 #include <memory>
 
-#include "app/agreement.h"
+#include "app/machine.h"
 #include "app/study.h"
+#include "core/files.h"
 #include "core/parallel.h"
-#include "engine/cpu/cpu_executor.h"
+#include "data/tokenizer.h"
 #include "experiments/deployment_batch.h"
+#include "experiments/deployment_methods.h"
 #include "experiments/experiments.h"
 #include "experiments/timing.h"
 #include "lower/tokens.h"
@@ -19,110 +22,66 @@ namespace outlierlab {
 
 namespace {
 
-constexpr std::size_t agreement_examples = 1000;
-/// Cells of more tokens are left out: their time is that of smaller batches, in proportion.
-constexpr std::size_t most_tokens = 16384;
-constexpr std::size_t profiled_batch = 32, profiled_length = 128;
+/// Memory, energy and time shares are measured on one batch: many tokens, of a length that is usual.
+constexpr std::size_t measured_batch = 32, usual_length = 128;
+/// From so many tokens on, a pass takes seconds and needs no many repeats to be told from another.
+constexpr std::size_t many_tokens = 16384;
+constexpr double energy_seconds = 2;
+constexpr const char* samples_header = "variant,batch_x_length,round,milliseconds\n";
 
-/// What the paper times (simulated) and what executes integers.
-const char* const simulated_schemes[] = {"w8a8", "percentile-99.99", "peg-6-permuted", "mp-xhy",
-                                         "w8a8-token"};
-const char* const integer_schemes[] = {
-    "w8a8", "w8a8-channel-weights", "w8a8-token", "peg-6-permuted", "mp-xhy-16", "mp-xhy", "mp-channel-1"};
+std::size_t length_of(const BertConfig& config) {
+  return std::min(usual_length, config.max_positions);
+}
+Batch measured(Networks& networks) {
+  const BertConfig& config = networks.evaluator().config();
+  return random_batch(config, measured_batch, length_of(config));
+}
 
-/// Passes tiles on, and measures how long the quantizer takes for them.
+double since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// Passes tiles on, and measures how long the quantizer takes for them, and how long products take.
 class TimedHook : public SiteHook {
  public:
-  explicit TimedHook(SiteHook& inner)
-      : inner_(inner), seconds_(static_cast<std::size_t>(threads()) * 8, 0.0) {}
+  /// `inner` may be null: the float network.
+  explicit TimedHook(SiteHook* inner) : inner_(inner), parts_(static_cast<std::size_t>(threads())) {}
   void visit(const SiteTile& tile, int thread) override {
+    if (!inner_) return;
     const auto start = std::chrono::steady_clock::now();
-    inner_.visit(tile, thread);
-    seconds_[static_cast<std::size_t>(thread) * 8] +=
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    inner_->visit(tile, thread);
+    parts_[static_cast<std::size_t>(thread)].quantizer += since(start);
   }
-  double seconds() const {
-    double sum = 0;
-    for (const double s : seconds_) sum += s;
-    return sum;
+  void product_begins(int thread) override {
+    parts_[static_cast<std::size_t>(thread)].begin = std::chrono::steady_clock::now();
   }
+  void product_ends(int thread) override {
+    Part& part = parts_[static_cast<std::size_t>(thread)];
+    part.products += since(part.begin);
+  }
+  double quantizer_seconds() const { return sum(&Part::quantizer); }
+  double product_seconds() const { return sum(&Part::products); }
 
  private:
-  SiteHook& inner_;
-  std::vector<double> seconds_;  // eight apart: threads do not share cache lines
+  struct alignas(64) Part {  // threads do not share cache lines
+    double quantizer = 0, products = 0;
+    std::chrono::steady_clock::time_point begin;
+  };
+  double sum(double Part::*member) const {
+    double all = 0;
+    for (const Part& part : parts_) all += part.*member;
+    return all;
+  }
+  SiteHook* inner_;
+  std::vector<Part> parts_;
 };
-
-/// The networks that are timed, made on first use, so that a resumed study builds only what it needs.
-class Networks {
- public:
-  explicit Networks(Study& study) : study_(study) {}
-
-  Evaluator& evaluator() { return study_.evaluator(); }
-  Scheme scheme(const std::string& name) const { return study_.scheme(name); }
-
-  ActivationQuantizer& quantizer(const std::string& scheme) {
-    auto& made = quantizers_[scheme];
-    if (!made) made = std::make_unique<ActivationQuantizer>(evaluator().quantizer(study_.scheme(scheme)));
-    return *made;
-  }
-  engine::CpuExecutor& executor(const std::string& scheme,
-                                engine::RealPrecision real = engine::RealPrecision::float32) {
-    auto& made = executors_[{scheme, real}];
-    if (!made) {
-      engine::CpuOptions options;
-      options.real = real;
-      options.threads = threads();
-      made = std::make_unique<engine::CpuExecutor>(evaluator().lowered(study_.scheme(scheme)), options);
-    }
-    return *made;
-  }
-  const Agreement& agreement(const std::string& scheme,
-                             engine::RealPrecision real = engine::RealPrecision::float32) {
-    const std::pair key{scheme, real};
-    const auto known = agreements_.find(key);
-    if (known != agreements_.end()) return known->second;
-    return agreements_[key] = engine_agreement(evaluator(), study_.scheme(scheme), executor(scheme, real), 0,
-                                               agreement_examples);
-  }
-
- private:
-  Study& study_;
-  std::map<std::string, std::unique_ptr<ActivationQuantizer>> quantizers_;
-  std::map<std::pair<std::string, engine::RealPrecision>, std::unique_ptr<engine::CpuExecutor>> executors_;
-  std::map<std::pair<std::string, engine::RealPrecision>, Agreement> agreements_;
-};
-
-struct Method {
-  enum class Kind { real, simulated, integer } kind;
-  std::string scheme;
-  engine::RealPrecision precision = engine::RealPrecision::float32;
-
-  std::string variant() const {
-    switch (kind) {
-      case Kind::real:
-        return precision == engine::RealPrecision::bfloat16 ? "bf16" : "fp32";
-      case Kind::simulated:
-        return "simulated:" + scheme;
-      default:
-        return "integer:" + scheme;
-    }
-  }
-  bool on_engine() const { return kind == Kind::integer || precision == engine::RealPrecision::bfloat16; }
-};
-
-std::vector<Method> methods() {
-  std::vector<Method> all = {{Method::Kind::real, "fp32"},
-                             {Method::Kind::real, "fp32", engine::RealPrecision::bfloat16}};
-  for (const char* scheme : simulated_schemes) all.push_back({Method::Kind::simulated, scheme});
-  for (const char* scheme : integer_schemes) all.push_back({Method::Kind::integer, scheme});
-  return all;
-}
 
 /// All methods on one batch size and length. The first that is asked for times them all.
 class Cell {
  public:
-  Cell(std::shared_ptr<Networks> networks, std::size_t examples, std::size_t length)
-      : networks_(std::move(networks)), examples_(examples), length_(length) {}
+  Cell(std::shared_ptr<Networks> networks, std::size_t examples, std::size_t length,
+       std::filesystem::path samples)
+      : networks_(std::move(networks)), examples_(examples), length_(length), samples_(std::move(samples)) {}
 
   std::string value() const { return std::to_string(examples_) + "x" + std::to_string(length_); }
 
@@ -131,46 +90,40 @@ class Cell {
     const auto own = seconds_.find(method.variant());
     // Refused: it did not agree with its simulation.
     if (own == seconds_.end()) return {};
-    return latency_rows(own->second, seconds_.at("fp32"), examples_, examples_ * length_);
-  }
-  std::string samples() const {
-    std::string text;
-    for (const auto& [variant, all] : seconds_) {
-      for (std::size_t i = 0; i < all.size(); ++i)
-        text += variant + "," + value() + "," + std::to_string(i) + "," + std::to_string(1e3 * all[i]) + "\n";
-    }
-    return text;
+    return latency_rows(own->second, seconds_.at(float_method().variant()), examples_, examples_ * length_);
   }
 
  private:
   void time_all() {
-    Evaluator& evaluator = networks_->evaluator();
-    const Batch batch = random_batch(evaluator.config(), examples_, length_);
+    const Batch batch = random_batch(networks_->evaluator().config(), examples_, length_);
+    // Agreement needs the weights of each scheme, the passes those of one.
+    for (const Method& method : deployment_methods()) networks_->may_be_timed(method);
     std::vector<Contender> contenders;
-    Matrix logits(examples_, evaluator.config().labels.size());
-    for (const Method& method : methods()) {
-      if (method.on_engine()) networks_->agreement(method.scheme, method.precision);
+    for (const Method& method : deployment_methods()) {
+      if (networks_->may_be_timed(method))
+        contenders.push_back({method.variant(), networks_->pass(method, batch)});
     }
-    // The weights of all simulated schemes here are those of w8a8: made once.
-    const BertRunner& quantized = evaluator.runner(networks_->scheme("w8a8"));
-    for (const Method& method : methods()) {
-      if (method.on_engine()) {
-        if (!networks_->agreement(method.scheme, method.precision).holds()) continue;
-        engine::CpuExecutor& executor = networks_->executor(method.scheme, method.precision);
-        contenders.push_back({method.variant(), [&] { executor.logits(tokens_of(batch), logits.data()); }});
-      } else if (method.kind == Method::Kind::real) {
-        contenders.push_back({method.variant(), [&] { evaluator.float_runner().logits(batch); }});
-      } else {
-        ActivationQuantizer& hook = networks_->quantizer(method.scheme);
-        contenders.push_back({method.variant(), [&] { quantized.logits(batch, &hook); }});
-      }
-    }
-    const auto seconds = time_side_by_side(contenders, TimingOptions());
+    TimingOptions options;
+    options.seconds = 8;
+    if (examples_ * length_ > many_tokens) options.least_rounds = 3;
+    const auto seconds = time_side_by_side(contenders, options);
     for (std::size_t i = 0; i < contenders.size(); ++i) seconds_[contenders[i].name] = seconds[i];
+    keep_samples();
+  }
+
+  /// Adds every pass to the file of samples, cell by cell, so that an interrupted study keeps what it has.
+  void keep_samples() const {
+    std::string text = std::filesystem::exists(samples_) ? read_file(samples_) : samples_header;
+    for (const auto& [variant, all] : seconds_) {
+      for (std::size_t i = 0; i < all.size(); ++i)
+        text += variant + "," + value() + "," + std::to_string(i) + "," + std::to_string(1e3 * all[i]) + "\n";
+    }
+    write_file_atomically(samples_, text);
   }
 
   std::shared_ptr<Networks> networks_;
   std::size_t examples_, length_;
+  std::filesystem::path samples_;
   std::map<std::string, std::vector<double>> seconds_;
 };
 
@@ -178,43 +131,116 @@ Row share(const std::string& part, double seconds, double total) {
   return figure("time_share_" + part, 100 * seconds / total);
 }
 
-/// Where one pass spends its time, in percent of all threads' time.
+/// Where one pass spends its time, in percent of all threads' time; `rest` includes waiting.
 std::vector<Row> time_shares(Networks& networks, const Method& method) {
-  Evaluator& evaluator = networks.evaluator();
-  const Batch batch = random_batch(evaluator.config(), profiled_batch, profiled_length);
-  if (method.kind == Method::Kind::simulated) {
-    TimedHook hook(networks.quantizer(method.scheme));
-    const BertRunner& quantized = evaluator.runner(networks.scheme("w8a8"));
-    quantized.logits(batch, &networks.quantizer(method.scheme));
+  const Batch batch = measured(networks);
+  networks.pass(method, batch)();  // warm
+  if (!method.on_engine()) {
+    const bool simulated = method.kind == Method::Kind::simulated;
+    const BertRunner& runner = simulated ? networks.simulated_runner() : networks.evaluator().float_runner();
+    TimedHook hook(simulated ? &networks.quantizer(method.scheme) : nullptr);
     const auto start = std::chrono::steady_clock::now();
-    quantized.logits(batch, &hook);
-    const double total =
-        threads() * std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    runner.logits(batch, &hook);
+    const double total = threads() * since(start);
+    std::vector<Row> rows = {share("products", hook.product_seconds(), total)};
     // Quantizing and dequantizing are one pass over the values.
-    return {share("quantize_dequantize", hook.seconds(), total),
-            share("rest", total - hook.seconds(), total)};
+    if (simulated) rows.push_back(share("quantize_dequantize", hook.quantizer_seconds(), total));
+    rows.push_back(share("rest", total - hook.product_seconds() - hook.quantizer_seconds(), total));
+    return rows;
   }
   engine::CpuOptions options;
   options.real = method.precision;
   options.profile = true;
-  engine::CpuExecutor executor(networks.evaluator().lowered(networks.scheme(method.scheme)), options);
-  Matrix logits(profiled_batch, evaluator.config().labels.size());
+  engine::CpuExecutor executor(networks.model(method.scheme), options);
+  Matrix logits(batch.size(), networks.evaluator().config().labels.size());
   executor.logits(tokens_of(batch), logits.data());
   executor.take_profile();
+  const auto start = std::chrono::steady_clock::now();
   executor.logits(tokens_of(batch), logits.data());
+  const double total = threads() * since(start);
   const engine::Profile p = executor.take_profile();
-  const double total = p.quantize + p.gemm + p.dequantize + p.rest;
-  // Sums are dequantized, and where the next grid is static quantized, in the products' registers.
-  return {share("products", p.gemm, total), share("quantize", p.quantize, total),
-          share("rest", p.rest, total)};
+  std::vector<Row> rows = {share("products", p.gemm, total)};
+  if (method.kind == Method::Kind::integer) {
+    // Sums are dequantized, and where the next grid is static quantized, in the products' registers.
+    rows.push_back(share("quantize", p.quantize, total));
+    rows.push_back(share("dequantize", p.dequantize, total));
+  }
+  rows.push_back(share("rest", total - p.gemm - p.quantize - p.dequantize, total));
+  return rows;
 }
 
-std::vector<Row> agreement_rows(const Agreement& agreement) {
-  std::vector<Row> rows = {figure("engine_agreement", agreement.predictions),
-                           figure("simulation_agreement", agreement.simulation_noise_floor),
-                           figure("engine_accuracy_change", agreement.accuracy_change)};
+/// The weights that stand in products: all but the embedding tables.
+std::size_t product_weights(const engine::Model& model) {
+  std::size_t count = model.pooler.weight.rows * model.pooler.weight.cols +
+                      model.classifier.weight.rows * model.classifier.weight.cols;
+  for (const engine::Layer& layer : model.layers) {
+    for (const engine::Linear* linear : {&layer.query, &layer.key, &layer.value, &layer.attention_output,
+                                         &layer.ffn_hidden, &layer.ffn_output})
+      count += linear->weight.rows * linear->weight.cols;
+  }
+  return count;
+}
+
+/// How well an engine agrees with its simulation, and the bytes of what is held.
+std::vector<Row> size_rows(Networks& networks, const Method& method) {
+  std::vector<Row> rows;
+  const std::size_t float_bytes = 4 * networks.evaluator().parameter_count();
+  if (!method.on_engine()) {
+    // Simulated weights are floats.
+    return {figure("weight_bytes", static_cast<double>(float_bytes)),
+            figure("memory_weights_mb", 1e-6 * static_cast<double>(float_bytes))};
+  }
+  const Agreement& agreement = networks.agreement(method);
+  rows = {figure("engine_agreement", agreement.predictions),
+          figure("simulation_agreement", agreement.simulation_noise_floor),
+          figure("engine_accuracy_change", agreement.accuracy_change)};
   for (Row& row : rows) row.n = agreement.examples;
+  std::size_t bytes = networks.model(method.scheme)->weight_bytes();
+  if (method.precision == engine::RealPrecision::bfloat16)
+    bytes -= 2 * product_weights(*networks.model(method.scheme));
+  rows.push_back(figure("weight_bytes", static_cast<double>(bytes)));
+  // As packed for this CPU, with scratch.
+  rows.push_back(figure("memory_weights_mb", 1e-6 * static_cast<double>(networks.executor(method).bytes())));
   return rows;
+}
+
+std::vector<Row> process_memory(Networks& networks, const Method& method) {
+  const std::size_t bytes =
+      process_peak(networks, method, measured_batch, length_of(networks.evaluator().config()));
+  if (bytes == 0) return {};
+  return {figure("memory_process_mb", 1e-6 * static_cast<double>(bytes))};
+}
+
+/// Energy of the processor packages, all that runs on them included; no rows where they do not tell.
+std::vector<Row> energy(Networks& networks, const Method& method) {
+  EnergyMeter meter;
+  if (!meter.readable() || !networks.may_be_timed(method)) return {};
+  const Batch batch = measured(networks);
+  const std::function<void()> pass = networks.pass(method, batch);
+  pass();
+  std::size_t passes = 0;
+  const auto start = std::chrono::steady_clock::now();
+  meter.start();
+  for (; passes < 3 || since(start) < energy_seconds; ++passes) pass();
+  const std::optional<double> joules = meter.joules();
+  if (!joules) return {};
+  std::vector<Row> rows = {
+      figure("joules_per_pass", *joules / static_cast<double>(passes)),
+      figure("joules_per_example", *joules / static_cast<double>(passes * measured_batch))};
+  for (Row& row : rows) row.n = passes;
+  return rows;
+}
+
+/// Text to token ids, which no way of running the network changes; on all threads.
+std::vector<Row> tokenization(Evaluator& evaluator) {
+  const EvaluatorOptions& of = evaluator.options();
+  const Tokenizer tokenizer = Tokenizer::load(of.model_folder);
+  const std::vector<TextExample> texts = read_split(of.task, of.split, of.data_folder, of.limit);
+  std::size_t tokens = 0;
+  for (const EncodedExample& example : evaluator.examples()) tokens += example.token_ids.size();
+  const auto seconds = time_side_by_side(
+      {{"tokenizer", [&] { tokenizer.encode_all(texts, of.task.max_length); }}}, TimingOptions());
+  return throughput_rows(seconds.front(), texts.size(), tokens);
 }
 
 }  // namespace
@@ -222,38 +248,28 @@ std::vector<Row> agreement_rows(const Agreement& agreement) {
 void deployment(Study& study) {
   const auto networks = std::make_shared<Networks>(study);
   const BertConfig& config = study.evaluator().config();
-  for (const Method& method : methods()) {
-    study.measure(method.variant(), "", "", [=] {
-      std::vector<Row> rows;
-      if (method.on_engine()) rows = agreement_rows(networks->agreement(method.scheme, method.precision));
-      // As they are held to be executed: simulated weights are floats.
-      const double bytes =
-          method.on_engine()
-              ? static_cast<double>(networks->executor(method.scheme, method.precision).bytes())
-              : 4.0 * static_cast<double>(networks->evaluator().parameter_count());
-      rows.push_back(figure("memory_weights_mb", bytes / 1e6));
-      return rows;
-    });
-  }
-  auto cells = std::make_shared<std::vector<std::shared_ptr<Cell>>>();
+  const std::string measured = std::to_string(measured_batch) + "x" + std::to_string(length_of(config));
+  std::filesystem::path samples = study.file();
+  samples.replace_filename("deployment-samples.csv");
+
+  for (const Method& method : deployment_methods())
+    study.measure(method.variant(), "", "", [=] { return size_rows(*networks, method); });
   for (const std::size_t examples : {1u, 8u, 32u, 128u}) {
     for (const std::size_t length : {16u, 64u, 128u, 256u, 512u}) {
-      if (examples * length > most_tokens || length > config.max_positions) continue;
-      const auto cell = std::make_shared<Cell>(networks, examples, length);
-      cells->push_back(cell);
-      for (const Method& method : methods())
+      if (length > config.max_positions) continue;
+      const auto cell = std::make_shared<Cell>(networks, examples, length, samples);
+      for (const Method& method : deployment_methods())
         study.measure(method.variant(), "batch x length", cell->value(), [=] { return cell->rows(method); });
     }
   }
-  for (const Method& method : methods()) {
-    if (method.variant() == "fp32" || config.max_positions < profiled_length) continue;
-    study.measure(method.variant(), "profile", "32x128", [=] { return time_shares(*networks, method); });
+  study.measure("tokenizer", "", "", [&study] { return tokenization(study.evaluator()); });
+  for (const Method& method : deployment_methods()) {
+    study.measure(method.variant(), "profile", measured, [=] { return time_shares(*networks, method); });
+    study.measure(method.variant(), "process", measured, [=] { return process_memory(*networks, method); });
+    study.measure(method.variant(), "energy", measured, [=] { return energy(*networks, method); });
   }
-  study.attach("samples", [=] {
-    std::string text = "variant,batch_x_length,round,milliseconds\n";
-    for (const auto& cell : *cells) text += cell->samples();
-    return text;
-  });
+  // Written as the cells are timed.
+  study.attach("samples", [] { return std::string(samples_header); });
 }
 
 }  // namespace outlierlab

@@ -33,7 +33,7 @@ const std::vector<Size>& sizes() {
   return all;
 }
 
-const char* const integer_schemes[] = {"w8a8", "w8a8-token", "peg-6-permuted", "mp-xhy-16"};
+const char* const integer_schemes[] = {"w8a8", "w8a8-token", "peg-6-permuted", "mp-xhy-16", "llm-int8"};
 /// Random logits have no predictions worth counting: the engine must be this close to the simulation instead.
 constexpr double largest_distance = 0.1;  ///< of the logits, rms, relative
 
@@ -61,7 +61,7 @@ class RandomNetwork {
   std::map<std::string, std::vector<double>> time(std::size_t examples, std::size_t length) {
     const Batch batch = random_batch(config(), examples, length);
     Matrix logits(examples, 2);
-    std::vector<Contender> contenders = {{"fp32", [&] { runner_->logits(batch); }}};
+    std::vector<Contender> contenders = {{"float:fp32", [&] { runner_->logits(batch); }}};
     std::vector<std::unique_ptr<engine::CpuExecutor>> executors;
     const auto add = [&](const std::string& name, const std::string& scheme_name,
                          engine::RealPrecision real) {
@@ -76,7 +76,7 @@ class RandomNetwork {
       if (distance(executor, scheme) > largest_distance) return;
       contenders.push_back({name, [&] { executor.logits(tokens_of(batch), logits.data()); }});
     };
-    add("bf16", "fp32", engine::RealPrecision::bfloat16);
+    add("float:bf16", "fp32", engine::RealPrecision::bfloat16);
     const Scheme simulated = study_.scheme("w8a8");
     ActivationQuantizer hook(simulated, runner_->sites(), &statistics_);
     contenders.push_back({"simulated:w8a8", [&] { quantized().logits(batch, &hook); }});
@@ -91,7 +91,7 @@ class RandomNetwork {
   }
 
  private:
-  /// The weights of w8a8, which all integer schemes here share.
+  /// The weights of w8a8, which all integer schemes here share but those with a scale per channel.
   const BertRunner& quantized() {
     if (!quantized_)
       quantized_ =
@@ -102,7 +102,11 @@ class RandomNetwork {
     const Batch batch = random_batch(config(), 4, 32);
     ActivationQuantizer hook(scheme, runner_->sites(), &statistics_);
     const bool integer = scheme.quantizes_weights();
-    const Matrix expected = (integer ? quantized() : *runner_).logits(batch, integer ? &hook : nullptr);
+    const bool own_weights = scheme.name() == "llm-int8";
+    const Matrix expected =
+        !integer      ? runner_->logits(batch)
+        : own_weights ? BertRunner(quantize_weights(weights_, scheme, &statistics_)).logits(batch, &hook)
+                      : quantized().logits(batch, &hook);
     Matrix found(batch.size(), 2);
     executor.logits(tokens_of(batch), found.data());
     double difference = 0, size = 0;
@@ -122,7 +126,7 @@ class RandomNetwork {
 }  // namespace
 
 void deployment_shapes(Study& study) {
-  std::vector<std::string> methods = {"fp32", "bf16", "simulated:w8a8"};
+  std::vector<std::string> methods = {"float:fp32", "float:bf16", "simulated:w8a8"};
   for (const char* scheme : integer_schemes) methods.push_back(std::string("integer:") + scheme);
   // One network at a time: BERT-large in several forms is several GB.
   const auto current = std::make_shared<std::pair<const Size*, std::unique_ptr<RandomNetwork>>>();
@@ -140,7 +144,7 @@ void deployment_shapes(Study& study) {
           if (seconds->empty()) *seconds = current->second->time(cell.first, cell.second);
           const auto own = seconds->find(method);
           if (own == seconds->end()) return std::vector<Row>();
-          return latency_rows(own->second, seconds->at("fp32"), cell.first, cell.first * cell.second);
+          return latency_rows(own->second, seconds->at("float:fp32"), cell.first, cell.first * cell.second);
         });
       }
     }

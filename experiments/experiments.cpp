@@ -5,7 +5,7 @@ namespace outlierlab {
 const std::vector<Experiment>& experiments() {
   static const std::vector<Experiment> all = {
       {"baseline", "C1", "Are the weights or the activations to blame, and is it the static range?",
-       "FP32, 8-bit weights, 8-bit activations, both, and both per token", baseline},
+       "FP32, 8-bit weights, 8-bit activations, both, both per token, and LLM.int8()", baseline},
       {"activations", "C2, C3",
        "How do kurtosis and energy concentration grow along the residual stream, and which channels are "
        "loud?",
@@ -24,6 +24,9 @@ const std::vector<Experiment>& experiments() {
        "latency, throughput, memory and where the time goes, by method, batch size and length", deployment},
       {"deployment_shapes", "C7", "The same at the sizes of BERT-base and BERT-large, with random weights?",
        "latency and throughput at larger sizes; on request only", deployment_shapes, false},
+      {"roofline", "C7", "What do the products reach of what this machine could do?",
+       "operations per second of each product beside measured peaks and bandwidth; on request only", roofline,
+       false},
       {"transforms", "", "Do exact rewrites of the network, such as SmoothQuant's, repair W8A8?",
        "function-preserving transforms in float, on W8A8, and where they reach", transforms},
   };

@@ -27,6 +27,7 @@ void mixed_precision(Study&);
 void peg(Study&);
 void deployment(Study&);
 void deployment_shapes(Study&);
+void roofline(Study&);
 void transforms(Study&);
 
 }  // namespace outlierlab

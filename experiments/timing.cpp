@@ -75,15 +75,23 @@ Interval median_interval(std::vector<double> values) {
   return {values[first], values[n - 1 - first]};
 }
 
+std::vector<Row> throughput_rows(const std::vector<double>& seconds, std::size_t examples,
+                                 std::size_t tokens) {
+  const double median = quantile(seconds, 0.5);
+  const Interval interval = median_interval(seconds);
+  const auto per_second = [&](const char* metric, std::size_t count) {
+    const double units = static_cast<double>(count);
+    return with_interval(figure(metric, units / median), {units / interval.high, units / interval.low},
+                         seconds.size());
+  };
+  return {per_second("throughput_examples", examples), per_second("throughput_tokens", tokens)};
+}
+
 std::vector<Row> latency_rows(const std::vector<double>& seconds, const std::vector<double>& reference,
                               std::size_t examples, std::size_t tokens) {
   const std::size_t n = seconds.size();
   const double median = quantile(seconds, 0.5);
   const Interval interval = median_interval(seconds);
-  const auto per_second = [&](const char* metric, std::size_t count) {
-    const double units = static_cast<double>(count);
-    return with_interval(figure(metric, units / median), {units / interval.high, units / interval.low}, n);
-  };
   std::vector<Row> rows = {
       with_interval(figure("latency_p50_ms", 1e3 * median), {1e3 * interval.low, 1e3 * interval.high}, n)};
   const auto percentile = [&](const char* metric, double q) {
@@ -93,8 +101,7 @@ std::vector<Row> latency_rows(const std::vector<double>& seconds, const std::vec
   };
   if (n >= 20) percentile("latency_p95_ms", 0.95);
   if (n >= 100) percentile("latency_p99_ms", 0.99);
-  rows.push_back(per_second("throughput_examples", examples));
-  rows.push_back(per_second("throughput_tokens", tokens));
+  for (Row& row : throughput_rows(seconds, examples, tokens)) rows.push_back(std::move(row));
   std::vector<double> ratios;
   for (std::size_t i = 0; i < n; ++i) ratios.push_back(reference[i] / seconds[i]);
   rows.push_back(with_interval(figure("speedup", quantile(ratios, 0.5)), median_interval(ratios), n));

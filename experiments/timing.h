@@ -38,6 +38,10 @@ struct Interval {
 /// values.
 Interval median_interval(std::vector<double> values);
 
+/// Rows throughput_examples and throughput_tokens, per second, each with its interval.
+std::vector<Row> throughput_rows(const std::vector<double>& seconds, std::size_t examples,
+                                 std::size_t tokens);
+
 /// Rows of one contender: latency_p50_ms with its interval, p95 and p99 (from 20 and 100 passes on),
 /// throughput in examples and tokens per second, speedup over `reference`'s passes of the same rounds (median
 /// of the ratios, with its interval).

@@ -22,5 +22,6 @@ int command_capture(const std::vector<std::string>& arguments);
 int command_train(const std::vector<std::string>& arguments);
 int command_report(const std::vector<std::string>& arguments);
 int command_compare(const std::vector<std::string>& arguments);
+int command_pass_memory(const std::vector<std::string>& arguments);
 
 }  // namespace outlierlab

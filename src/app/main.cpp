@@ -21,6 +21,7 @@ static const std::vector<Command>& commands() {
       {"train", "train a model from a configuration file", command_train},
       {"report", "tables and verdicts from result files", command_report},
       {"compare", "which rows of two result folders agree", command_compare},
+      {"pass-memory", "peak memory of one network's passes, in a process of its own", command_pass_memory},
   };
   return all;
 }
@@ -32,7 +33,7 @@ static void print_help(std::ostream& out) {
          "costs: reruns the experiments of arXiv 2603.04308 and takes new methods beside them.\n\n"
          "Commands (each has --help with an example):\n";
   for (const Command& command : commands()) {
-    out << "  " << command.name << std::string(10 - std::string(command.name).size(), ' ') << command.summary
+    out << "  " << command.name << std::string(12 - std::string(command.name).size(), ' ') << command.summary
         << "\n";
   }
   out << "\nExample:\n  outlierlab eval --model demo-planted --scheme w8a8\n";

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "app/machine.h"
 #include "app/revision.h"
 #include "core/files.h"
 #include "core/isa.h"
@@ -77,7 +78,9 @@ std::string utc(std::chrono::system_clock::time_point time) {
 }  // namespace
 
 Provenance::Provenance(const std::vector<std::string>& command)
-    : started_(std::chrono::system_clock::now()), clock_(std::chrono::steady_clock::now()) {
+    : machine_(machine_facts()),
+      started_(std::chrono::system_clock::now()),
+      clock_(std::chrono::steady_clock::now()) {
   for (const std::string& argument : command) command_.push_back(without_folders(argument));
 }
 
@@ -101,7 +104,8 @@ Json Provenance::to_json() const {
                {"files", files_},
                {"started", utc(started_)},
                {"wall_seconds", wall.count()},
-               {"peak_memory_bytes", peak_memory()}};
+               {"peak_memory_bytes", peak_memory()},
+               {"machine", {{"at_start", machine_}, {"at_end", machine_facts()}}}};
   json.update(further_);
   return json;
 }

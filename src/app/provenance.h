@@ -24,7 +24,8 @@ class Provenance {
   /// Any further member.
   void set(const std::string& key, nlohmann::ordered_json value) { further_[key] = std::move(value); }
 
-  /// The object; wall time and peak memory are those of the moment.
+  /// The object; wall time and peak memory are those of the moment, "machine" says what machine_facts() did
+  /// at the start and does now.
   nlohmann::ordered_json to_json() const;
 
  private:
@@ -32,6 +33,7 @@ class Provenance {
   std::string config_;
   nlohmann::ordered_json files_ = nlohmann::ordered_json::object();
   nlohmann::ordered_json further_ = nlohmann::ordered_json::object();
+  nlohmann::ordered_json machine_;  ///< when the clock was started
   std::chrono::system_clock::time_point started_;
   std::chrono::steady_clock::time_point clock_;
 };

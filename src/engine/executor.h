@@ -28,11 +28,12 @@ enum class RealPrecision {
   float16    ///< operands rounded to float16, sums in float32 (CUDA only)
 };
 
-/// Where the time of the last profiled passes went, in seconds, summed over threads.
+/// Where the time of the last profiled passes went, in seconds, summed over threads. What an executor fuses
+/// is booked with the kernel that it is fused into.
 struct Profile {
   double quantize = 0;    ///< float -> codes
-  double gemm = 0;        ///< products
-  double dequantize = 0;  ///< codes or sums -> float
+  double gemm = 0;        ///< products, with packing and column sums of attention's operands
+  double dequantize = 0;  ///< codes or sums -> float, where that is a pass of its own
   double rest = 0;        ///< softmax, GELU, LayerNorm, residual sums, embeddings, waiting
 };
 

@@ -48,6 +48,10 @@ void check_site(const std::string& place, const SiteFormat& site, std::size_t ch
   using Kind = SiteFormat::Kind;
   if (site.kind == Kind::real) return;
   if (site.bits < 2 || site.bits > 16) fail_expected(place, "2 to 16 bits", std::to_string(site.bits));
+  if (!(site.outlier_threshold > 0))
+    fail_expected(place, "an outlier threshold above 0", std::to_string(site.outlier_threshold));
+  if (site.keeps_outliers() && site.kind != Kind::rows)
+    fail_expected(place, "outliers kept only where each row has its own range", "a static grid");
   if (site.kind == Kind::rows) return;
   const std::size_t grids = site.kind == Kind::tensor ? 1 : channels;
   if (site.scale.size() != grids || site.zero.size() != grids)

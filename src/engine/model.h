@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <string>
@@ -48,7 +49,11 @@ struct SiteFormat {
   bool symmetric = false;    ///< codes +-(2^(bits-1) - 1) and zero = 0; else 0..2^bits - 1
   std::vector<float> scale;  ///< tensor: 1 value; columns: one per channel, < 0 where the channel stays float
   std::vector<std::int32_t> zero;  ///< as scale
+  /// rows: values of a larger magnitude stay in float beside the codes and leave the row's range
+  /// (LLM.int8()).
+  float outlier_threshold = std::numeric_limits<float>::infinity();
 
+  bool keeps_outliers() const { return outlier_threshold < std::numeric_limits<float>::infinity(); }
   std::int32_t qmax() const { return symmetric ? (1 << (bits - 1)) - 1 : (1 << bits) - 1; }
   std::int32_t qmin() const { return symmetric ? -qmax() : 0; }
 };

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <set>
@@ -107,8 +109,7 @@ class Reader {
   }
   void vector(const std::string& name, Array<float>& part, std::size_t size) { part = floats(name, {size}); }
   void site(const std::string& name, SiteFormat& part, std::size_t channels) {
-    const std::string text = metadata("site." + name);
-    parse_site(path_ + ": site " + name, text, part);
+    parse_site(path_ + ": site " + name, metadata("site." + name), part);
     if (part.kind != FormatKind::tensor && part.kind != FormatKind::columns) return;
     const std::size_t grids = part.kind == FormatKind::tensor ? 1 : channels;
     const Array<float> scale = floats("sites." + name + ".scale", {grids});
@@ -141,8 +142,13 @@ class Reader {
                     "'" + text + "'");
     return value;
   }
-  static void parse_site(const std::string& place, const std::string& text, SiteFormat& site) {
+  static void parse_site(const std::string& place, std::string text, SiteFormat& site) {
     if (text == "real") return;
+    const std::string word = " outliers ";
+    if (const std::size_t at = text.find(word); at != std::string::npos) {
+      site.outlier_threshold = parse_threshold(place, text.substr(at + word.size()));
+      text.resize(at);
+    }
     for (const auto& [word, kind] :
          {std::pair{"tensor", FormatKind::tensor}, std::pair{"columns", FormatKind::columns},
           std::pair{"rows", FormatKind::rows}}) {
@@ -158,6 +164,14 @@ class Reader {
       }
     }
     fail_expected(place, "real, or tensor|columns|rows, 2 to 16 bits, affine|symmetric", "'" + text + "'");
+  }
+  static float parse_threshold(const std::string& place, const std::string& text) {
+    float value = 0;
+    const char* const end = text.data() + text.size();
+    const auto [rest, error] = std::from_chars(text.data(), end, value);
+    if (error != std::errc() || rest != end || !std::isfinite(value))
+      fail_expected(place, "a number as outlier threshold", "'" + text + "'");
+    return value;
   }
   const HeaderTensor& entry(const std::string& name) const {
     const auto found = header_.tensors.find(name);

@@ -14,7 +14,8 @@ constexpr const char* packed_version = "1";
 /// Maps a packed model (`outlierlab pack`): a safetensors file with int8 weights ("NAME.weight", I8, and
 /// "NAME.weight.scale", F32, of 1 or one per row) or float ones (F32); "sites.SITE.scale" (F32) and
 /// "sites.SITE.zero" (I32) of static sites; and in its metadata, all strings: "format", "version", "shape.*",
-/// "site.SITE" = "KIND BITS affine|symmetric", "bits.WEIGHT", "fact.*". Weights are used where they lie in
+/// "site.SITE" = "KIND BITS affine|symmetric" with " outliers THRESHOLD" behind it where values above it stay
+/// in float, "bits.WEIGHT", "fact.*". Weights are used where they lie in
 /// the map.
 ///
 /// Whatever is missing, damaged or of another version is an Error that names file and tensor, what was

@@ -27,6 +27,7 @@ SiteFormat format_of(const Scheme& scheme, const std::string& site, const SiteLa
   }
   if (layout.granularity == Granularity::token) {
     format.kind = SiteFormat::Kind::rows;
+    format.outlier_threshold = layout.outlier_threshold;
     return format;
   }
   format.kind = layout.by_channel ? SiteFormat::Kind::columns : SiteFormat::Kind::tensor;
@@ -176,6 +177,8 @@ engine::Model lower(const BertWeights& weights, const Scheme& scheme, const Acti
 std::size_t integer_products(const engine::Model& model) {
   using engine::SiteFormat;
   const auto codes = [](const SiteFormat& site) { return site.kind != SiteFormat::Kind::real; };
+  // Outliers stand beside the codes of a product with a weight; attention takes such values in float.
+  const auto only_codes = [&](const SiteFormat& site) { return codes(site) && !site.keeps_outliers(); };
   std::size_t count = 0;
   const SiteFormat* input = &model.embeddings_norm_site;
   for (const engine::Layer& layer : model.layers) {
@@ -188,8 +191,8 @@ std::size_t integer_products(const engine::Model& model) {
     product(layer.attention_output, layer.sites[engine::context]);
     product(layer.ffn_hidden, layer.sites[engine::ffn_input]);
     product(layer.ffn_output, layer.sites[engine::ffn_hidden]);
-    count += codes(layer.sites[engine::query]) && codes(layer.sites[engine::key]);
-    count += codes(layer.sites[engine::probs]) && codes(layer.sites[engine::value]);
+    count += only_codes(layer.sites[engine::query]) && only_codes(layer.sites[engine::key]);
+    count += only_codes(layer.sites[engine::probs]) && only_codes(layer.sites[engine::value]);
     input = &layer.sites[engine::output];
   }
   return count;

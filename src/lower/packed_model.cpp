@@ -1,5 +1,7 @@
 #include "lower/packed_model.h"
 
+#include <fmt/format.h>
+
 #include "engine/model_parts.h"
 #include "engine/packed_file.h"
 #include "model/safetensors.h"
@@ -44,6 +46,7 @@ struct Writer {
            : part.kind == FormatKind::columns ? "columns "
                                               : "rows ";
     text += std::to_string(part.bits) + (part.symmetric ? " symmetric" : " affine");
+    if (part.keeps_outliers()) text += " outliers " + fmt::format("{}", part.outlier_threshold);
     if (part.scale.empty()) return;
     add("sites." + name + ".scale", "F32", {part.scale.size()}, part.scale);
     add("sites." + name + ".zero", "I32", {part.zero.size()}, part.zero);

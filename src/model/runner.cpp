@@ -115,6 +115,19 @@ struct BertRunner::Packed {
     hook->visit({sites.index(kind, layer), data, rows, cols, stride, channel, tokens}, thread);
   }
 
+  /// Runs a product and tells the hook, if there is one, when.
+  template <typename Product>
+  static void announced(SiteHook* hook, int thread, const Product& product) {
+    if (!hook) return product();
+    hook->product_begins(thread);
+    product();
+    hook->product_ends(thread);
+  }
+  static void multiply(const PackedLinear& linear, const float* a, std::size_t rows, float* c, SiteHook* hook,
+                       int thread) {
+    announced(hook, thread, [&] { linear.apply(a, rows, c); });
+  }
+
   void layer_norm(const LayerNormWeights& norm, const float* values, float* out, std::size_t rows) const {
     model_kernels().layer_norm(values, out, rows, norm.gain.size(), norm.gain.data(), norm.bias.data(),
                                config.layer_norm_epsilon);
@@ -179,7 +192,7 @@ void BertRunner::Packed::project(std::size_t layer, const Batch& batch, const Ma
   qkv.resize(hidden.rows(), 3 * width);
   parallel_chunks(hidden.rows(), rows_per_chunk(hidden.rows()),
                   [&](std::size_t begin, std::size_t end, int thread) {
-                    layers[layer].qkv.apply(hidden.row(begin), end - begin, qkv.row(begin));
+                    multiply(layers[layer].qkv, hidden.row(begin), end - begin, qkv.row(begin), hook, thread);
                     const SiteKind kinds[] = {SiteKind::query, SiteKind::key, SiteKind::value};
                     for (std::size_t part = 0; part < 3; ++part) {
                       visit(hook, kinds[part], static_cast<int>(layer), qkv.row(begin) + part * width,
@@ -204,13 +217,17 @@ void BertRunner::Packed::attend_head(std::size_t layer, const Batch& batch, std:
 
   const TokenId* tokens = batch.tokens.data() + first;
   const int index = static_cast<int>(layer), channel = static_cast<int>(head);
-  kernel.gemm(query, 3 * width, length, depth, keys, length, nullptr,
-              1.0f / std::sqrt(static_cast<float>(depth)), scores, length);
+  announced(hook, thread, [&] {
+    kernel.gemm(query, 3 * width, length, depth, keys, length, nullptr,
+                1.0f / std::sqrt(static_cast<float>(depth)), scores, length);
+  });
   visit(hook, SiteKind::scores, index, scores, length, length, length, tokens, thread, channel);
   kernel.softmax(scores, length, length, length);
   visit(hook, SiteKind::probs, index, scores, length, length, length, tokens, thread, channel);
-  kernel.gemm(scores, length, length, length, values, depth, nullptr, 1.0f, context.row(first) + head * depth,
-              width);
+  announced(hook, thread, [&] {
+    kernel.gemm(scores, length, length, length, values, depth, nullptr, 1.0f,
+                context.row(first) + head * depth, width);
+  });
 }
 
 void BertRunner::Packed::attend(std::size_t layer, const Batch& batch, const Matrix& qkv, SiteHook* hook,
@@ -252,7 +269,7 @@ void BertRunner::Packed::feed_forward(std::size_t layer, const Batch& batch, Mat
         in_tiles([&](std::size_t r, std::size_t n) {
           offer(SiteKind::context, context.row(begin + r), r, n, width);
         });
-        weights.attention_output.apply(context.row(begin), rows, projected);
+        multiply(weights.attention_output, context.row(begin), rows, projected, hook, thread);
         in_tiles([&](std::size_t r, std::size_t n) {
           float* tile = projected + r * width;
           offer(SiteKind::attention_output, tile, r, n, width);
@@ -261,12 +278,12 @@ void BertRunner::Packed::feed_forward(std::size_t layer, const Batch& batch, Mat
           layer_norm(weights.attention_norm, tile, ffn_input + r * width, n);
           offer(SiteKind::ffn_input, ffn_input + r * width, r, n, width);
         });
-        weights.ffn_hidden.apply(ffn_input, rows, ffn_hidden);
+        multiply(weights.ffn_hidden, ffn_input, rows, ffn_hidden, hook, thread);
         in_tiles([&](std::size_t r, std::size_t n) {
           kernel.gelu(ffn_hidden + r * wide, n * wide);
           offer(SiteKind::ffn_hidden, ffn_hidden + r * wide, r, n, wide);
         });
-        weights.ffn_output.apply(ffn_hidden, rows, projected);
+        multiply(weights.ffn_output, ffn_hidden, rows, projected, hook, thread);
         in_tiles([&](std::size_t r, std::size_t n) {
           float* tile = projected + r * width;
           offer(SiteKind::ffn_output, tile, r, n, width);
@@ -298,11 +315,11 @@ Matrix BertRunner::Packed::classify(const Batch& batch, const Matrix& hidden, Si
   }
   parallel_chunks(batch.size(), model_kernels().row_tile,
                   [&](std::size_t begin, std::size_t end, int thread) {
-                    pooler.apply(first.row(begin), end - begin, pooled.row(begin));
+                    multiply(pooler, first.row(begin), end - begin, pooled.row(begin), hook, thread);
                     model_kernels().tanh(pooled.row(begin), (end - begin) * width);
                     visit(hook, SiteKind::pooler, -1, pooled.row(begin), end - begin, width, width,
                           tokens.data() + begin, thread);
-                    classifier.apply(pooled.row(begin), end - begin, logits.row(begin));
+                    multiply(classifier, pooled.row(begin), end - begin, logits.row(begin), hook, thread);
                   });
   return logits;
 }

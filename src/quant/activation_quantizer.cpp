@@ -136,7 +136,7 @@ bool quantize_head(const SitePlan& plan, const SiteTile& tile) {
 bool quantize_tile(const SitePlan& plan, const SiteTile& tile) {
   if (!plan.rule.is_static()) {
     return fake_quantize_rows(tile.data, tile.data, tile.rows, tile.cols, tile.stride, plan.rule.block,
-                              plan.rule.bits, plan.rule.symmetric);
+                              plan.rule.bits, plan.rule.symmetric, plan.rule.outlier_threshold);
   }
   if (!plan.by_column) {
     return fake_quantize_tensor(tile.data, tile.data, tile.rows, tile.cols, tile.stride, plan.grids[0]);
@@ -222,6 +222,7 @@ SiteLayout ActivationQuantizer::layout(std::size_t site) const {
   layout.bits = plan.rule.bits;
   layout.symmetric = plan.rule.symmetric;
   layout.granularity = plan.rule.granularity;
+  layout.outlier_threshold = plan.rule.outlier_threshold;
   if (!plan.rule.is_static()) return layout;
   if (!plan.calibrated) fail_expected("site " + plan.name, "a grid from calibration", "none");
   layout.by_channel = plan.by_column;

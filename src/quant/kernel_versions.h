@@ -19,7 +19,7 @@ struct QuantKernels {
   bool (*columns)(const float* src, float* dst, std::size_t rows, std::size_t cols, std::size_t stride,
                   const float* scale, const float* zero, float qmin, float qmax);
   bool (*rows)(const float* src, float* dst, std::size_t rows, std::size_t cols, std::size_t stride,
-               std::size_t block, int bits, bool symmetric);
+               std::size_t block, int bits, bool symmetric, float outlier_threshold);
   double (*error)(const float* values, std::size_t count, const GridSteps& grid);
 };
 

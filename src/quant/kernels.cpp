@@ -56,8 +56,8 @@ bool fake_quantize_columns(const float* src, float* dst, std::size_t rows, std::
 }
 
 bool fake_quantize_rows(const float* src, float* dst, std::size_t rows, std::size_t cols, std::size_t stride,
-                        std::size_t block, int bits, bool symmetric) {
-  return kernels().rows(src, dst, rows, cols, stride, block, bits, symmetric);
+                        std::size_t block, int bits, bool symmetric, float outlier_threshold) {
+  return kernels().rows(src, dst, rows, cols, stride, block, bits, symmetric, outlier_threshold);
 }
 
 double quantization_error(const float* values, std::size_t count, const Grid& grid) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 #include <vector>
 
 #include "core/matrix.h"
@@ -22,9 +23,11 @@ bool fake_quantize_columns(const float* src, float* dst, std::size_t rows, std::
                            std::size_t stride, const float* scale, const float* zero, float qmin, float qmax);
 
 /// One grid per row (block = cols, or 0) or per run of `block` columns, from its own range: affine, or
-/// symmetric. The last run of a row may be shorter.
+/// symmetric. The last run of a row may be shorter. Values of a magnitude above `outlier_threshold` are
+/// copied unchanged and leave the range.
 bool fake_quantize_rows(const float* src, float* dst, std::size_t rows, std::size_t cols, std::size_t stride,
-                        std::size_t block, int bits, bool symmetric);
+                        std::size_t block, int bits, bool symmetric,
+                        float outlier_threshold = std::numeric_limits<float>::infinity());
 
 /// Sum of (v - round_trip(v))^2 over `count` values; the same on every CPU.
 double quantization_error(const float* values, std::size_t count, const Grid& grid);

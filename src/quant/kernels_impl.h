@@ -91,36 +91,72 @@ bool quantize_columns(const float* src, float* dst, std::size_t rows, std::size_
   return check.passed();
 }
 
-// The range always takes in 0 (both grids do), so 0 can start it and fill the tail.
-inline GridSteps grid_of_values(const float* src, std::size_t count, int bit_count, bool symmetric) {
-  F16 low = splat(0.0f), high = splat(0.0f);
+// The values of a run, sixteen at a time.
+template <typename Function>
+inline void over_run(std::size_t count, Function f) {
   std::size_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    const F16 v = load(src + i);
+  for (; i + lanes <= count; i += lanes) f(i, lanes);
+  if (i < count) f(i, static_cast<int>(count - i));
+}
+
+inline F16 load_some(const float* p, int kept) {
+  return kept == lanes ? load(p) : load_first(p, kept);
+}
+
+// The range always takes in 0 (both grids do), so 0 can start it, fill the tail, and stand for outliers.
+template <bool OUTLIERS>
+inline GridSteps grid_of_values(const float* src, std::size_t count, int bit_count, bool symmetric,
+                                F16 threshold) {
+  F16 low = splat(0.0f), high = splat(0.0f);
+  over_run(count, [&](std::size_t i, int kept) {
+    F16 v = load_some(src + i, kept);
+    if constexpr (OUTLIERS) v = select(less(threshold, abs(v)), splat(0.0f), v);
     low = min(v, low);
     high = max(v, high);
-  }
-  if (i < count) {
-    const F16 v = load_first(src + i, static_cast<int>(count - i));
-    low = min(v, low);
-    high = max(v, high);
-  }
+  });
   return grid_of_run(min_lanes(low), max_lanes(high), bit_count, symmetric);
 }
 
-bool quantize_rows(const float* src, float* dst, std::size_t rows, std::size_t cols, std::size_t stride,
-                   std::size_t block, int bit_count, bool symmetric) {
-  if (block == 0 || block > cols) block = cols;
+inline void quantize_run_but_outliers(const float* src, float* dst, std::size_t count, const Steps& g,
+                                      F16 threshold, FiniteCheck& check) {
+  over_run(count, [&](std::size_t i, int kept) {
+    const F16 v = load_some(src + i, kept);
+    check.see(v);
+    const F16 result = select(less(threshold, abs(v)), v, round_trip(v, g));
+    if (kept == lanes) {
+      store(dst + i, result);
+    } else {
+      store_first(dst + i, result, kept);
+    }
+  });
+}
+
+template <bool OUTLIERS>
+inline bool quantize_runs(const float* src, float* dst, std::size_t rows, std::size_t cols,
+                          std::size_t stride, std::size_t block, int bit_count, bool symmetric,
+                          F16 threshold) {
   FiniteCheck check;
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t c = 0; c < cols; c += block) {
       const std::size_t count = cols - c < block ? cols - c : block;
       const float* in = src + r * stride + c;
-      const Steps steps = splat_steps(grid_of_values(in, count, bit_count, symmetric));
-      quantize_run(in, dst + r * stride + c, count, steps, check);
+      float* out = dst + r * stride + c;
+      const Steps steps = splat_steps(grid_of_values<OUTLIERS>(in, count, bit_count, symmetric, threshold));
+      if constexpr (OUTLIERS) {
+        quantize_run_but_outliers(in, out, count, steps, threshold, check);
+      } else {
+        quantize_run(in, out, count, steps, check);
+      }
     }
   }
   return check.passed();
+}
+
+bool quantize_rows(const float* src, float* dst, std::size_t rows, std::size_t cols, std::size_t stride,
+                   std::size_t block, int bit_count, bool symmetric, float outlier_threshold) {
+  if (block == 0 || block > cols) block = cols;
+  const auto runs = outlier_threshold < __builtin_huge_valf() ? quantize_runs<true> : quantize_runs<false>;
+  return runs(src, dst, rows, cols, stride, block, bit_count, symmetric, splat(outlier_threshold));
 }
 
 // Lanes are added up in float over short runs only, then in double.

@@ -59,7 +59,7 @@ const SectionKind& activations_kind() {
                                      {{"tensor", {}},
                                       {"channel", {}},
                                       {"group", {"groups", "permute"}},
-                                      {"token", {}},
+                                      {"token", {"outlier_threshold"}},
                                       {"block", {"block"}}}}}};
   return kind;
 }
@@ -430,6 +430,11 @@ ActivationRule ActivationRule::read(const IniSection& section) {
   rule.keep_channels = section.number("keep_channels").value_or(0);
   if (!(rule.keep_channels >= 0 && rule.keep_channels <= 1)) {
     fail_value(section, "keep_channels", "a share of the channels, 0 to 1");
+  }
+  if (const std::optional<double> threshold = section.number("outlier_threshold")) {
+    rule.outlier_threshold = static_cast<float>(*threshold);
+    if (!(rule.outlier_threshold > 0 && std::isfinite(rule.outlier_threshold)))
+      fail_value(section, "outlier_threshold", "a magnitude above 0");
   }
   const std::string calibrator = section.text("calibrator").value_or("minmax");
   rule.calibrator =

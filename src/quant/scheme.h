@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,15 +37,23 @@ namespace outlierlab {
 ///     calibrator = minmax              # with its own keys, such as percentile = 99.99
 ///     grid = affine                    # or symmetric
 ///     granularity = tensor             # tensor, channel, group (groups, permute = none|range), token, block
-///     (block) keep_channels = 0                # share of channels, by absmax, that stays in float
+///     (block)
+///     keep_channels = 0                # share of channels, by absmax, that stays in float
+///     outlier_threshold = 6.0          # of token: see below
 ///     [activations.*.ffn_output]       # a pattern over sites (or x, h, y) overrides keys
+///
+/// `outlier_threshold` T decomposes a row as LLM.int8() does (Dettmers et al. 2022, arXiv 2208.07339): values
+/// with |v| > T stay in float, the others share a grid over their own range. The original keeps a whole
+/// column of the batch in float once one of its values exceeds T, so that what it computes for one example
+/// depends on the others beside it. Here every value is judged alone: what is kept is part of what the
+/// original keeps, and an example's logits do not depend on its batch.
 ///
 /// Layers, each over the last: base, the file, overrides; within one, [activations], then the patterns in
 /// file order. Some keys belong to the value of another: a calibrator's or quantizer's own, `groups` and
-/// `permute` to group, `block` to block. A layer or section that names another calibrator, quantizer or
-/// granularity drops the keys that belonged to the former; such a key beside a value that does not have it is
-/// an error. Likewise a layer with `apply` drops the options of transforms that it does not name, and options
-/// of a transform that is not applied are an error.
+/// `permute` to group, `block` to block, `outlier_threshold` to token. A layer or section that names another
+/// calibrator, quantizer or granularity drops the keys that belonged to the former; such a key beside a value
+/// that does not have it is an error. Likewise a layer with `apply` drops the options of transforms that it
+/// does not name, and options of a transform that is not applied are an error.
 ///
 /// Unknown sections and keys, patterns that match nothing, bits other than 2-16 and 32, K of 0 or more than
 /// the channels, and combinations without meaning (a calibrator for token or block, which take each row's own
@@ -91,7 +100,9 @@ struct ActivationRule {
   Granularity granularity = Granularity::tensor;
   std::size_t groups = 0, block = 0;
   bool permute_by_range = false;
-  double keep_channels = 0;                      ///< share of the channels
+  double keep_channels = 0;  ///< share of the channels
+  /// Granularity token: values of a larger magnitude stay in float and leave the row's range.
+  float outlier_threshold = std::numeric_limits<float>::infinity();
   std::shared_ptr<const Calibrator> calibrator;  ///< null in float
 
   bool is_float() const { return bits == 32; }
@@ -127,6 +138,8 @@ struct SiteLayout {
   bool by_channel = false;
   std::vector<float> scale;
   std::vector<std::int32_t> zero;
+  /// Granularity token: values of a larger magnitude stay in float.
+  float outlier_threshold = std::numeric_limits<float>::infinity();
 };
 
 /// A scheme made ready for one network: per-site grids, computed from statistics.

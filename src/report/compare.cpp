@@ -16,9 +16,20 @@ namespace fs = std::filesystem;
 namespace {
 
 bool depends_on_machine(const std::string& metric) {
-  static const char* const beginnings[] = {
-      "seconds", "examples_per_second", "latency", "throughput",          "memory",
-      "speedup", "time_share",          "engine_", "simulation_agreement"};
+  static const char* const beginnings[] = {"seconds",
+                                           "examples_per_second",
+                                           "latency",
+                                           "throughput",
+                                           "memory",
+                                           "speedup",
+                                           "joules",
+                                           "gops",
+                                           "gbytes",
+                                           "share_of_",
+                                           "arithmetic_intensity",
+                                           "time_share",
+                                           "engine_",
+                                           "simulation_agreement"};
   return std::any_of(std::begin(beginnings), std::end(beginnings),
                      [&](const char* beginning) { return metric.rfind(beginning, 0) == 0; });
 }

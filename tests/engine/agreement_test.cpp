@@ -224,20 +224,28 @@ TEST_CASE("The integer engine agrees with the simulated scheme at every site", "
   for (const Network* network : {&smooth(), &odd()}) {
     for (const char* name :
          {"w8a8", "w8a8-token", "w8a8-channel-weights", "percentile-99.99", "peg-6-permuted", "peg-4",
-          "mp-xhy", "mp-xhy-16", "mp-channel-1", "w8", "w8a8-mse", "clip-6sigma"}) {
+          "mp-xhy", "mp-xhy-16", "mp-channel-1", "w8", "w8a8-mse", "clip-6sigma", "llm-int8"}) {
       compare(*network, scheme(name));
     }
     compare(*network, scheme("w8a8", {"activations.grid=symmetric"}));
     compare(*network, scheme("w8a8-token", {"activations.grid=symmetric"}));
     compare(*network, scheme("w8a8", {"activations.bits=6"}));
     compare(*network, scheme("w8a8-token", {"activations.bits=12"}));
+    // From hardly any outlier to almost nothing else; at attention's sites, too, whose products then run in
+    // float; in two planes of bytes.
+    compare(*network, scheme("llm-int8", {"activations.outlier_threshold=2.5"}));
+    compare(*network, scheme("llm-int8", {"activations.outlier_threshold=0.3"}));
+    compare(*network, scheme("w8a8-token", {"activations.outlier_threshold=0.7"}));
+    compare(*network, scheme("w8a8-token", {"activations.outlier_threshold=1", "activations.bits=12"}));
   }
 }
 
 TEST_CASE("The engine's logits depend on neither batch nor threads", "[engine]") {
   const int before = threads();
-  for (const char* name : {"w8a8", "w8a8-token", "peg-6-permuted", "mp-xhy"}) {
-    const auto model = lowered(smooth(), scheme(name));
+  for (const char* name : {"w8a8", "w8a8-token", "peg-6-permuted", "mp-xhy", "llm-int8"}) {
+    const bool decomposed = name == std::string("llm-int8");
+    const auto model =
+        lowered(smooth(), decomposed ? scheme(name, {"activations.outlier_threshold=2"}) : scheme(name));
     const std::vector<EncodedExample>& all = smooth().evaluated;
     Matrix expected;
     for (const int count : {1, 2, 3}) {
@@ -257,6 +265,24 @@ TEST_CASE("The engine's logits depend on neither batch nor threads", "[engine]")
     }
   }
   set_threads(before);
+}
+
+TEST_CASE("LLM.int8(): 6 of a layer's 8 products in integers, outliers exactly where float has them",
+          "[engine]") {
+  const auto model = lowered(smooth(), scheme("llm-int8"));
+  REQUIRE(integer_products(*model) == 6 * model->shape.layers);
+  REQUIRE(model->layers[0].sites[engine::context].outlier_threshold == 6.0f);
+  REQUIRE_FALSE(model->classifier.weight.is_integer());
+  REQUIRE(integer_products(*lowered(smooth(), scheme("w8a8-token", {"activations.outlier_threshold=6"}))) ==
+          6 * model->shape.layers);
+  // With every value an outlier nothing is left for the codes: the float network on rounded weights.
+  const Scheme all = scheme("llm-int8", {"activations.outlier_threshold=1e-30"});
+  engine::CpuExecutor executor(lowered(smooth(), all));
+  const Batch batch = make_batches(smooth().evaluated, 30)[0];
+  const Matrix found = engine_logits(executor, batch),
+               expected = BertRunner(quantize_weights(smooth().weights, all, nullptr)).logits(batch);
+  for (std::size_t k = 0; k < found.size(); ++k)
+    REQUIRE(found.data()[k] == Approx(expected.data()[k]).margin(2e-4));
 }
 
 TEST_CASE("A float scheme runs through the engine; bfloat16 is close to it", "[engine]") {

@@ -125,6 +125,73 @@ TEST_CASE("Channels kept in float pass; a grid of width 0 gives 0", "[engine]") 
   }
 }
 
+TEST_CASE("Outliers of a row: kept, marked, and with the code of 0", "[engine]") {
+  Random random(6);
+  for (const std::size_t cols : {3u, 16u, 30u, 384u}) {
+    const Matrix values = test::random_matrix(7, cols, 2.0f, random);
+    for (const int bits : {8, 12}) {
+      for (const bool symmetric : {false, true}) {
+        SiteFormat format = format_of(FormatKind::rows, bits, symmetric, {});
+        format.outlier_threshold = 2.5f;
+        const SiteRows site(format);
+        for (const RowKernels* kernels : kernels_of_this_cpu()) {
+          Matrix out = values, only = values;
+          std::vector<std::uint8_t> low(7 * cols + 64), high(7 * cols + 64);
+          std::vector<float> row_scale(7);
+          std::vector<std::int32_t> row_zero(7);
+          std::vector<std::uint16_t> marks(7 * engine::outlier_words(cols), 0xffff);
+          kernels->encode(site.format(), out.data(), 7, cols, cols, -1,
+                          {low.data(), high.data(), cols, row_scale.data(), row_zero.data(), marks.data()});
+          kernels->round_trip(site.format(), only.data(), 7, cols, cols, -1);
+          for (std::size_t r = 0; r < 7; ++r) {
+            float lo = 0, hi = 0;
+            for (std::size_t c = 0; c < cols; ++c) {
+              if (std::abs(values(r, c)) > 2.5f) continue;
+              lo = std::min(lo, values(r, c));
+              hi = std::max(hi, values(r, c));
+            }
+            const Grid grid = grid_for(lo, hi, bits, symmetric);
+            const std::int32_t zero = grid.zero + (symmetric ? 1 << (bits - 1) : 0);
+            REQUIRE(row_scale[r] == grid.scale);
+            REQUIRE(row_zero[r] == zero);
+            for (std::size_t c = 0; c < 16 * engine::outlier_words(cols); ++c) {
+              CAPTURE(cols, bits, symmetric, r, c);
+              const bool marked = marks[r * engine::outlier_words(cols) + c / 16] >> (c % 16) & 1;
+              REQUIRE(marked == (c < cols && std::abs(values(r, c)) > 2.5f));
+              if (c >= cols) continue;
+              const std::int32_t code = low[r * cols + c] + (bits > 8 ? 256 * high[r * cols + c] : 0);
+              REQUIRE(out(r, c) == only(r, c));
+              if (marked) {
+                REQUIRE(code == zero);
+                REQUIRE(out(r, c) == values(r, c));
+              } else if (!on_a_boundary(values(r, c), grid.scale)) {
+                REQUIRE(code == grid.quantize(values(r, c)) + zero - grid.zero);
+                REQUIRE(out(r, c) == grid.round_trip(values(r, c)));
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("A column of the weight is added alike in every version", "[engine]") {
+  Random random(8);
+  for (const std::size_t count : {1u, 15u, 16u, 70u}) {
+    std::vector<std::uint8_t> codes(count);
+    for (std::uint8_t& code : codes) code = static_cast<std::uint8_t>(1 + random.below(255));
+    std::vector<float> scale = test::random_vector((count + 15) / 16 * 16, 0.02f, 0.001f, random);
+    const std::vector<float> before = test::random_vector(count, 0, 3, random);
+    for (const RowKernels* kernels : kernels_of_this_cpu()) {
+      std::vector<float> out = before;
+      kernels->add_column(out.data(), codes.data(), scale.data(), -7.3f, count);
+      for (std::size_t j = 0; j < count; ++j)
+        REQUIRE(out[j] == std::fma(-7.3f * scale[j], static_cast<float>(codes[j]) - 128.0f, before[j]));
+    }
+  }
+}
+
 TEST_CASE("Residual sum with LayerNorm, and softmax to codes, equal their parts", "[engine]") {
   Random random(9);
   for (const std::size_t cols : {30u, 64u}) {

@@ -58,7 +58,8 @@ std::string message(const std::string& path) {
 
 TEST_CASE("A packed model comes back with the same logits, and opens as safetensors", "[engine]") {
   const std::filesystem::path folder = test::scratch("packed");
-  for (const char* name : {"w8a8", "w8a8-token", "peg-6-permuted", "mp-xhy", "mp-xhy-16", "w4a8", "fp32"}) {
+  for (const char* name :
+       {"w8a8", "w8a8-token", "peg-6-permuted", "mp-xhy", "mp-xhy-16", "w4a8", "llm-int8", "fp32"}) {
     INFO(name);
     const std::string path = (folder / (std::string(name) + ".safetensors")).string();
     engine::Model model = model_of(name);
@@ -74,6 +75,34 @@ TEST_CASE("A packed model comes back with the same logits, and opens as safetens
     REQUIRE(file.at("bert.encoder.layer.0.intermediate.dense.weight").dtype ==
             (std::string(name) == "fp32" ? "F32" : "I8"));
   }
+}
+
+TEST_CASE("A packed site keeps its outlier threshold to the bit, or is refused", "[engine]") {
+  const std::filesystem::path folder = test::scratch("packed");
+  const std::string path = (folder / "model.safetensors").string(), bad = (folder / "bad").string();
+  engine::Model model = model_of("llm-int8");
+  for (const float threshold : {6.0f, 0.1f, 1.0f / 3, 3e38f, 1e-44f}) {
+    model.layers[1].sites[engine::context].outlier_threshold = threshold;
+    write_packed_model(path, model);
+    const auto back = engine::read_packed_model(path);
+    REQUIRE(back->layers[1].sites[engine::context].outlier_threshold == threshold);
+    REQUIRE(back->layers[0].sites[engine::context].outlier_threshold == 6.0f);
+    REQUIRE_FALSE(back->pooler_site.keeps_outliers());
+  }
+  const std::string whole = read_file(path);
+  const auto refused = [&](const std::string& to) {
+    std::string copy = whole;
+    copy.replace(copy.find("rows 8 symmetric outliers 6"), 27, to);
+    std::ofstream(bad, std::ios::binary) << copy;
+    return message(bad);
+  };
+  REQUIRE(refused("rows 8 symmetric outliers 0").find("above 0") != std::string::npos);
+  REQUIRE(refused("rows 8 symmetric outliers x").find("outlier threshold") != std::string::npos);
+  REQUIRE(refused("tensr 8 symmetri outliers 6").find("tensor|columns|rows") != std::string::npos);
+  model.layers[0].sites[engine::scores].outlier_threshold = 6.0f;
+  model.layers[0].sites[engine::scores].kind = engine::FormatKind::tensor;
+  model.layers[0].sites[engine::scores].bits = 8;
+  REQUIRE_THROWS_AS(model.check(), Error);
 }
 
 TEST_CASE("Damaged packed files are errors that name the file, never crashes", "[engine]") {

@@ -144,8 +144,9 @@ TEST_CASE("permuting the channels permutes the results", "[quant][activations]")
 TEST_CASE("the outcome does not depend on how a site is cut into tiles", "[quant][activations]") {
   Matrix m = activations();
   const NetworkStatistics statistics = statistics_of(y, m);
-  for (const std::string keys : {"", "granularity = channel\n", "granularity = group\ngroups = 7\n",
-                                 "granularity = token\n", "granularity = block\nblock = 8\n"}) {
+  for (const std::string keys :
+       {"", "granularity = channel\n", "granularity = group\ngroups = 7\n", "granularity = token\n",
+        "granularity = block\nblock = 8\n", "granularity = token\noutlier_threshold = 6\n"}) {
     ActivationQuantizer quantizer(scheme_for(keys), sites(), &statistics);
     Matrix whole = m, parts = m;
     quantizer.visit(test::TileOf(whole, y), 0);
@@ -193,6 +194,50 @@ TEST_CASE("token and block grids come from the row itself", "[quant][activations
     quantizer.visit(test::TileOf(out, y), 0);
     fake_quantize_rows(m.data(), expected.data(), tokens, channels, channels, block, 8, false);
     REQUIRE(same(out, expected));
+  }
+}
+
+TEST_CASE("outliers of a token stay in float, whatever stands in the rows beside it",
+          "[quant][activations]") {
+  Matrix m = activations();
+  for (const std::string grid : {"affine", "symmetric"}) {
+    const std::string keys = "granularity = token\noutlier_threshold = 6\ngrid = " + grid + "\n";
+    ActivationQuantizer quantizer(scheme_for(keys), sites(), nullptr);
+    REQUIRE(quantizer.layout(y).outlier_threshold == 6.0f);
+    Matrix out = m;
+    quantizer.visit(test::TileOf(out, y), 0);
+    quantizer.require_finite();
+    std::size_t kept = 0;
+    for (std::size_t r = 0; r < tokens; ++r) {
+      float lo = 0, hi = 0;
+      for (std::size_t c = 0; c < channels; ++c) {
+        if (std::abs(m(r, c)) > 6) continue;
+        lo = std::min(lo, m(r, c));
+        hi = std::max(hi, m(r, c));
+      }
+      const Grid expected =
+          grid == "affine" ? Grid::affine({lo, hi}, 8) : Grid::symmetric(std::max(-lo, hi), 8);
+      for (std::size_t c = 0; c < channels; ++c) {
+        const bool outlier = std::abs(m(r, c)) > 6;
+        kept += outlier;
+        REQUIRE(out(r, c) == (outlier ? m(r, c) : expected.round_trip(m(r, c))));
+      }
+      // A row by itself: what the others hold changes nothing.
+      Matrix alone(1, channels);
+      std::copy_n(m.row(r), channels, alone.row(0));
+      quantizer.visit(test::TileOf(alone, y), 0);
+      REQUIRE(std::memcmp(alone.row(0), out.row(r), channels * sizeof(float)) == 0);
+    }
+    REQUIRE(kept > tokens / 4);
+    REQUIRE(kept < tokens * channels / 2);
+    // An infinite value is above every threshold and still an error.
+    for (const float bad : {HUGE_VALF, -HUGE_VALF, std::nanf("")}) {
+      ActivationQuantizer fresh(scheme_for(keys), sites(), nullptr);
+      out = m;
+      out(5, 7) = bad;
+      fresh.visit(test::TileOf(out, y), 0);
+      REQUIRE_ERROR(fresh.require_finite(), "layer.0.ffn_residual", "NaN or Inf");
+    }
   }
 }
 

@@ -30,6 +30,8 @@ GridSteps steps_of(const Grid& g) {
   return {g.scale, g.scale, float(g.qmin - g.zero), float(g.qmax - g.zero)};
 }
 
+constexpr float no_threshold = std::numeric_limits<float>::infinity();
+
 bool same_bits(float a, float b) {
   return std::memcmp(&a, &b, sizeof a) == 0;
 }
@@ -120,7 +122,9 @@ TEST_CASE("NaN and Inf are reported wherever they stand", "[quant]") {
         REQUIRE_FALSE(version.kernels->tensor(values.data(), result.data(), 2, 37, 37, steps_of(grid)));
         REQUIRE_FALSE(version.kernels->columns(values.data(), result.data(), 2, 37, 37, scale.data(),
                                                zero.data(), 0, 255));
-        REQUIRE_FALSE(version.kernels->rows(values.data(), result.data(), 2, 37, 37, 16, 8, false));
+        REQUIRE_FALSE(
+            version.kernels->rows(values.data(), result.data(), 2, 37, 37, 16, 8, false, no_threshold));
+        REQUIRE_FALSE(version.kernels->rows(values.data(), result.data(), 2, 37, 37, 0, 8, false, 0.5f));
       }
     }
   }
@@ -163,7 +167,8 @@ TEST_CASE("one grid per row or run, from its own range", "[quant]") {
         for (float& v : values) v = static_cast<float>(random.uniform() * 16 - 4);
         for (std::size_t c = 0; c < cols; ++c) values[cols + c] = 0;  // a row of width 0
         std::vector<float> result = values;
-        REQUIRE(version.kernels->rows(result.data(), result.data(), 3, cols, cols, block, 8, symmetric));
+        REQUIRE(version.kernels->rows(result.data(), result.data(), 3, cols, cols, block, 8, symmetric,
+                                      no_threshold));
         const std::size_t run = block == 0 ? cols : block;
         for (std::size_t r = 0; r < 3; ++r) {
           for (std::size_t begin = 0; begin < cols; begin += run) {
@@ -174,6 +179,41 @@ TEST_CASE("one grid per row or run, from its own range", "[quant]") {
                                         : Grid::affine(range, 8);
             for (const float* v = first; v < last; ++v) {
               REQUIRE(same_bits(result[static_cast<std::size_t>(v - values.data())], grid.round_trip(*v)));
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("outliers of a row stay as they are, and the others' range is theirs alone", "[quant]") {
+  Random random(7);
+  for (const Version& version : versions()) {
+    for (const std::size_t cols : {1u, 15u, 16u, 53u, 64u}) {
+      for (const bool symmetric : {false, true}) {
+        for (const float threshold : {0.5f, 6.0f, 1000.0f}) {
+          std::vector<float> values(4 * cols);
+          for (float& v : values) v = static_cast<float>(random.uniform() * 16 - 8);
+          values[0] = threshold;  // not above
+          values[cols] = std::nextafter(-threshold, -1e9f);
+          for (std::size_t c = 0; c < cols; ++c) values[3 * cols + c] = 2 * threshold;  // nothing else
+          std::vector<float> result = values;
+          REQUIRE(
+              version.kernels->rows(result.data(), result.data(), 4, cols, cols, 0, 8, symmetric, threshold));
+          for (std::size_t r = 0; r < 4; ++r) {
+            float lo = 0, hi = 0;
+            for (std::size_t c = 0; c < cols; ++c) {
+              const float v = values[r * cols + c];
+              if (std::abs(v) > threshold) continue;
+              lo = std::min(lo, v);
+              hi = std::max(hi, v);
+            }
+            const Grid grid = symmetric ? Grid::symmetric(std::max(-lo, hi), 8) : Grid::affine({lo, hi}, 8);
+            for (std::size_t c = 0; c < cols; ++c) {
+              const float v = values[r * cols + c];
+              CAPTURE(version.name, cols, symmetric, threshold, r, c);
+              REQUIRE(same_bits(result[r * cols + c], std::abs(v) > threshold ? v : grid.round_trip(v)));
             }
           }
         }

@@ -165,6 +165,13 @@ TEST_CASE("groups, blocks and shares outside their limits", "[quant][scheme]") {
                 "keep_channels");
   REQUIRE_ERROR(check("[activations]\nbits = 8\ngranularity = channel\ncalibrator = running_minmax\n"),
                 "channels and groups");
+  const std::string token = "[activations]\nbits = 8\ngranularity = token\noutlier_threshold = ";
+  check(token + "6.0\n");
+  for (const std::string bad : {"0", "-6", "1e-60", "1e60", "six", "nan", "inf"})
+    REQUIRE_ERROR(check(token + bad + "\n"), "s.ini:4", bad);
+  REQUIRE_ERROR(check("[activations]\nbits = 8\noutlier_threshold = 6\n"), "s.ini:3", "granularity = tensor");
+  REQUIRE_ERROR(check("[activations]\nbits = 8\ngranularity = block\nblock = 8\noutlier_threshold = 6\n"),
+                "s.ini:5", "granularity = block");
 }
 
 TEST_CASE("every scheme of the suite loads and fits a network", "[quant][scheme]") {
@@ -188,6 +195,17 @@ TEST_CASE("every scheme of the suite loads and fits a network", "[quant][scheme]
   REQUIRE(rule(peg, "layer.0.ffn_residual").groups == 6);
   REQUIRE(rule(peg, "layer.0.ffn_residual").permute_by_range);
   REQUIRE(rule(peg, "layer.0.ffn_hidden").granularity == Granularity::tensor);
+  const Scheme llm = Scheme::load("llm-int8", folder);
+  REQUIRE(rule(llm, "layer.0.output").outlier_threshold == 6.0f);
+  REQUIRE(rule(llm, "layer.0.output").symmetric);
+  for (const char* site :
+       {"embeddings.sum", "layer.0.query", "layer.0.probs", "layer.0.ffn_residual", "pooler"})
+    REQUIRE(rule(llm, site).is_float());
+  REQUIRE(WeightRule::read(llm.weight_rule("layer.1.ffn_output")).granularity == Granularity::channel);
+  REQUIRE(WeightRule::read(llm.weight_rule("embeddings.word")).is_float());
+  REQUIRE(WeightRule::read(llm.weight_rule("classifier")).is_float());
+  const Scheme without = llm.with({"activations.granularity=tensor"});
+  REQUIRE(std::isinf(rule(without, "layer.0.output").outlier_threshold));
 }
 
 TEST_CASE("groups of channels: sizes, order, ties", "[quant][scheme]") {

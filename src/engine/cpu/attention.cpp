@@ -1,6 +1,7 @@
 #include "engine/cpu/attention.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 
 #include "engine/cpu/int8_gemm.h"
@@ -27,6 +28,15 @@ void centred_sums(const std::uint8_t* codes, std::size_t stride, std::size_t row
     for (std::size_t k = 0; k < count; ++k) sum += row[k];
     out[r] = sum - static_cast<std::int32_t>(count) * zero[r];
   }
+}
+
+/// Runs body and books its time.
+template <typename Body>
+void timed(const AttentionTask& task, double Profile::*part, const Body& body) {
+  if (!task.profile) return body();
+  const auto start = std::chrono::steady_clock::now();
+  body();
+  task.profile->*part += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 void integer_scores(const AttentionPlan& plan, const AttentionTask& task, std::size_t stride,
@@ -155,36 +165,45 @@ void AttentionScratch::reserve(std::size_t length, std::size_t depth) {
 void attend(const AttentionPlan& plan, const AttentionTask& task, AttentionScratch& s) {
   const std::size_t n = task.length, stride = round_up(n, 16);
   const RowFormat scores_grid = plan.scores->of_head(task.head), probs_grid = plan.probs->of_head(task.head);
-  if (plan.integer_scores) {
-    integer_scores(plan, task, stride, s);
-  } else {
-    real_scores(plan, task, stride, s);
-  }
+  timed(task, &Profile::gemm, [&] {
+    if (plan.integer_scores) {
+      integer_scores(plan, task, stride, s);
+    } else {
+      real_scores(plan, task, stride, s);
+    }
+  });
   const auto observe = [&](std::size_t site) {
     if (task.observer)
       task.observer->visit(site, s.scores.data(), task.observer_row, n, n, stride,
                            static_cast<int>(task.head));
   };
   if (plan.integer_context && probs_grid.kind == Kind::tensor && !task.observer) {
-    row_kernels().softmax_codes(scores_grid, probs_grid, s.scores.data(), n, n, stride, s.probs.data(),
-                                stride);
+    timed(task, &Profile::rest, [&] {
+      row_kernels().softmax_codes(scores_grid, probs_grid, s.scores.data(), n, n, stride, s.probs.data(),
+                                  stride);
+    });
   } else {
-    row_kernels().round_trip(scores_grid, s.scores.data(), n, n, stride, -1);
+    timed(task, &Profile::quantize,
+          [&] { row_kernels().round_trip(scores_grid, s.scores.data(), n, n, stride, -1); });
     observe(task.scores_site);
-    model_kernels().softmax(s.scores.data(), n, n, stride);
-    if (plan.integer_context) {
-      row_kernels().encode(probs_grid, s.scores.data(), n, n, stride, -1,
-                           {s.probs.data(), nullptr, stride, s.row_scale.data(), s.row_zero.data()});
-    } else {
-      row_kernels().round_trip(probs_grid, s.scores.data(), n, n, stride, -1);
-    }
+    timed(task, &Profile::rest, [&] { model_kernels().softmax(s.scores.data(), n, n, stride); });
+    timed(task, &Profile::quantize, [&] {
+      if (plan.integer_context) {
+        row_kernels().encode(probs_grid, s.scores.data(), n, n, stride, -1,
+                             {s.probs.data(), nullptr, stride, s.row_scale.data(), s.row_zero.data()});
+      } else {
+        row_kernels().round_trip(probs_grid, s.scores.data(), n, n, stride, -1);
+      }
+    });
     observe(task.scores_site + 1);
   }
-  if (plan.integer_context) {
-    integer_context(plan, task, probs_grid, stride, s);
-  } else {
-    real_context(plan, task, stride, s);
-  }
+  timed(task, &Profile::gemm, [&] {
+    if (plan.integer_context) {
+      integer_context(plan, task, probs_grid, stride, s);
+    } else {
+      real_context(plan, task, stride, s);
+    }
+  });
 }
 
 }  // namespace outlierlab::engine

@@ -41,6 +41,7 @@ struct AttentionTask {
   float* context_values = nullptr;
   SiteObserver* observer = nullptr;
   std::size_t scores_site = 0, observer_row = 0;
+  Profile* profile = nullptr;  ///< not null: where the time goes is added
 };
 
 void attend(const AttentionPlan& plan, const AttentionTask& task, AttentionScratch& scratch);

@@ -36,7 +36,7 @@ constexpr std::size_t column_unit = 32;
 constexpr std::size_t row_block = 8;
 
 bool on_bytes(const SiteFormat& site) {
-  return site.bits <= 8 && (site.kind == Kind::tensor || site.kind == Kind::rows);
+  return site.bits <= 8 && (site.kind == Kind::tensor || site.kind == Kind::rows) && !site.keeps_outliers();
 }
 
 /// The form in which the products after a site take its values.
@@ -53,11 +53,16 @@ struct InputSite {
   SiteRows rows;
   Form form = Form::real;
   SegmentOrder order;
+  bool keeps_outliers = false;
 
   InputSite() = default;
   InputSite(const SiteFormat& site, std::initializer_list<const Weight*> weights)
       : rows(site), form(common_form(site, weights)) {
     if (form == Form::segments) order = SegmentOrder(site);
+    keeps_outliers = site.keeps_outliers();
+  }
+  void reserve(LeftBuffer& buffer, std::size_t count, std::size_t cols) const {
+    buffer.reserve(count, cols, form, order, keeps_outliers);
   }
 };
 
@@ -186,7 +191,7 @@ CpuExecutor::Network::Network(std::shared_ptr<const Model> the_model, const CpuO
     const bool every_head = p.kind != Kind::columns || std::all_of(p.scale.begin(), p.scale.end(),
                                                                    [](float scale) { return scale >= 0; });
     attention.integer_context = on_bytes(from.sites[value]) && from.sites[value].kind == Kind::tensor &&
-                                p.kind != Kind::real && p.bits <= 8 && every_head;
+                                p.kind != Kind::real && p.bits <= 8 && every_head && !p.keeps_outliers();
     attention.scores = &plan.sites[scores];
     attention.probs = &plan.sites[probs];
     const bool fuse = !options.observer;
@@ -268,7 +273,7 @@ void CpuExecutor::Network::embed(const Tokens& tokens, std::size_t begin, std::s
       for (std::size_t j = 0; j < hidden; ++j) out[j] += values[j];
     }
   };
-  if (member.rank == 0) w.left_hidden.reserve(count, hidden, embeddings_norm.form, embeddings_norm.order);
+  if (member.rank == 0) embeddings_norm.reserve(w.left_hidden, count, hidden);
   member.wait();
   over_rows(count, member, [&](std::size_t r, std::size_t n) {
     float* rows = w.hidden.data() + r * hidden;
@@ -356,7 +361,7 @@ void CpuExecutor::Network::attend_all(std::size_t layer, const Tokens& tokens, s
   const LayerPlan& plan = layers[layer];
   const std::size_t hidden = shape().hidden, begin = tokens.offsets[first],
                     rows = tokens.offsets[last] - begin;
-  if (member.rank == 0) w.left_context.reserve(rows, hidden, plan.context.form, plan.context.order);
+  if (member.rank == 0) plan.context.reserve(w.left_context, rows, hidden);
   member.wait();
   const auto task_of = [&](std::size_t example, std::size_t head) {
     AttentionTask task;
@@ -372,16 +377,14 @@ void CpuExecutor::Network::attend_all(std::size_t layer, const Tokens& tokens, s
     task.observer = options.observer;
     task.scores_site = model->site_index(layer, scores);
     task.observer_row = tokens.offsets[example];
+    if (options.profile) task.profile = &profiles[static_cast<std::size_t>(thread)].seconds;
     return task;
   };
-  timed(&Profile::rest, thread, [&] {
-    const std::size_t items = (last - first) * shape().heads;
-    const auto [from, to] = member.share(items, 1);
-    for (std::size_t i = from; i < to; ++i) {
-      attend(plan.attention, task_of(first + i / shape().heads, i % shape().heads),
-             scratch[static_cast<std::size_t>(thread)]);
-    }
-  });
+  const auto [from, to] = member.share((last - first) * shape().heads, 1);
+  for (std::size_t i = from; i < to; ++i) {
+    attend(plan.attention, task_of(first + i / shape().heads, i % shape().heads),
+           scratch[static_cast<std::size_t>(thread)]);
+  }
   member.wait();
   if (plan.fuse_context) return;
   over_rows(rows, member, [&](std::size_t r, std::size_t n) {
@@ -400,8 +403,8 @@ void CpuExecutor::Network::feed_forward(std::size_t layer, std::size_t rows, std
   multiply(plan.attention_output, w.left_context.rows(w.context.data()), rows, member,
            {Finish::real, w.products.data(), hidden, nullptr}, thread);
   if (member.rank == 0) {
-    w.left_ffn_input.reserve(rows, hidden, plan.ffn_input.form, plan.ffn_input.order);
-    w.left_ffn_hidden.reserve(rows, wide, plan.ffn_hidden_site.form, plan.ffn_hidden_site.order);
+    plan.ffn_input.reserve(w.left_ffn_input, rows, hidden);
+    plan.ffn_hidden_site.reserve(w.left_ffn_hidden, rows, wide);
   }
   member.wait();
 
@@ -454,7 +457,7 @@ void CpuExecutor::Network::feed_forward(std::size_t layer, std::size_t rows, std
   member.wait();
   multiply(plan.ffn_output, w.left_ffn_hidden.rows(w.wide.data()), rows, member,
            {Finish::real, w.products.data(), hidden, nullptr}, thread);
-  if (member.rank == 0) w.left_hidden.reserve(rows, hidden, plan.output.form, plan.output.order);
+  if (member.rank == 0) plan.output.reserve(w.left_hidden, rows, hidden);
   member.wait();
   over_rows(rows, member, [&](std::size_t r, std::size_t n) {
     timed(&Profile::rest, thread, [&] {
@@ -493,18 +496,12 @@ void CpuExecutor::Network::classify(std::size_t examples, LeftBuffer& left, Alig
   const std::size_t hidden = shape().hidden;
   AlignedVector<float> pooled(examples * hidden);
   LeftBuffer pooled_left;
-  pooled_left.reserve(examples, hidden, pooler_site.form, pooler_site.order);
+  pooler_site.reserve(pooled_left, examples, hidden);
   const LeftRows rows = left.rows(values.data());
   // Static grids are stored for max_rows rows at most.
   for (std::size_t e = 0; e < examples; e += max_rows) {
     const std::size_t n = std::min(max_rows, examples - e);
-    LeftRows part = rows;
-    part.low += part.low ? e * rows.stride : 0;
-    part.high += part.high ? e * rows.stride : 0;
-    part.row_scale += e;
-    part.row_zero += e;
-    part.values += e * hidden;
-    pooler.apply(part, n, 0, hidden, {Finish::real, pooled.data() + e * hidden, hidden, nullptr});
+    pooler.apply(rows.from(e), n, 0, hidden, {Finish::real, pooled.data() + e * hidden, hidden, nullptr});
   }
   model_kernels().tanh(pooled.data(), examples * hidden);
   pooled_left.encode(pooler_site.rows.format(), pooled.data(), 0, examples);
@@ -512,13 +509,7 @@ void CpuExecutor::Network::classify(std::size_t examples, LeftBuffer& left, Alig
   const LeftRows pooled_rows = pooled_left.rows(pooled.data());
   for (std::size_t e = 0; e < examples; e += max_rows) {
     const std::size_t n = std::min(max_rows, examples - e);
-    LeftRows part = pooled_rows;
-    part.low += part.low ? e * pooled_rows.stride : 0;
-    part.high += part.high ? e * pooled_rows.stride : 0;
-    part.row_scale += e;
-    part.row_zero += e;
-    part.values += e * hidden;
-    classifier.apply(part, n, 0, shape().labels,
+    classifier.apply(pooled_rows.from(e), n, 0, shape().labels,
                      {Finish::real, logits + e * shape().labels, shape().labels, nullptr});
   }
 }
@@ -553,7 +544,7 @@ void CpuExecutor::logits(const Tokens& tokens, float* logits) {
 
   const InputSite& last_site = net.layers.empty() ? net.embeddings_norm : net.layers.back().output;
   LeftBuffer first_tokens;
-  first_tokens.reserve(tokens.examples, net.shape().hidden, last_site.form, last_site.order);
+  last_site.reserve(first_tokens, tokens.examples, net.shape().hidden);
   AlignedVector<float> first_values(tokens.examples * net.shape().hidden);
 
   const auto run = [&](std::size_t g, Workspace& w, Member member, int thread) {

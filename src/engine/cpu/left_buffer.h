@@ -7,8 +7,9 @@ namespace outlierlab::engine {
 /// The values of one site for a group of rows, as the products that follow read them.
 class LeftBuffer {
  public:
-  /// Room for `rows` rows of a site that products take in `form`.
-  void reserve(std::size_t rows, std::size_t cols, Form form, const SegmentOrder& order) {
+  /// Room for `rows` rows of a site that products take in `form`, and for the marks of its outliers.
+  void reserve(std::size_t rows, std::size_t cols, Form form, const SegmentOrder& order,
+               bool keeps_outliers = false) {
     cols_ = cols;
     form_ = form;
     order_ = &order;
@@ -20,6 +21,7 @@ class LeftBuffer {
     if (form == Form::segments) natural_size_ = cols + slack;
     row_scale_.resize(rows);
     row_zero_.resize(rows);
+    outliers_.resize(keeps_outliers ? rows * outlier_words(cols) : 0);
   }
 
   /// Rounds `count` rows of values, from row `first` on, to the site's grids, and keeps their codes. Values
@@ -32,7 +34,9 @@ class LeftBuffer {
   }
 
   LeftRows rows(const float* values) const {
-    return {low_.data(), high_.data(), stride_, row_scale_.data(), row_zero_.data(), values, cols_};
+    return {low_.data(),         high_.data(), stride_, row_scale_.data(),
+            row_zero_.data(),    values,       cols_,   outliers_.empty() ? nullptr : outliers_.data(),
+            outlier_words(cols_)};
   }
   std::uint8_t* low() { return low_.data(); }
   std::size_t stride() const { return stride_; }
@@ -44,18 +48,26 @@ class LeftBuffer {
     };
     copy(from.low_, low_);
     copy(from.high_, high_);
+    if (!outliers_.empty()) {
+      const std::size_t words = outlier_words(cols_);
+      std::copy_n(from.outliers_.data() + source * words, words, outliers_.data() + target * words);
+    }
     row_scale_[target] = from.row_scale_[source];
     row_zero_[target] = from.row_zero_[source];
   }
   std::size_t bytes() const {
-    return low_.size() + high_.size() + row_scale_.size() * sizeof(float) +
-           row_zero_.size() * sizeof(std::int32_t);
+    return low_.size() + high_.size() + outliers_.size() * sizeof(std::uint16_t) +
+           row_scale_.size() * sizeof(float) + row_zero_.size() * sizeof(std::int32_t);
   }
 
  private:
   CodeRows codes(std::size_t first) {
-    return {low_.data() + first * stride_, form_ == Form::wide ? high_.data() + first * stride_ : nullptr,
-            stride_, row_scale_.data() + first, row_zero_.data() + first};
+    return {low_.data() + first * stride_,
+            form_ == Form::wide ? high_.data() + first * stride_ : nullptr,
+            stride_,
+            row_scale_.data() + first,
+            row_zero_.data() + first,
+            outliers_.empty() ? nullptr : outliers_.data() + first * outlier_words(cols_)};
   }
   void encode_segments(const RowFormat& site, float* from, std::size_t first, std::size_t count) {
     thread_local AlignedVector<std::uint8_t> natural;
@@ -74,6 +86,7 @@ class LeftBuffer {
   const SegmentOrder* order_ = nullptr;
   std::size_t natural_size_ = 0;  ///< of a row in the order of the channels
   AlignedVector<std::uint8_t> low_, high_;
+  AlignedVector<std::uint16_t> outliers_;
   AlignedVector<float> row_scale_;
   AlignedVector<std::int32_t> row_zero_;
 };

@@ -101,6 +101,13 @@ PackedLinear::PackedLinear(const Linear& linear, const SiteFormat& left_site, Re
     }
     return;
   }
+  if (left_site.keeps_outliers()) {
+    outlier_codes_.resize(in_ * out_);
+    for (std::size_t c = 0; c < in_; ++c) {
+      for (std::size_t r = 0; r < out_; ++r)
+        outlier_codes_[c * out_ + r] = static_cast<std::uint8_t>(weight.codes[r * in_ + c] + 128);
+    }
+  }
   col_scale_.assign(round_up(out_, lane_count), 0.0f);
   for (std::size_t r = 0; r < out_; ++r) col_scale_[r] = weight.scale(r);
 
@@ -172,7 +179,7 @@ void PackedLinear::add_term(const Weight& weight, const std::vector<std::int32_t
 }
 
 std::size_t PackedLinear::bytes() const {
-  return panels_.size() + bf16_panels_.size() * 2 +
+  return panels_.size() + outlier_codes_.size() + bf16_panels_.size() * 2 +
          (col_sums_.size() + col_scale_.size() + bias_.size() + real_panels_.size()) * sizeof(float);
 }
 
@@ -261,6 +268,22 @@ void PackedLinear::apply_terms(const LeftRows& left, const float* kept, std::siz
     }
     int8_kernels().multiply_weight(p);
     first = false;
+  }
+  if (!outlier_codes_.empty() && left.outliers) add_outliers(left, rows, begin, end, real, target.stride);
+}
+
+void PackedLinear::add_outliers(const LeftRows& left, std::size_t rows, std::size_t begin, std::size_t end,
+                                float* c, std::size_t stride) const {
+  for (std::size_t r = 0; r < rows; ++r) {
+    const std::uint16_t* words = left.outliers + r * left.outlier_stride;
+    const float* values = left.values + r * left.value_stride;
+    for (std::size_t w = 0; w < left.outlier_stride; ++w) {
+      for (unsigned marks = words[w]; marks != 0; marks &= marks - 1) {
+        const std::size_t channel = 16 * w + static_cast<std::size_t>(__builtin_ctz(marks));
+        row_kernels().add_column(c + r * stride + begin, outlier_codes_.data() + channel * out_ + begin,
+                                 col_scale_.data() + begin, values[channel], end - begin);
+      }
+    }
   }
 }
 

@@ -33,6 +33,20 @@ struct LeftRows {
   const std::int32_t* row_zero = nullptr;
   const float* values = nullptr;  ///< dequantized
   std::size_t value_stride = 0;
+  const std::uint16_t* outliers = nullptr;  ///< CodeRows::outliers; null: none
+  std::size_t outlier_stride = 0;           ///< words
+
+  /// The rows from `row` on.
+  LeftRows from(std::size_t row) const {
+    LeftRows part = *this;
+    part.low += part.low ? row * stride : 0;
+    part.high += part.high ? row * stride : 0;
+    part.row_scale += part.row_scale ? row : 0;
+    part.row_zero += part.row_zero ? row : 0;
+    part.values += part.values ? row * value_stride : 0;
+    part.outliers += part.outliers ? row * outlier_stride : 0;
+    return part;
+  }
 };
 
 /// What is to become of a product.
@@ -73,7 +87,7 @@ class PackedLinear {
   std::size_t out() const { return out_; }
   std::size_t bytes() const;
   /// One integer product whose sums can be quantized in registers.
-  bool can_fuse() const { return form_ == Form::codes; }
+  bool can_fuse() const { return form_ == Form::codes && outlier_codes_.empty(); }
 
   /// Columns [begin, end) of left * W^T + bias for `rows` rows; begin a multiple of 16, end one too or out().
   /// The target points at column 0 of its first row.
@@ -90,6 +104,9 @@ class PackedLinear {
     AlignedVector<std::int32_t> row_zero;
   };
   void add_term(const Weight& weight, const std::vector<std::int32_t>& channels, Term term);
+  /// Adds what outliers of the left rows contribute, channel by channel.
+  void add_outliers(const LeftRows& left, std::size_t rows, std::size_t begin, std::size_t end, float* c,
+                    std::size_t stride) const;
   void apply_real(const LeftRows& left, std::size_t rows, std::size_t begin, std::size_t end, float* c,
                   std::size_t stride) const;
   /// All terms of columns [begin, end); `kept` holds the kept channels' values [rows, kept_.size()].
@@ -106,6 +123,8 @@ class PackedLinear {
   AlignedVector<float> real_panels_;  ///< Form::real, or the kept channels of Form::segments
   AlignedVector<std::uint16_t> bf16_panels_;
   std::vector<std::size_t> kept_;
+  /// Where left rows keep outliers: the weight's codes + 128, [in, out], so that a channel lies in one run.
+  AlignedVector<std::uint8_t> outlier_codes_;
 };
 
 }  // namespace outlierlab::engine

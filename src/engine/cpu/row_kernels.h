@@ -14,6 +14,7 @@ struct RowFormat {
   int bits = 32;
   bool symmetric = false;
   float inverse = 0, scale = 0, low = 0, high = 0, offset = 0;  ///< tensor
+  float outlier_threshold = __builtin_huge_valf();              ///< rows: values above it stay in float
   /// columns; [channels] rounded up to 16; a kept (float) channel has scale < 0.
   const float *col_inverse = nullptr, *col_scale = nullptr, *col_low = nullptr, *col_high = nullptr,
               *col_offset = nullptr;
@@ -27,7 +28,14 @@ struct CodeRows {
   std::size_t stride = 0;
   float* scale = nullptr;        ///< [rows], for format rows: value = scale * (code - zero)
   std::int32_t* zero = nullptr;  ///< [rows], for format rows
+  /// For format rows: bit c % 16 of word c / 16 tells that the value of column c stays in float. Row r begins
+  /// at r * outlier_words(cols).
+  std::uint16_t* outliers = nullptr;
 };
+
+inline std::size_t outlier_words(std::size_t cols) {
+  return (cols + 15) / 16;
+}
 
 /// Kernels over rows of values, one set per instruction set, all with the same bits. Rows are readable and
 /// writable up to the next multiple of 16 columns only where `stride` allows; what lies beyond `cols` is not
@@ -37,7 +45,7 @@ struct RowKernels {
   /// for all.
   void (*round_trip)(const RowFormat& format, float* values, std::size_t rows, std::size_t cols,
                      std::size_t stride, int head);
-  /// As round_trip, and writes the codes. Kept channels get code 0.
+  /// As round_trip, and writes the codes. Kept channels get code 0, outliers that of 0.
   void (*encode)(const RowFormat& format, float* values, std::size_t rows, std::size_t cols,
                  std::size_t stride, int head, const CodeRows& codes);
   /// values <- site1(values); values <- site2(values + residual); out <- LayerNorm(values). Rows of `cols`,
@@ -49,6 +57,10 @@ struct RowKernels {
   void (*softmax_codes)(const RowFormat& scores_site, const RowFormat& probs_site, float* scores,
                         std::size_t rows, std::size_t cols, std::size_t stride, std::uint8_t* codes,
                         std::size_t code_stride);
+  /// out[j] += (value * scale[j]) * (codes[j] - 128): an input of a linear layer that stayed in float, times
+  /// its column of the weight. `scale` is readable up to the next multiple of 16.
+  void (*add_column)(float* out, const std::uint8_t* codes, const float* scale, float value,
+                     std::size_t count);
   /// GELU as the fused products compute it.
   void (*gelu)(float* values, std::size_t count);
 };

@@ -29,21 +29,36 @@ inline LaneGrid grid_of_columns(const RowFormat& f, std::size_t j) {
           load(f.col_offset + j)};
 }
 
-/// The grid of a row from its own range, as Grid::affine and Grid::symmetric have it.
+/// Calls f(column, kept) for each vector of a row.
+template <typename Function>
+inline void over_columns(std::size_t cols, Function f) {
+  std::size_t j = 0;
+  for (; j + lanes <= cols; j += lanes) f(j, lanes);
+  if (j < cols) f(j, static_cast<int>(cols - j));
+}
+
+inline F16 get(const float* p, int kept) {
+  return kept == lanes ? load(p) : load_first(p, kept);
+}
+inline void put(float* p, F16 v, int kept) {
+  if (kept == lanes) {
+    store(p, v);
+  } else {
+    store_first(p, v, kept);
+  }
+}
+
+/// The grid of a row from its own range, as Grid::affine and Grid::symmetric have it; 0 stands for outliers.
+template <bool OUTLIERS = false>
 inline LaneGrid grid_of_row(const RowFormat& f, const float* row, std::size_t cols, float* row_scale,
                             std::int32_t* row_zero) {
   F16 least = splat(0.0f), most = splat(0.0f);
-  std::size_t j = 0;
-  for (; j + lanes <= cols; j += lanes) {
-    const F16 v = load(row + j);
+  over_columns(cols, [&](std::size_t j, int kept) {
+    F16 v = get(row + j, kept);
+    if constexpr (OUTLIERS) v = select(less(splat(f.outlier_threshold), abs(v)), splat(0.0f), v);
     least = min(v, least);
     most = max(v, most);
-  }
-  if (j < cols) {
-    const F16 v = load_first(row + j, static_cast<int>(cols - j));
-    least = min(v, least);
-    most = max(v, most);
-  }
+  });
   const float bound = 0x1p126f;
   float lo = min_lanes(least), hi = max_lanes(most);
   lo = lo < -bound ? -bound : lo;
@@ -83,25 +98,6 @@ inline void put_codes(const CodeRows& out, std::size_t at, F16 code, int kept, b
   }
 }
 
-/// Calls f(column, kept) for each vector of a row.
-template <typename Function>
-inline void over_columns(std::size_t cols, Function f) {
-  std::size_t j = 0;
-  for (; j + lanes <= cols; j += lanes) f(j, lanes);
-  if (j < cols) f(j, static_cast<int>(cols - j));
-}
-
-inline F16 get(const float* p, int kept) {
-  return kept == lanes ? load(p) : load_first(p, kept);
-}
-inline void put(float* p, F16 v, int kept) {
-  if (kept == lanes) {
-    store(p, v);
-  } else {
-    store_first(p, v, kept);
-  }
-}
-
 template <bool CODES>
 inline void quantize_row(const LaneGrid& g, float* row, std::size_t cols, const CodeRows& out, std::size_t at,
                          bool wide) {
@@ -109,6 +105,23 @@ inline void quantize_row(const LaneGrid& g, float* row, std::size_t cols, const 
     const F16 t = steps(g, get(row + j, kept));
     put(row + j, t * g.scale, kept);
     if constexpr (CODES) put_codes(out, at + j, t + g.offset, kept, wide);
+  });
+}
+
+/// As quantize_row; outliers stay, have the code of 0 and are marked.
+template <bool CODES>
+inline void quantize_row_but_outliers(const RowFormat& f, const LaneGrid& g, float* row, std::size_t cols,
+                                      const CodeRows& out, std::size_t r, bool wide) {
+  const F16 threshold = splat(f.outlier_threshold);
+  over_columns(cols, [&](std::size_t j, int kept) {
+    const F16 v = get(row + j, kept), t = steps(g, v);
+    const Mask16 outlier = less(threshold, abs(v));
+    put(row + j, select(outlier, v, t * g.scale), kept);
+    if constexpr (CODES) {
+      put_codes(out, r * out.stride + j, select(outlier, splat(0.0f), t) + g.offset, kept, wide);
+      if (out.outliers)
+        out.outliers[r * outlier_words(cols) + j / lanes] = static_cast<std::uint16_t>(bits(outlier));
+    }
   });
 }
 
@@ -139,9 +152,12 @@ inline void quantize_rows(const RowFormat& f, float* values, std::size_t rows, s
     one.offset = f.col_offset[head];
   }
   const LaneGrid whole = grid_of(one);
+  const bool keeps_outliers = one.kind == Kind::rows && one.outlier_threshold < __builtin_huge_valf();
   for (std::size_t r = 0; r < rows; ++r) {
     float* row = values + r * stride;
     const std::size_t at = r * out.stride;
+    float* const row_scale = CODES && out.scale ? out.scale + r : nullptr;
+    std::int32_t* const row_zero = CODES && out.zero ? out.zero + r : nullptr;
     switch (one.kind) {
       case Kind::real:
         return;
@@ -149,9 +165,12 @@ inline void quantize_rows(const RowFormat& f, float* values, std::size_t rows, s
         quantize_row<CODES>(whole, row, cols, out, at, wide);
         break;
       case Kind::rows:
-        quantize_row<CODES>(grid_of_row(one, row, cols, CODES && out.scale ? out.scale + r : nullptr,
-                                        CODES && out.zero ? out.zero + r : nullptr),
-                            row, cols, out, at, wide);
+        if (keeps_outliers) {
+          quantize_row_but_outliers<CODES>(one, grid_of_row<true>(one, row, cols, row_scale, row_zero), row,
+                                           cols, out, r, wide);
+        } else {
+          quantize_row<CODES>(grid_of_row(one, row, cols, row_scale, row_zero), row, cols, out, at, wide);
+        }
         break;
       case Kind::columns:
         quantize_columns<CODES>(one, row, cols, out, at, wide);
@@ -234,6 +253,16 @@ inline void softmax_codes(const RowFormat& scores_site, const RowFormat& probs_s
       }
     });
   }
+}
+
+inline void add_column(float* out, const std::uint8_t* codes, const float* scale, float value,
+                       std::size_t count) {
+  const F16 factor = splat(value), middle = splat(128.0f);
+  std::size_t j = 0;
+  for (; j + lanes <= count; j += lanes)
+    store(out + j, fma(factor * load(scale + j), load_bytes(codes + j) - middle, load(out + j)));
+  for (; j < count; ++j)
+    out[j] = __builtin_fmaf(value * scale[j], static_cast<float>(codes[j]) - 128.0f, out[j]);
 }
 
 inline void gelu_rows(float* values, std::size_t count) {

@@ -2,5 +2,5 @@
 #include "engine/cpu/row_kernels_impl.h"
 
 namespace outlierlab::engine::portable {
-const RowKernels row_kernels = {round_trip, encode, residual_norm, softmax_codes, gelu_rows};
+const RowKernels row_kernels = {round_trip, encode, residual_norm, softmax_codes, add_column, gelu_rows};
 }

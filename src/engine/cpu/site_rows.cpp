@@ -6,6 +6,7 @@ SiteRows::SiteRows(const SiteFormat& site) {
   format_.kind = site.kind;
   format_.bits = site.bits;
   format_.symmetric = site.symmetric;
+  format_.outlier_threshold = site.outlier_threshold;
   if (site.scale.empty()) return;
   const std::size_t padded = (site.scale.size() + 15) / 16 * 16;
   for (AlignedVector<float>* values : {&inverse_, &scale_, &low_, &high_, &offset_})

@@ -1,0 +1,67 @@
+// Memory is measured in a process that holds one method and nothing else: in this one, which holds them all,
+// a method's share could not be told from what others have left in the heap.
+#include <stdlib.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "app/subprocess.h"
+#include "core/error.h"
+#include "core/files.h"
+#include "core/parallel.h"
+#include "experiments/deployment_methods.h"
+#include "lower/packed_model.h"
+#include "store/activation_store.h"
+
+namespace outlierlab {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A folder that is gone with its contents when it goes out of scope.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string pattern = (fs::temp_directory_path() / "outlierlab-XXXXXX").string();
+    if (!::mkdtemp(pattern.data())) fail_expected(pattern, "a folder that can be made", "none");
+    path_ = pattern;
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  fs::path operator/(const char* name) const { return path_ / name; }
+
+ private:
+  fs::path path_;
+};
+
+}  // namespace
+
+std::size_t process_peak(Networks& networks, const Method& method, std::size_t examples, std::size_t length) {
+  const TemporaryFolder folder;
+  std::vector<std::string> arguments = {"pass-memory", "--threads=" + std::to_string(threads()),
+                                        "--examples=" + std::to_string(examples),
+                                        "--length=" + std::to_string(length)};
+  if (method.on_engine()) {
+    const fs::path packed = folder / "packed.safetensors";
+    write_packed_model(packed, *networks.model(method.scheme));
+    arguments.push_back("--packed=" + packed.string());
+    if (method.precision == engine::RealPrecision::bfloat16) arguments.push_back("--bfloat16");
+  } else {
+    arguments.push_back("--model-folder=" + networks.evaluator().options().model_folder.string());
+  }
+  if (method.kind == Method::Kind::simulated) {
+    const fs::path scheme = folder / "scheme.ini", statistics = folder / "statistics.h5";
+    write_file_atomically(scheme, networks.scheme(method.scheme).ini().to_string());
+    write_activation_store(statistics, networks.evaluator().statistics(), {});
+    arguments.push_back("--scheme=" + scheme.string());
+    arguments.push_back("--statistics=" + statistics.string());
+  }
+  return std::strtoull(run_self(arguments).c_str(), nullptr, 10);
+}
+
+}  // namespace outlierlab

@@ -1,0 +1,322 @@
+// What the products of claim C7's networks reach of what this machine could do: the operations per second of
+// each product as the executors run it, beside the measured peak of the fastest multiply-add instruction and
+// the measured bandwidth of memory (Williams, Waterman and Patterson 2009).
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <map>
+#include <memory>
+
+#include "app/study.h"
+#include "core/parallel.h"
+#include "core/random.h"
+#include "engine/cpu/left_buffer.h"
+#include "engine/cpu/packed_linear.h"
+#include "engine/cpu/peak.h"
+#include "engine/cpu/team.h"
+#include "experiments/experiments.h"
+#include "experiments/timing.h"
+#include "kernels/kernels.h"
+
+namespace outlierlab {
+
+namespace {
+
+using engine::PeakKind;
+
+/// As the executor has them: rows that stay in a core's cache, columns that a thread takes at least.
+constexpr std::size_t group_rows = 112, column_unit = 32;
+
+struct Product {
+  std::size_t rows, depth, cols;
+  std::string text() const {
+    return std::to_string(rows) + "x" + std::to_string(depth) + "x" + std::to_string(cols);
+  }
+  double operations() const { return 2.0 * static_cast<double>(rows * depth * cols); }
+};
+
+struct Arithmetic {
+  PeakKind kind;
+  const char* variant;
+  double left_bytes, right_bytes;  ///< of an operand's element; results are float32
+};
+/// Activations come as floats to the bfloat16 product, which rounds them.
+constexpr Arithmetic arithmetics[] = {{PeakKind::float32, "float:fp32", 4, 4},
+                                      {PeakKind::bfloat16, "float:bf16", 4, 2},
+                                      {PeakKind::int8, "integer:int8", 1, 1}};
+
+/// Operations per byte that has to move at least once when no cache holds anything.
+double intensity(const Product& p, const Arithmetic& a) {
+  const double bytes = a.left_bytes * static_cast<double>(p.rows * p.depth) +
+                       a.right_bytes * static_cast<double>(p.depth * p.cols) +
+                       4.0 * static_cast<double>(p.rows * p.cols);
+  return p.operations() / bytes;
+}
+
+/// The roofs, each measured when it is first asked for.
+class Roofs {
+ public:
+  double peak(const engine::PeakLoop& loop, int threads) {
+    double& known = peaks_[{loop.instruction, threads}];
+    if (known == 0) known = engine::measured_peak(loop, threads);
+    return known;
+  }
+  double bandwidth(int threads) {
+    double& known = bandwidths_[threads];
+    if (known == 0) known = engine::triad_bandwidth(engine::beyond_caches(), threads);
+    return known;
+  }
+
+ private:
+  std::map<std::pair<std::string, int>, double> peaks_;
+  std::map<int, double> bandwidths_;
+};
+
+float normal(Random& random) {
+  double sum = -6;
+  for (int i = 0; i < 12; ++i) sum += random.uniform();
+  return static_cast<float>(sum);
+}
+
+/// One product with random operands, run as the executors run it: by groups of rows where there are enough
+/// for all threads, else all threads on the columns of one group.
+class RunningProduct {
+ public:
+  RunningProduct(const Product& product, const Arithmetic& arithmetic) : product_(product) {
+    const bool integer = arithmetic.kind == PeakKind::int8;
+    Random random(product.depth + product.cols);
+    engine::SiteFormat site;
+    if (integer) {
+      site.kind = engine::FormatKind::tensor;
+      site.bits = 8;
+      site.scale = {8.0f / 255};
+      site.zero = {128};
+    }
+    const auto precision = arithmetic.kind == PeakKind::bfloat16 ? engine::RealPrecision::bfloat16
+                                                                 : engine::RealPrecision::float32;
+    linear_ =
+        engine::PackedLinear(weights(integer, random), site, precision, std::max(group_rows, product.rows));
+    values_.resize(product.rows * product.depth);
+    for (float& v : values_) v = normal(random);
+    left_.reserve(product.rows, product.depth, linear_.form(), engine::SegmentOrder());
+    const engine::SiteRows rows(site);
+    left_.encode(rows.format(), values_.data(), 0, product.rows);
+    out_.resize(product.rows * product.cols);
+  }
+
+  void run(int threads) {
+    const std::size_t groups = (product_.rows + group_rows - 1) / group_rows;
+    const auto team = static_cast<std::size_t>(threads);
+    if (groups < team || groups == 1) {
+      engine::Team columns(threads);
+      parallel(threads, [&](std::size_t thread) {
+        const auto [begin, end] =
+            engine::Member{&columns, static_cast<int>(thread)}.share(product_.cols, column_unit);
+        apply(0, product_.rows, begin, end);
+      });
+      return;
+    }
+    parallel(threads, [&](std::size_t thread) {
+      for (std::size_t g = thread; g < groups; g += team)
+        apply(g * group_rows, std::min(group_rows, product_.rows - g * group_rows), 0, product_.cols);
+    });
+  }
+
+ private:
+  template <typename Body>
+  static void parallel(int threads, const Body& body) {
+    parallel_chunks(static_cast<std::size_t>(threads), 1,
+                    [&](std::size_t thread, std::size_t, int) { body(thread); });
+  }
+  engine::Linear weights(bool integer, Random& random) const {
+    engine::Linear linear;
+    linear.weight.rows = product_.cols;
+    linear.weight.cols = product_.depth;
+    const std::size_t count = product_.cols * product_.depth;
+    linear.bias = std::vector<float>(product_.cols, 0.0f);
+    if (!integer) {
+      std::vector<float> values(count);
+      for (float& v : values) v = 0.02f * normal(random);
+      linear.weight.values = std::move(values);
+      return linear;
+    }
+    std::vector<std::int8_t> codes(count);
+    for (std::int8_t& code : codes)
+      code = static_cast<std::int8_t>(std::lround(std::clamp(21.0f * normal(random), -127.0f, 127.0f)));
+    linear.weight.bits = 8;
+    linear.weight.codes = std::move(codes);
+    linear.weight.scales = std::vector<float>{0.001f};
+    return linear;
+  }
+  void apply(std::size_t first, std::size_t rows, std::size_t begin, std::size_t end) {
+    const engine::LeftRows left = left_.rows(values_.data()).from(first);
+    linear_.apply(left, rows, begin, end,
+                  {engine::Finish::real, out_.data() + first * product_.cols, product_.cols, nullptr});
+  }
+
+  Product product_;
+  engine::PackedLinear linear_;
+  engine::LeftBuffer left_;
+  AlignedVector<float> values_, out_;
+};
+
+/// A product of attention, of one head on each thread at a time.
+class RunningHead {
+ public:
+  RunningHead(const Product& product, bool integer) : product_(product), integer_(integer) {
+    Random random(product.depth + product.cols);
+    const std::size_t left = product.rows * product.depth, right = product.cols * product.depth;
+    out_.resize(static_cast<std::size_t>(threads()) * product.rows * product.cols);
+    if (!integer) {
+      AlignedVector<float> b(right);
+      values_.resize(left);
+      for (AlignedVector<float>* all : {&values_, &b}) {
+        for (float& v : *all) v = normal(random);
+      }
+      real_panels_.resize(packed_size(product.cols, product.depth));
+      pack_transposed(b.data(), product.depth, product.cols, product.depth, real_panels_.data());
+      return;
+    }
+    std::vector<std::int8_t> b(right);
+    for (std::int8_t& code : b) code = static_cast<std::int8_t>(static_cast<int>(random.below(255)) - 127);
+    codes_.resize(left + 64);
+    for (std::uint8_t& code : codes_) code = static_cast<std::uint8_t>(random.below(256));
+    panels_.resize(engine::int8_kernels().packed_bytes(product.depth, product.cols));
+    engine::int8_kernels().pack_transposed(b.data(), product.depth, product.cols, product.depth, 0,
+                                           panels_.data());
+    row_scale_.assign(product.rows, 0.01f);
+    row_zero_.assign(product.rows, 128);
+    col_scale_.assign((product.cols + 15) / 16 * 16, 0.01f);
+    col_sum_.assign(col_scale_.size(), 5);
+  }
+
+  void run(int threads) {
+    parallel_chunks(static_cast<std::size_t>(threads), 1,
+                    [&](std::size_t thread, std::size_t, int) { multiply(thread); });
+  }
+
+ private:
+  void multiply(std::size_t thread) {
+    float* const c = out_.data() + thread * product_.rows * product_.cols;
+    if (!integer_) {
+      model_kernels().gemm(values_.data(), product_.depth, product_.rows, product_.depth, real_panels_.data(),
+                           product_.cols, nullptr, 1.0f, c, product_.cols);
+      return;
+    }
+    engine::Int8Product p;
+    p.a = codes_.data();
+    p.lda = p.depth = product_.depth;
+    p.rows = product_.rows;
+    p.cols = p.ldc = product_.cols;
+    p.b = panels_.data();
+    p.row_scale = row_scale_.data();
+    p.row_zero = row_zero_.data();
+    p.col_scale = col_scale_.data();
+    p.col_sum = col_sum_.data();
+    p.c = c;
+    engine::int8_kernels().multiply(p);
+  }
+
+  Product product_;
+  bool integer_;
+  AlignedVector<float> values_, real_panels_, out_, row_scale_, col_scale_;
+  AlignedVector<std::uint8_t> codes_;
+  AlignedVector<char> panels_;
+  AlignedVector<std::int32_t> row_zero_, col_sum_;
+};
+
+Row with_interval(Row row, Interval interval, std::size_t n) {
+  row.ci_low = interval.low;
+  row.ci_high = interval.high;
+  row.n = n;
+  return row;
+}
+
+/// `run` makes `copies` products.
+std::vector<Row> rate_rows(Roofs& roofs, const Product& product, const Arithmetic& arithmetic, int threads,
+                           double copies, const std::function<void()>& run) {
+  // A pass of a small product is repeated, so that it outlasts the start of the threads.
+  constexpr double operations_per_pass = 2e7;
+  const auto repeats =
+      static_cast<std::size_t>(std::max(1.0, std::ceil(operations_per_pass / product.operations())));
+  TimingOptions options;
+  options.seconds = 0.15;
+  const auto pass = [&] {
+    for (std::size_t i = 0; i < repeats; ++i) run();
+  };
+  const std::vector<double> seconds = time_side_by_side({{"product", pass}}, options).front();
+  const Interval interval = median_interval(seconds);
+  const double work = copies * product.operations() * static_cast<double>(repeats);
+  const double rate = work / quantile(seconds, 0.5);
+  const double peak = roofs.peak(engine::best_peak_loop(arithmetic.kind), threads);
+  const double roof = std::min(peak, intensity(product, arithmetic) * roofs.bandwidth(threads));
+  return {with_interval(figure("gops", 1e-9 * rate),
+                        {1e-9 * work / interval.high, 1e-9 * work / interval.low}, seconds.size()),
+          figure("share_of_peak", 100 * rate / peak),
+          figure("arithmetic_intensity", intensity(product, arithmetic)),
+          figure("share_of_roof", 100 * rate / roof)};
+}
+
+std::vector<Row> product_rows(Roofs& roofs, const Product& product, const Arithmetic& arithmetic,
+                              int threads) {
+  RunningProduct running(product, arithmetic);
+  return rate_rows(roofs, product, arithmetic, threads, 1, [&] { running.run(threads); });
+}
+
+std::vector<Row> head_rows(Roofs& roofs, const Product& product, const Arithmetic& arithmetic, int threads) {
+  RunningHead running(product, arithmetic.kind == PeakKind::int8);
+  return rate_rows(roofs, product, arithmetic, threads, threads, [&] { running.run(threads); });
+}
+
+struct Size {
+  std::string name;
+  std::size_t hidden, intermediate, heads;
+};
+
+}  // namespace
+
+void roofline(Study& study) {
+  const auto roofs = std::make_shared<Roofs>();
+  const BertConfig& config = study.evaluator().config();
+  const std::vector<Size> sizes = {
+      {study.options().model_name, config.hidden_size, config.intermediate_size, config.heads},
+      {"bert-base", 768, 3072, 12},
+      {"bert-large", 1024, 4096, 16}};
+  std::vector<int> counts = {1};
+  if (threads() > 1) counts.push_back(threads());
+  for (const int count : counts) {
+    const std::string on = std::to_string(count) + (count == 1 ? " thread" : " threads");
+    for (const engine::PeakLoop& loop : engine::peak_loops()) {
+      const char* const kind = loop.kind == PeakKind::float32    ? "peak:fp32"
+                               : loop.kind == PeakKind::bfloat16 ? "peak:bf16"
+                                                                 : "peak:int8";
+      study.measure(kind, on, loop.instruction,
+                    [=] { return std::vector<Row>{figure("gops", 1e-9 * roofs->peak(loop, count))}; });
+    }
+    study.measure("peak:memory", on, "triad",
+                  [=] { return std::vector<Row>{figure("gbytes", 1e-9 * roofs->bandwidth(count))}; });
+    for (const Size& size : sizes) {
+      const std::size_t depth = size.hidden / size.heads;
+      for (const Product& product : {Product{128, depth, 128}, Product{128, 128, depth}}) {
+        for (const Arithmetic& arithmetic : arithmetics) {
+          // Attention's products of floats run in float32 throughout.
+          if (arithmetic.kind == PeakKind::bfloat16) continue;
+          study.measure(arithmetic.variant, "gemm of " + size.name + ", " + on, product.text(),
+                        [=] { return head_rows(*roofs, product, arithmetic, count); });
+        }
+      }
+      for (const std::size_t rows : {16u, 128u, 1024u}) {
+        for (const Product& product :
+             {Product{rows, size.hidden, size.hidden}, Product{rows, size.hidden, size.intermediate},
+              Product{rows, size.intermediate, size.hidden}}) {
+          for (const Arithmetic& arithmetic : arithmetics) {
+            study.measure(arithmetic.variant, "gemm of " + size.name + ", " + on, product.text(),
+                          [=] { return product_rows(*roofs, product, arithmetic, count); });
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace outlierlab
