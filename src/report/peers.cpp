@@ -68,6 +68,9 @@ std::string Peer::library() const {
 }
 
 std::string Peer::label() const {
+  // Ours name a scheme: "outlierlab-int8-peg-6-permuted".
+  const std::string ours = "outlierlab-int8-";
+  if (variant.rfind(ours, 0) == 0) return "outlierlab int8, " + variant.substr(ours.size());
   std::string rest = variant.substr(std::min(variant.size(), prefix_of(variant).size()));
   std::replace(rest.begin(), rest.end(), '-', ' ');
   const auto replace = [&](const std::string& from, const std::string& to) {

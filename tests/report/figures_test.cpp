@@ -222,7 +222,7 @@ TEST_CASE("the data of a figure holds the rows' numbers, and the paper's", "[rep
   REQUIRE(files.at("transforms-tiny-toy.tsv").find("\t80\t78.5\t81.5\t0.02\ta new one\n") !=
           std::string::npos);
   REQUIRE(files.at("peers-tiny-toy.tsv")
-              .find("ours integer\t4\t150\t150\t150\t82\t80.5\t83.5\toutlierlab int8 w8a8\n") !=
+              .find("ours integer\t4\t150\t150\t150\t82\t80.5\t83.5\toutlierlab int8, w8a8\n") !=
           std::string::npos);
   // A calibrator that nobody has foreseen is shown beside the others.
   REQUIRE(files.at("calibration-tiny-toy.tsv").find("\t71\t69.5\t72.5\ta_new_one 0.5\n") !=

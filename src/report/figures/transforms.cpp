@@ -63,14 +63,22 @@ std::string caption(const ResultSet& set, const std::vector<Line>& lines) {
   return text;
 }
 
-std::string points(const Drawing& d, const std::string& using_columns, const std::string& style_of_plot) {
+/// A column of each group that has a figure in it: gnuplot warns of series without data.
+std::string points(const Drawing& d, const std::string& column, const std::string& further,
+                   const std::string& style_of_plot) {
+  const auto at =
+      static_cast<std::size_t>(std::find(d.columns.begin(), d.columns.end(), column) - d.columns.begin());
   std::vector<std::string> parts;
   for (const Group& group : groups) {
-    if (!d.has(group.variant)) continue;
-    parts.push_back(fmt::format("data using (at({0}, {1} {2} linestyle {3} linewidth 1.5 dashtype 1",
-                                literal(group.variant), using_columns, style_of_plot, group.style));
+    if (std::none_of(d.data.begin(), d.data.end(), [&](const std::vector<std::string>& line) {
+          return line.front() == group.variant && line[at] != number(std::nan(""));
+        }))
+      continue;
+    parts.push_back(
+        fmt::format("data using (at({0}, {1})):'row'{2} {3} linestyle {4} linewidth 1.5 dashtype 1",
+                    literal(group.variant), literal(column), further, style_of_plot, group.style));
   }
-  return plot(parts);
+  return parts.empty() ? "" : plot(parts);
 }
 
 std::string accuracy_panel(const Drawing& d, const Panel& panel, const ResultSet& set,
@@ -89,7 +97,7 @@ std::string accuracy_panel(const Drawing& d, const Panel& panel, const ResultSet
         "set label {2} at first {3}, screen {4:.5f} center textcolor linestyle {1}\n",
         number(references[i].value), references[i].style, literal(references[i].label), number(places[i]),
         (panel.top + 1.8) / d.height);
-  return commands + points(d, "'accuracy')):'row':'ci_low':'ci_high'", "with xerrorbars");
+  return commands + points(d, "accuracy", ":'ci_low':'ci_high'", "with xerrorbars");
 }
 
 }  // namespace
@@ -123,15 +131,16 @@ std::optional<Drawing> draw_transforms(const ResultSets& sets) {
   for (const Group& group : groups) {
     if (d.has(group.variant)) entries.push_back({group.style, group.label, KeyEntry::point});
   }
-  const double left = std::min(70.0, widest + 4), top = d.height - key_row_mm - 5.5;
+  const double left = std::min(70.0, 1.08 * widest + 4), top = d.height - key_row_mm - 5.5;
   const double middle = left + (d.width - left - gap_mm - 6) * 0.58;
   const Panel accuracy{left, middle, foot_mm, top}, divergence{middle + gap_mm, d.width - 6, foot_mm, top};
   const std::string rows = bands + fmt::format("set yrange [{}.5:0.5]\n", lines.size());
+  const std::string kl_points = points(d, "kl", "", "with points");
   d.panels = {margins(d, accuracy) + key(d, entries, 3) + rows + "set ytics (" + names + ") scale 0\n" +
-                  accuracy_panel(d, accuracy, set, lines),
-              margins(d, divergence) + rows + "unset ytics\nset logscale x\nset format x '%g'\n" +
-                  x_title(d, divergence, "KL divergence from float (nats, log scale)") +
-                  points(d, "'kl')):'row'", "with points")};
+              accuracy_panel(d, accuracy, set, lines)};
+  if (!kl_points.empty())
+    d.panels.push_back(margins(d, divergence) + rows + "unset ytics\nset logscale x\nset format x '%g'\n" +
+                       x_title(d, divergence, "KL divergence from float (nats, log scale)") + kl_points);
   return d;
 }
 
