@@ -297,6 +297,21 @@ const Measurement* closest_to_float(const Measurements& all, const std::string& 
   return closest;
 }
 
+/// Transforms that cost accuracy beyond the intervals where x, h and y are in float; empty if none does.
+std::string harm(const Measurements& all) {
+  const Measurement* plain = find_measurement(all, "mp-xhy", "transform", "none", "accuracy");
+  if (!plain) return "";
+  std::vector<Accuracy> below;
+  for (const Accuracy& a : accuracies(all, "mp-xhy")) {
+    if (a.high < accuracy_of(*plain).low) below.push_back(a);
+  }
+  if (below.empty()) return "";
+  const std::string& name = worst(below).name;
+  return fmt::format("; with x, h and y in float {} below the {:.2f} % without, lowest {} with {:.2f} %",
+                     so_many(below.size(), "transform") + (below.size() == 1 ? " falls" : " fall"),
+                     plain->estimate(), name.substr(name.find('=') + 1), worst(below).value);
+}
+
 std::string read_transforms(const Measurements& all) {
   const auto loss = loss_of(all);
   std::vector<Accuracy> repaired_by;
@@ -313,15 +328,16 @@ std::string read_transforms(const Measurements& all) {
       largest_kl(all, "fp32"));
   if (loss->significant()) {
     const Accuracy& top = best(repaired_by);
-    text += fmt::format("on W8A8 the best, {}, wins back {:.0f} % of the {:.2f} points lost.", top.label(),
+    text += fmt::format("on W8A8 the best, {}, wins back {:.0f} % of the {:.2f} points lost", top.label(),
                         100 * loss->recovery(top), loss->size());
   } else {
-    text += "W8A8 loses nothing significant here, so there is nothing to repair.";
+    text += "W8A8 loses nothing significant here, so there is nothing to repair";
   }
-  return text + fmt::format(
-                    " With nothing but the attention's sites quantized, to 4 bits, the KL divergence is "
-                    "{} nats without a transform and {} with the best, {}.",
-                    format_number(plain->estimate()), format_number(closest->estimate()), closest->value);
+  return text + harm(all) +
+         fmt::format(
+             ". With nothing but the attention's sites quantized, to 4 bits, the KL divergence is "
+             "{} nats without a transform and {} with the best, {}.",
+             format_number(plain->estimate()), format_number(closest->estimate()), closest->value);
 }
 
 std::string read_any(const Measurements& all) {
