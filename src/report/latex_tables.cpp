@@ -263,10 +263,15 @@ void add_full_tables(std::map<std::string, std::string>& files, const ResultSet&
   }
 }
 
-/// The header that the tables with one column per model share: names, then n.
+/// The header that the tables with one column per model share: names, then n; a column of the paper's
+/// values only where it has some.
 template <typename Count>
-void head_of_models(Tabular& table, const std::vector<const ResultSet*>& sets, Count count) {
-  std::vector<std::string> names = {"Setting", "Paper"}, counts = {"", "BERT-base"};
+void head_of_models(Tabular& table, const std::vector<const ResultSet*>& sets, bool papered, Count count) {
+  std::vector<std::string> names = {"Setting"}, counts = {""};
+  if (papered) {
+    names.push_back("Paper");
+    counts.push_back("BERT-base");
+  }
   for (const ResultSet* set : sets) {
     names.push_back(model_title(*set));
     counts.push_back(count(*set));
@@ -303,9 +308,12 @@ std::string side_by_side(const std::string& experiment, const std::vector<const 
     }
   }
   if (settings.empty()) return "";
+  const bool papered = std::any_of(settings.begin(), settings.end(), [&](const Measurement& m) {
+    return paper_cell(experiment, m) != nothing;
+  });
   std::size_t next = 0;
-  Tabular table("ll" + std::string(sets.size(), 'r'));
-  head_of_models(table, sets, [&](const ResultSet& set) -> std::string {
+  Tabular table((papered ? "ll" : "l") + std::string(sets.size(), 'r'));
+  head_of_models(table, sets, papered, [&](const ResultSet& set) -> std::string {
     const Measurements& own = all[next++];
     if (own.empty()) return "\\olrequire{" + latex_key({set.name, experiment}) + "}";
     const std::string n = count_of(own[0]);
@@ -316,8 +324,8 @@ std::string side_by_side(const std::string& experiment, const std::vector<const 
     const std::string family = family_of(setting);
     if (!previous.empty() && family != previous) table.rule();
     previous = family;
-    std::vector<std::string> cells = {latex_setting(setting.variant, setting.parameter, setting.value),
-                                      paper_cell(experiment, setting)};
+    std::vector<std::string> cells = {latex_setting(setting.variant, setting.parameter, setting.value)};
+    if (papered) cells.push_back(paper_cell(experiment, setting));
     for (const Measurements& own : all) {
       const Measurement* m = like(own, setting, "accuracy");
       cells.push_back(m ? latex_with_interval(*m) : nothing);
