@@ -137,7 +137,7 @@ std::string ranges_csv(Study& study, std::size_t site) {
   const std::string name = evaluator.sites()[site].name;
   const Distribution distribution = statistics.distribution();
   std::string csv = "site,calibrator,parameter,value,lo,hi\n";
-  for (const Calibration& c : calibrations()) {
+  for (const Calibration& c : calibrations(study.options().scheme_folder)) {
     const ActivationRule rule =
         ActivationRule::read(study.scheme("w8a8", c.overrides()).activation_rule(evaluator.sites(), site));
     if (!rule.calibrator) continue;

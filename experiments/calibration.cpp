@@ -8,7 +8,7 @@ namespace outlierlab {
 
 void calibration(Study& study) {
   study.evaluate("fp32", "", "", study.scheme("fp32"));
-  for (const Calibration& c : calibrations()) {
+  for (const Calibration& c : calibrations(study.options().scheme_folder)) {
     const Scheme scheme = study.scheme("w8a8", c.overrides());
     if (c.draws) {
       study.evaluate_with_seeds(c.calibrator, c.key, c.value, scheme);

@@ -30,16 +30,17 @@ set logscale x
 set xrange [0.597016361:36.90668467]
 set xtics (0.5, 1, 2, 5, 10, 20, 50, 100)
 set yrange [45:92]
-set label '1 %' at first 0.7761212692, first 50.14648438 left offset character 0.6, 0.45
-set label '2 %' at first 2.075439708, first 66.69921875 left offset character 0.6, 0.45
-set label '5 %' at first 4.454388335, first 84.08203125 left offset character 0.6, 0.45
-set label 'x' at first 6.474856959, first 48.94569547 left offset character 0.6, 0.45
-set label 'h' at first 6.474856959, first 51.24961703 left offset character 0.6, 0.45
-set label 'y' at first 6.474856959, first 84.08203125 left offset character 0.6, 0.45
-set label 'x+h' at first 12.94971392, first 50.09765625 left offset character 0.6, 0.45
-set label 'x+y' at first 12.94971392, first 82.9056564 left offset character 0.6, 0.45
-set label 'h+y' at first 12.94971392, first 85.20957797 left offset character 0.6, 0.45
-set label 'x+h+y' at first 19.42457088, first 84.08203125 left offset character 1.4, 0.45
+set style textbox opaque noborder fillcolor rgb 'white' margins 0.1, 0.1
+set label '1 %' at first 0.7761212692, first 50.14648438 left offset character 0.6, 0.7 boxed front
+set label '2 %' at first 2.075439708, first 66.69921875 left offset character 0.6, 0.7 boxed front
+set label '5 %' at first 4.454388335, first 84.08203125 left offset character 0.6, 0.7 boxed front
+set label 'x' at first 6.474856959, first 48.94569547 left offset character 0.6, 0.7 boxed front
+set label 'h' at first 6.474856959, first 51.24961703 left offset character 0.6, 0.7 boxed front
+set label 'y' at first 6.474856959, first 84.08203125 left offset character 0.6, 0.7 boxed front
+set label 'x+h' at first 12.94971392, first 50.09765625 left offset character 0.6, 0.7 boxed front
+set label 'x+y' at first 12.94971392, first 82.9056564 left offset character 0.6, 0.7 boxed front
+set label 'h+y' at first 12.94971392, first 85.20957797 left offset character 0.6, 0.7 boxed front
+set label 'x+h+y' at first 19.42457088, first 84.08203125 left offset character 1.4, 0.7 boxed front
 set arrow from graph 0, first 84.08203125 to graph 1, first 84.08203125 nohead linestyle 11 back
 set label 'FP32' at graph 1, first 84.08203125 left offset character 0.4, 0 textcolor linestyle 11
 set arrow from graph 0, first 50.09765625 to graph 1, first 50.09765625 nohead linestyle 12 back

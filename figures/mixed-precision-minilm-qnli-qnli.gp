@@ -30,16 +30,17 @@ set logscale x
 set xrange [0.6288069275:31.75414918]
 set xtics (0.5, 1, 2, 5, 10, 20, 50, 100)
 set yrange [48:92]
-set label '1 %' at first 0.8174490058, first 82.26249314 left offset character 0.6, 0.45
-set label '2 %' at first 1.649405572, first 82.24418817 left offset character 0.6, 0.45
-set label '5 %' at first 3.966301252, first 82.18927329 left offset character 0.6, 0.45
-set label 'x' at first 5.570903365, first 72.85374336 left offset character 0.6, 0.45
-set label 'h' at first 5.570903365, first 78.21709683 left offset character 0.6, 0.45
-set label 'y' at first 5.570903365, first 80.7431814 left offset character 0.6, 0.45
-set label 'x+h' at first 11.14180673, first 78.27513433 left offset character 0.6, 0.45
-set label 'x+y' at first 11.14180673, first 80.43199707 left offset character 0.6, 0.45
-set label 'h+y' at first 11.14180673, first 82.58885982 left offset character 0.6, 0.45
-set label 'x+h+y' at first 16.71271009, first 82.15266337 left offset character 1.4, 0.45
+set style textbox opaque noborder fillcolor rgb 'white' margins 0.1, 0.1
+set label '1 %' at first 0.8174490058, first 82.26249314 left offset character 0.6, 0.7 boxed front
+set label '2 %' at first 1.649405572, first 82.24418817 left offset character 0.6, 0.7 boxed front
+set label '5 %' at first 3.966301252, first 82.18927329 left offset character 0.6, 0.7 boxed front
+set label 'x' at first 5.570903365, first 72.85374336 left offset character 0.6, 0.7 boxed front
+set label 'h' at first 5.570903365, first 78.21709683 left offset character 0.6, 0.7 boxed front
+set label 'y' at first 5.570903365, first 80.7431814 left offset character 0.6, 0.7 boxed front
+set label 'x+h' at first 11.14180673, first 78.27513433 left offset character 0.6, 0.7 boxed front
+set label 'x+y' at first 11.14180673, first 80.43199707 left offset character 0.6, 0.7 boxed front
+set label 'h+y' at first 11.14180673, first 82.58885982 left offset character 0.6, 0.7 boxed front
+set label 'x+h+y' at first 16.71271009, first 82.15266337 left offset character 1.4, 0.7 boxed front
 set arrow from graph 0, first 82.70181219 to graph 1, first 82.70181219 nohead linestyle 11 back
 set label 'FP32' at graph 1, first 82.70181219 left offset character 0.4, 0 textcolor linestyle 11
 set arrow from graph 0, first 72.43272927 to graph 1, first 72.43272927 nohead linestyle 12 back

@@ -25,15 +25,25 @@ std::vector<ResultSet> read_sets(const fs::path& folder) {
   return sets;
 }
 
-Report read_report(const std::vector<ResultSet>& sets, const fs::path& folder) {
+RunRecords read_records(const std::vector<ResultSet>& sets, const fs::path& folder) {
+  RunRecords records;
+  for (const ResultSet& set : sets) records[set.name] = read_run_records(folder / set.name);
+  return records;
+}
+
+Report make_report(const std::vector<ResultSet>& sets, const RunRecords& records) {
   Report report;
-  for (const ResultSet& set : sets) {
-    report.models.push_back(make_report(set, read_run_records(folder / set.name)));
-  }
+  for (const ResultSet& set : sets) report.models.push_back(make_report(set, records.at(set.name)));
   for (const Experiment& experiment : experiments()) {
     report.experiments.push_back(
-        {experiment.name, experiment.claims, experiment.question, experiment.summary});
+        {experiment.name, experiment.claims, experiment.question, experiment.summary, experiment.in_all});
   }
+  // No experiment of this program: a script times it beside others.
+  report.experiments.push_back(
+      {"peers", "", "How fast are the usual ways to run the same network on a CPU?",
+       "examples per second and accuracy of PyTorch, ONNX Runtime, CTranslate2 and this "
+       "program, side by side",
+       false});
   return report;
 }
 
@@ -91,12 +101,13 @@ int command_report(const std::vector<std::string>& arguments) {
   const std::vector<ResultSet> sets = read_sets(results);
   if (figures.empty()) figures = out / "figures";
   if (!only.empty()) return make_named_figures(sets, figures, only);
-  Report report = read_report(sets, results);
+  const RunRecords records = read_records(sets, results);
+  Report report = make_report(sets, records);
   report.figures = make_figures(sets, figures, {}, &report.skipped);
   write_file_atomically(out / "report.md", report_markdown(report, out));
   const fs::path page = out / "report.html";
   write_file_atomically(page, report_html(report));
-  if (!paper.empty()) write_latex(sets, paper);
+  if (!paper.empty()) write_latex(sets, paper, records);
   if (!readme.empty()) renew_results_block(readme, sets);
   print_verdicts(report);
   print_skipped(report.skipped);

@@ -22,16 +22,6 @@ double median(std::vector<double> values) {
   return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
 
-template <typename Condition>
-const DeploymentMethod* fastest(const std::vector<DeploymentMethod>& methods, Condition condition) {
-  const DeploymentMethod* best = nullptr;
-  for (const DeploymentMethod& m : methods) {
-    if (!condition(m) || m.cells.empty()) continue;
-    if (!best || m.median_speedup() > best->median_speedup()) best = &m;
-  }
-  return best;
-}
-
 const DeploymentMethod* find(const std::vector<DeploymentMethod>& methods, const std::string& variant) {
   for (const DeploymentMethod& m : methods) {
     if (m.variant == variant) return &m;
@@ -70,9 +60,9 @@ Table by_cell(const std::string& title, const std::vector<DeploymentMethod>& met
   return table;
 }
 
-Table time_shares(const std::vector<Measurement>& all) {
+Table time_shares(const std::string& experiment, const std::vector<Measurement>& all) {
   const std::string prefix = "time_share_";
-  Table table{"deployment: share of the time (%), 32 examples of 128 tokens", {"method"}, {}};
+  Table table{experiment + ": share of the time (%), 32 examples of 128 tokens", {"method"}, {}};
   std::vector<std::string> parts;
   for (const Measurement& m : all) {
     if (m.metric.rfind(prefix, 0) != 0) continue;
@@ -92,7 +82,48 @@ Table time_shares(const std::vector<Measurement>& all) {
   return table;
 }
 
+/// Without the columns in which no line has a figure.
+Table without_empty_columns(const Table& table) {
+  Table kept{table.title, {}, std::vector<std::vector<std::string>>(table.rows.size())};
+  for (std::size_t c = 0; c < table.columns.size(); ++c) {
+    if (std::all_of(table.rows.begin(), table.rows.end(), [&](const auto& row) { return row[c] == "-"; }))
+      continue;
+    kept.columns.push_back(table.columns[c]);
+    for (std::size_t r = 0; r < table.rows.size(); ++r) kept.rows[r].push_back(table.rows[r][c]);
+  }
+  return kept;
+}
+
+/// "batch x length" or "NETWORK batch x length": the network's name; none for other parameters.
+std::optional<std::string> network_of(const std::string& parameter) {
+  const std::string cells = "batch x length";
+  if (parameter == cells) return "";
+  if (parameter.size() <= cells.size() + 1 ||
+      parameter.compare(parameter.size() - cells.size() - 1, std::string::npos, " " + cells) != 0)
+    return std::nullopt;
+  return parameter.substr(0, parameter.size() - cells.size() - 1);
+}
+
 }  // namespace
+
+bool is_deployment(const std::string& experiment) {
+  return experiment == "deployment" || experiment == "deployment_shapes";
+}
+
+const DeploymentMethod* fastest_of_kind(const std::vector<DeploymentMethod>& methods,
+                                        const std::string& kind) {
+  const DeploymentMethod* best = nullptr;
+  for (const DeploymentMethod& m : methods) {
+    if (m.kind() != kind || m.cells.empty()) continue;
+    if (!best || m.median_speedup() > best->median_speedup()) best = &m;
+  }
+  return best;
+}
+
+std::string DeploymentMethod::kind() const {
+  const std::size_t colon = variant.find(':');
+  return colon == std::string::npos ? "float" : variant.substr(0, colon);
+}
 
 double DeploymentMethod::median_speedup() const {
   std::vector<double> values;
@@ -116,14 +147,16 @@ std::vector<DeploymentMethod> deployment_methods(const std::vector<Measurement>&
     methods.push_back({variant, {}, {}, {}, {}});
     return methods.back();
   };
-  const auto cell = [](DeploymentMethod& m, const std::string& value) -> DeploymentMethod::Cell& {
+  const auto cell = [](DeploymentMethod& m, const std::string& network,
+                       const std::string& size) -> DeploymentMethod::Cell& {
+    const std::string value = network.empty() ? size : network + " " + size;
     for (DeploymentMethod::Cell& c : m.cells) {
       if (c.value == value) return c;
     }
     DeploymentMethod::Cell made;
     made.value = value;
-    if (std::sscanf(value.c_str(), "%lfx%lf", &made.examples, &made.length) != 2)
-      fail_expected("deployment: batch x length", "such as 8x64", "'" + value + "'");
+    if (std::sscanf(size.c_str(), "%lfx%lf", &made.examples, &made.length) != 2)
+      fail_expected("deployment: batch x length", "such as 8x64", "'" + size + "'");
     m.cells.push_back(made);
     return m.cells.back();
   };
@@ -132,10 +165,11 @@ std::vector<DeploymentMethod> deployment_methods(const std::vector<Measurement>&
     if (m.metric == "memory_weights_mb") target.weights_mb = m.estimate();
     if (m.metric == "engine_agreement") target.agreement = m.estimate();
     if (m.metric == "simulation_agreement") target.noise_floor = m.estimate();
-    if (m.parameter != "batch x length") continue;
-    if (m.metric == "latency_p50_ms") cell(target, m.value).latency = m.estimate();
+    const std::optional<std::string> network = network_of(m.parameter);
+    if (!network) continue;
+    if (m.metric == "latency_p50_ms") cell(target, *network, m.value).latency = m.estimate();
     if (m.metric == "speedup") {
-      DeploymentMethod::Cell& c = cell(target, m.value);
+      DeploymentMethod::Cell& c = cell(target, *network, m.value);
       c.speedup = c.low = c.high = m.estimate();
       if (const auto interval = m.interval()) std::tie(c.low, c.high) = *interval;
     }
@@ -155,7 +189,7 @@ Verdict judge_deployment(const ResultSet& results) {
       "58 to 59 ms and 484 to 486 MB for every method (RTX 3050)"};
   const auto methods = deployment_methods(measurements(results.rows("deployment")));
   const DeploymentMethod* fp32 = find(methods, "fp32");
-  const DeploymentMethod* simulated = fastest(methods, [](const auto& m) { return m.is_simulated(); });
+  const DeploymentMethod* simulated = fastest_of_kind(methods, "simulated");
   if (!fp32 || !fp32->weights_mb || !simulated || !simulated->weights_mb) {
     verdict.figures = "no latency and memory of fp32 and simulated methods in deployment";
     return verdict;
@@ -167,8 +201,7 @@ Verdict judge_deployment(const ResultSet& results) {
                                     : Outcome::not_confirmed;
   verdict.figures = fmt::format("fastest {}, weights {:.1f} MB against {:.1f}", times(*simulated),
                                 *simulated->weights_mb, *fp32->weights_mb);
-  if (const auto* integer = fastest(methods, [](const auto& m) { return m.is_integer(); });
-      integer && integer->weights_mb) {
+  if (const auto* integer = fastest_of_kind(methods, "integer"); integer && integer->weights_mb) {
     verdict.figures +=
         fmt::format("; executed in integers: fastest {}, {:.1f} MB", times(*integer), *integer->weights_mb);
   }
@@ -177,8 +210,8 @@ Verdict judge_deployment(const ResultSet& results) {
 
 std::string read_deployment(const std::vector<Measurement>& all) {
   const auto methods = deployment_methods(all);
-  const DeploymentMethod* simulated = fastest(methods, [](const auto& m) { return m.is_simulated(); });
-  const DeploymentMethod* integer = fastest(methods, [](const auto& m) { return m.is_integer(); });
+  const DeploymentMethod* simulated = fastest_of_kind(methods, "simulated");
+  const DeploymentMethod* integer = fastest_of_kind(methods, "integer");
   if (!simulated || !integer) return "No latencies of simulated and integer methods are there yet.";
   std::string text = fmt::format(
       "In the median over batch sizes and lengths, {} is the fastest simulation, and {} the fastest "
@@ -198,9 +231,9 @@ std::string read_deployment(const std::vector<Measurement>& all) {
   return text;
 }
 
-std::vector<Table> deployment_tables(const std::vector<Measurement>& all) {
+std::vector<Table> deployment_tables(const std::string& experiment, const std::vector<Measurement>& all) {
   const auto methods = deployment_methods(all);
-  Table summary{"deployment",
+  Table summary{experiment,
                 {"method", "median speedup over FP32", "weights and scratch (MB)", "equal predictions (%)",
                  "simulation with itself (%)"},
                 {}};
@@ -209,14 +242,14 @@ std::vector<Table> deployment_tables(const std::vector<Measurement>& all) {
                             m.cells.empty() ? "-" : fmt::format("{:.2f}", m.median_speedup()),
                             or_dash(m.weights_mb, 1), or_dash(m.agreement, 2), or_dash(m.noise_floor, 2)});
   }
-  std::vector<Table> tables = {summary};
-  tables.push_back(by_cell("deployment: median latency (ms) by batch x length", methods,
+  std::vector<Table> tables = {without_empty_columns(summary)};
+  tables.push_back(by_cell(experiment + ": median latency (ms) by batch x length", methods,
                            [](const DeploymentMethod::Cell& c) { return format_number(c.latency); }));
-  tables.push_back(by_cell("deployment: speedup over FP32 by batch x length", methods,
+  tables.push_back(by_cell(experiment + ": speedup over FP32 by batch x length", methods,
                            [](const DeploymentMethod::Cell& c) {
                              return fmt::format("{:.2f} [{:.2f}, {:.2f}]", c.speedup, c.low, c.high);
                            }));
-  if (Table shares = time_shares(all); !shares.rows.empty()) tables.push_back(std::move(shares));
+  if (Table shares = time_shares(experiment, all); !shares.rows.empty()) tables.push_back(std::move(shares));
   return tables;
 }
 

@@ -10,12 +10,14 @@
 
 namespace outlierlab {
 
-/// How one way of running the network did in the experiment `deployment`, over all its batch sizes and
-/// lengths.
+/// `deployment`, or `deployment_shapes`: the same on networks of other sizes with random weights.
+bool is_deployment(const std::string& experiment);
+
+/// How one way of running the network did, over all its batch sizes and lengths.
 struct DeploymentMethod {
   std::string variant;  ///< "fp32", "simulated:w8a8", "integer:w8a8"
   struct Cell {
-    std::string value;  ///< "8x64": examples x length
+    std::string value;  ///< "8x64": examples x length; "bert-base 8x64" where there are several networks
     double examples = 0, length = 0;
     double speedup = 0, low = 0, high = 0;  ///< over fp32 in the same rounds
     double latency = 0;                     ///< median, ms
@@ -23,8 +25,10 @@ struct DeploymentMethod {
   std::vector<Cell> cells;
   std::optional<double> weights_mb, agreement, noise_floor;
 
-  bool is_simulated() const { return variant.rfind("simulated:", 0) == 0; }
-  bool is_integer() const { return variant.rfind("integer:", 0) == 0; }
+  /// What executes it: "simulated", "integer", or whatever stands before the colon; "float" without one.
+  std::string kind() const;
+  bool is_simulated() const { return kind() == "simulated"; }
+  bool is_integer() const { return kind() == "integer"; }
   double median_speedup() const;  ///< over the cells; 0 without cells
 };
 std::vector<DeploymentMethod> deployment_methods(const std::vector<Measurement>& all);
@@ -35,7 +39,11 @@ std::string deployment_label(const std::string& variant);
 Verdict judge_deployment(const ResultSet& results);
 std::string read_deployment(const std::vector<Measurement>& all);
 /// A line per method; then medians of the latency and speedups, a column per batch x length; then where the
-/// time goes.
-std::vector<Table> deployment_tables(const std::vector<Measurement>& all);
+/// time goes. Titles begin with the experiment's name.
+std::vector<Table> deployment_tables(const std::string& experiment, const std::vector<Measurement>& all);
+
+/// The fastest by its median over the cells; null if none of that kind was timed.
+const DeploymentMethod* fastest_of_kind(const std::vector<DeploymentMethod>& methods,
+                                        const std::string& kind);
 
 }  // namespace outlierlab

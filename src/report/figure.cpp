@@ -38,9 +38,7 @@ std::vector<std::string> missing_experiments(const FigureKind& kind, const Resul
 }
 
 std::string how_to_run(const std::vector<std::string>& experiments, const ResultSet& set) {
-  std::string names;
-  for (const std::string& name : experiments) names += " " + name;
-  return "run: outlierlab run" + names + " --model " + set.model + " --task " + set.task;
+  return "run: " + run_command(experiments, set);
 }
 
 std::string script_of(const Drawing& drawing, const std::string& name, const std::string& command) {
@@ -121,6 +119,11 @@ bool is_wanted(const std::vector<std::string>& only, const FigureEntry& entry, c
   return only.empty() || named(entry.kind.name) || named(file_name(entry, set));
 }
 
+/// Whether the lack of a figure is worth a word: not of one that was neither asked for nor expected.
+bool is_missed(const std::vector<std::string>& only, const FigureEntry& entry, const ResultSet& set) {
+  return is_wanted(only, entry, set) && (entry.kind.expected || !only.empty());
+}
+
 }  // namespace
 
 std::vector<FigureKind> figure_kinds() {
@@ -135,7 +138,7 @@ std::vector<Figure> make_figures(const std::vector<ResultSet>& results, const fs
   write_file_atomically(folder / "theme.gp", theme_script());
   std::vector<Figure> figures;
   const auto skip = [&](const FigureEntry& entry, const ResultSet& set, const std::string& reason) {
-    if (skipped && is_wanted(only, entry, set)) skipped->push_back({file_name(entry, set), reason});
+    if (skipped && is_missed(only, entry, set)) skipped->push_back({file_name(entry, set), reason});
   };
   for (const FigureEntry& entry : figure_entries()) {
     Sets complete;

@@ -31,6 +31,7 @@ struct FigureKind {
   std::string summary;                   ///< one line
   std::vector<std::string> experiments;  ///< all are needed
   std::vector<std::string> data;         ///< the data beside their rows: "activations-channels"
+  bool expected = true;                  ///< of every model: where it cannot be made, that is said
 };
 
 /// All figures in the order of the report.

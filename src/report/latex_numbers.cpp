@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "report/deployment.h"
 #include "report/latex_text.h"
 #include "report/loss.h"
 #include "report/paper_values.h"
@@ -127,6 +128,36 @@ void add_experiment(Lines& lines, const std::string& set, const std::string& exp
   }
 }
 
+std::string ratio_text(double value) {
+  return latex_number(value, "speedup");
+}
+
+/// Medians over the cells by method, with the least and the most; and the fastest of each kind.
+void add_deployment(Lines& lines, const std::string& set, const std::string& experiment,
+                    const std::vector<Row>& rows) {
+  const std::vector<DeploymentMethod> methods = deployment_methods(measurements(rows));
+  std::optional<double> fp32_mb;
+  std::set<std::string> kinds;
+  for (const DeploymentMethod& m : methods) {
+    if (m.variant == "fp32") fp32_mb = m.weights_mb;
+    if (m.cells.empty() || m.variant == "fp32") continue;
+    kinds.insert(m.kind());
+    const auto [slowest, fastest] = std::minmax_element(
+        m.cells.begin(), m.cells.end(), [](const auto& a, const auto& b) { return a.speedup < b.speedup; });
+    lines.number(latex_key({set, experiment, m.variant, "median", "speedup"}), ratio_text(m.median_speedup()),
+                 ratio_text(slowest->speedup), ratio_text(fastest->speedup), latex_count(m.cells.size()));
+  }
+  for (const std::string& kind : kinds) {
+    const DeploymentMethod& m = *fastest_of_kind(methods, kind);
+    const std::string key = latex_key({set, experiment, "fastest-" + kind});
+    lines.text("method", key, latex_escaped(deployment_label(m.variant)));
+    lines.number(key + "/speedup", ratio_text(m.median_speedup()));
+    if (!m.weights_mb) continue;
+    lines.number(key + "/memory_weights_mb", latex_number(*m.weights_mb, "memory_weights_mb"));
+    if (fp32_mb) lines.number(key + "/memory_share", latex_percent(100 * *m.weights_mb / *fp32_mb));
+  }
+}
+
 /// The largest value over the layers of each kind of site and metric.
 void add_largest_over_layers(Lines& lines, const std::string& set, const std::vector<Row>& rows) {
   std::vector<Measurement> largest;
@@ -184,6 +215,40 @@ void add_verdicts(Lines& lines, const ResultSet& results) {
   }
 }
 
+/// What the network looks like, as far as the rows tell.
+void add_network(Lines& lines, const ResultSet& results) {
+  const std::string set = latex_key({results.name});
+  std::set<std::string> layers, sites;
+  for (const Row& row : results.rows("activations")) {
+    if (row.metric != "kurtosis" || row.parameter != "layer") continue;
+    sites.insert(row.variant);
+    if (row.variant != without_layer(row.variant)) layers.insert(row.value);
+  }
+  if (!layers.empty()) lines.text("layers", set, std::to_string(layers.size()));
+  if (!sites.empty()) lines.text("sites", set, std::to_string(sites.size()));
+  if (const auto data = results.data.find("activations-channels"); data != results.data.end()) {
+    const std::size_t column = data->second.column("channel");
+    std::set<std::string> channels;
+    for (const auto& row : data->second.rows) channels.insert(row[column]);
+    lines.text("width", set, std::to_string(channels.size()));
+  }
+  for (const Row& row : results.rows("mixed_precision")) {
+    if (row.variant != "only_one" || !row.n) continue;
+    lines.text("sensitivity-n", set, latex_count(*row.n));
+    break;
+  }
+}
+
+void add_record(Lines& lines, const std::string& key, const RunRecord& record) {
+  std::string machine = latex_escaped(record.cpu);
+  if (!record.instructions.empty()) machine += ", " + latex_escaped(record.instructions);
+  if (record.threads) machine += fmt::format(", {} thread{}", record.threads, record.threads == 1 ? "" : "s");
+  if (!record.cpu.empty()) lines.text("machine", key, machine);
+  if (!record.calibration_size.empty())
+    lines.text("calibration-size", key, latex_escaped(record.calibration_size));
+  if (!record.max_length.empty()) lines.text("max-length", key, latex_escaped(record.max_length));
+}
+
 void add_set(Lines& lines, const ResultSet& results) {
   const std::string set = latex_key({results.name});
   lines.text("model", set, latex_escaped(results.model));
@@ -191,9 +256,11 @@ void add_set(Lines& lines, const ResultSet& results) {
   const Measurements baseline = measurements(results.rows("baseline"));
   const Measurement* fp32 = fp32_of(baseline);
   if (fp32 && examples(*fp32)) lines.text("n", set, latex_count(*examples(*fp32)));
+  add_network(lines, results);
   add_verdicts(lines, results);
   for (const auto& [experiment, rows] : results.experiments) {
     add_experiment(lines, results.name, experiment, rows);
+    if (is_deployment(experiment)) add_deployment(lines, results.name, experiment, rows);
     lines.text("reading", latex_key({results.name, experiment}), latex_prose(reading(experiment, results)));
   }
   add_largest_over_layers(lines, results.name, results.rows("activations"));
@@ -201,7 +268,7 @@ void add_set(Lines& lines, const ResultSet& results) {
 
 }  // namespace
 
-std::string latex_numbers(const std::vector<ResultSet>& results) {
+std::string latex_numbers(const std::vector<ResultSet>& results, const RunRecords& records) {
   Lines lines;
   for (const PaperValue& value : paper_values()) {
     lines.text("paper",
@@ -213,6 +280,10 @@ std::string latex_numbers(const std::vector<ResultSet>& results) {
     lines.text("experiment", v.claim, latex_escaped(experiment_of(v.claim)));
   }
   for (const ResultSet& set : results) add_set(lines, set);
+  for (const auto& [set, by_experiment] : records) {
+    for (const auto& [experiment, record] : by_experiment)
+      add_record(lines, latex_key({set, experiment}), record);
+  }
   return latex_mark + lines.all();
 }
 

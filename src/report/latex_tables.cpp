@@ -4,9 +4,11 @@
 #include <optional>
 #include <set>
 
+#include "report/deployment.h"
 #include "report/latex_text.h"
 #include "report/loss.h"
 #include "report/paper_values.h"
+#include "report/peers.h"
 #include "report/report_latex.h"
 #include "report/verdicts.h"
 
@@ -165,9 +167,90 @@ std::string full_table(const std::string& experiment, const Measurements& all, b
   return table.text();
 }
 
+/// A table of the report as it stands there.
+std::string plain_table(const Table& report_table, const std::string& note) {
+  Tabular table("l" + std::string(report_table.columns.size() - 1, 'r'));
+  const auto escaped = [](std::vector<std::string> cells) {
+    for (std::string& cell : cells) cell = cell == "-" ? nothing : latex_escaped(cell);
+    return cells;
+  };
+  table.head(escaped(report_table.columns));
+  for (const auto& row : report_table.rows) table.row(escaped(row));
+  table.note(note);
+  return table.text();
+}
+
+void add_deployment_tables(std::map<std::string, std::string>& files, const ResultSet& set,
+                           const std::string& experiment) {
+  const std::vector<Table> tables = deployment_tables(experiment, measurements(set.rows(experiment)));
+  for (const Table& table : tables) {
+    const auto about = [&](const char* word) { return table.title.find(word) != std::string::npos; };
+    const std::string suffix = about("latency")   ? "-latency"
+                               : about("speedup") ? "-speedup"
+                               : about("share")   ? "-time"
+                                                  : "";
+    files[set.name + "-" + experiment + suffix + ".tex"] = plain_table(
+        table, suffix == "-speedup" ? "Brackets: 95\\,\\% interval of the median over rounds." : "");
+  }
+}
+
+/// Median speedup and memory of each method with the models side by side; empty without rows.
+std::string deployment_side_by_side(const std::string& experiment,
+                                    const std::vector<const ResultSet*>& sets) {
+  std::vector<std::vector<DeploymentMethod>> all;
+  std::vector<std::string> variants;
+  std::string names, rules;
+  std::vector<std::string> titles = {"Method"};
+  for (const ResultSet* set : sets) {
+    const auto methods = deployment_methods(measurements(set->rows(experiment)));
+    if (methods.empty()) continue;
+    const std::size_t column = 2 * all.size() + 2;
+    names += " & \\multicolumn{2}{c}{" + model_title(*set) + "}";
+    rules += fmt::format("\\cmidrule(lr){{{}-{}}}", column, column + 1);
+    titles.insert(titles.end(), {"speed", "MB"});
+    for (const DeploymentMethod& m : methods) {
+      if (std::find(variants.begin(), variants.end(), m.variant) == variants.end())
+        variants.push_back(m.variant);
+    }
+    all.push_back(methods);
+  }
+  if (all.empty()) return "";
+  Tabular table("l" + std::string(2 * all.size(), 'r'));
+  table.head_line(names + " \\\\");
+  table.head_line(rules);
+  table.head(titles);
+  std::string kind = "float";
+  for (const std::string& variant : variants) {
+    std::vector<std::string> cells = {latex_escaped(deployment_label(variant))};
+    for (const auto& methods : all) {
+      const auto m = std::find_if(methods.begin(), methods.end(),
+                                  [&](const DeploymentMethod& other) { return other.variant == variant; });
+      const bool timed = m != methods.end() && !m->cells.empty();
+      cells.push_back(timed ? fmt::format("{:.2f}", m->median_speedup()) : nothing);
+      cells.push_back(m != methods.end() && m->weights_mb ? fmt::format("{:.1f}", *m->weights_mb) : nothing);
+      if (m != methods.end() && m->kind() != kind) {
+        table.rule();
+        kind = m->kind();
+      }
+    }
+    table.row(cells);
+  }
+  table.note(
+      "Speed: relative to FP32 in the same rounds, median over batch sizes and lengths. MB: weights and "
+      "scratch.");
+  return table.text();
+}
+
 void add_full_tables(std::map<std::string, std::string>& files, const ResultSet& set,
                      const std::string& experiment) {
   const Measurements all = measurements(set.rows(experiment));
+  if (is_deployment(experiment)) return add_deployment_tables(files, set, experiment);
+  if (experiment == "peers") {
+    files[set.name + "-peers.tex"] =
+        plain_table(peers_tables(all).front(),
+                    "Brackets: least and most over the repeats; of accuracy: Wilson 95\\,\\% interval.");
+    return;
+  }
   const auto table_of = [](const Measurement& m) {
     return in_its_own_table(m) ? m.parameter : std::string();
   };
@@ -180,10 +263,15 @@ void add_full_tables(std::map<std::string, std::string>& files, const ResultSet&
   }
 }
 
-/// The header that the tables with one column per model share: names, then n.
+/// The header that the tables with one column per model share: names, then n; a column of the paper's
+/// values only where it has some.
 template <typename Count>
-void head_of_models(Tabular& table, const std::vector<const ResultSet*>& sets, Count count) {
-  std::vector<std::string> names = {"Setting", "Paper"}, counts = {"", "BERT-base"};
+void head_of_models(Tabular& table, const std::vector<const ResultSet*>& sets, bool papered, Count count) {
+  std::vector<std::string> names = {"Setting"}, counts = {""};
+  if (papered) {
+    names.push_back("Paper");
+    counts.push_back("BERT-base");
+  }
   for (const ResultSet* set : sets) {
     names.push_back(model_title(*set));
     counts.push_back(count(*set));
@@ -220,9 +308,12 @@ std::string side_by_side(const std::string& experiment, const std::vector<const 
     }
   }
   if (settings.empty()) return "";
+  const bool papered = std::any_of(settings.begin(), settings.end(), [&](const Measurement& m) {
+    return paper_cell(experiment, m) != nothing;
+  });
   std::size_t next = 0;
-  Tabular table("ll" + std::string(sets.size(), 'r'));
-  head_of_models(table, sets, [&](const ResultSet& set) -> std::string {
+  Tabular table((papered ? "ll" : "l") + std::string(sets.size(), 'r'));
+  head_of_models(table, sets, papered, [&](const ResultSet& set) -> std::string {
     const Measurements& own = all[next++];
     if (own.empty()) return "\\olrequire{" + latex_key({set.name, experiment}) + "}";
     const std::string n = count_of(own[0]);
@@ -233,8 +324,8 @@ std::string side_by_side(const std::string& experiment, const std::vector<const 
     const std::string family = family_of(setting);
     if (!previous.empty() && family != previous) table.rule();
     previous = family;
-    std::vector<std::string> cells = {latex_setting(setting.variant, setting.parameter, setting.value),
-                                      paper_cell(experiment, setting)};
+    std::vector<std::string> cells = {latex_setting(setting.variant, setting.parameter, setting.value)};
+    if (papered) cells.push_back(paper_cell(experiment, setting));
     for (const Measurements& own : all) {
       const Measurement* m = like(own, setting, "accuracy");
       cells.push_back(m ? latex_with_interval(*m) : nothing);
@@ -345,8 +436,10 @@ std::map<std::string, std::string> latex_tables(const std::vector<ResultSet>& re
     }
   }
   for (const std::string& experiment : experiments) {
-    const std::string table =
-        experiment == "activations" ? activations_table(sets) : side_by_side(experiment, sets);
+    if (experiment == "peers") continue;
+    const std::string table = experiment == "activations" ? activations_table(sets)
+                              : is_deployment(experiment) ? deployment_side_by_side(experiment, sets)
+                                                          : side_by_side(experiment, sets);
     if (!table.empty()) files[experiment + ".tex"] = table;
   }
   if (!sets.empty()) files["verdicts.tex"] = verdicts_side_by_side(sets);

@@ -9,6 +9,7 @@
 #include "report/deployment.h"
 #include "report/loss.h"
 #include "report/measurement.h"
+#include "report/peers.h"
 
 namespace outlierlab {
 
@@ -276,6 +277,69 @@ std::string read_peg(const Measurements& all) {
                      fewest, 100 * loss->recovery(coarse), loss->size(), most, 100 * loss->recovery(fine));
 }
 
+/// The most that KL divergence from float reaches under any transform of a variant.
+double largest_kl(const Measurements& all, const std::string& variant) {
+  double largest = 0;
+  for (const Measurement& m : all) {
+    if (m.variant == variant && m.parameter == "transform" && m.metric == "kl")
+      largest = std::max(largest, m.estimate());
+  }
+  return largest;
+}
+
+/// The transform under which a variant is closest to float; none if it has rows of none.
+const Measurement* closest_to_float(const Measurements& all, const std::string& variant) {
+  const Measurement* closest = nullptr;
+  for (const Measurement& m : all) {
+    if (m.variant != variant || m.parameter != "transform" || m.metric != "kl" || m.value == "none") continue;
+    if (!closest || m.estimate() < closest->estimate()) closest = &m;
+  }
+  return closest;
+}
+
+/// Transforms that cost accuracy beyond the intervals where x, h and y are in float; empty if none does.
+std::string harm(const Measurements& all) {
+  const Measurement* plain = find_measurement(all, "mp-xhy", "transform", "none", "accuracy");
+  if (!plain) return "";
+  std::vector<Accuracy> below;
+  for (const Accuracy& a : accuracies(all, "mp-xhy")) {
+    if (a.high < accuracy_of(*plain).low) below.push_back(a);
+  }
+  if (below.empty()) return "";
+  const std::string& name = worst(below).name;
+  return fmt::format("; with x, h and y in float {} below the {:.2f} % without, lowest {} with {:.2f} %",
+                     so_many(below.size(), "transform") + (below.size() == 1 ? " falls" : " fall"),
+                     plain->estimate(), name.substr(name.find('=') + 1), worst(below).value);
+}
+
+std::string read_transforms(const Measurements& all) {
+  const auto loss = loss_of(all);
+  std::vector<Accuracy> repaired_by;
+  for (const Accuracy& a : accuracies(all, "w8a8")) {
+    if (a.name != "w8a8") repaired_by.push_back(a);
+  }
+  const Measurement* closest = closest_to_float(all, "attention-4-bit");
+  const Measurement* plain = find_measurement(all, "attention-4-bit", "transform", "none", "kl");
+  if (!loss || repaired_by.empty() || !closest || !plain)
+    return missing("W8A8 and 4-bit attention with and without transforms");
+  std::string text = fmt::format(
+      "In float the rewrites change the class probabilities by a KL divergence of at "
+      "most {:.1g} nats; ",
+      largest_kl(all, "fp32"));
+  if (loss->significant()) {
+    const Accuracy& top = best(repaired_by);
+    text += fmt::format("on W8A8 the best, {}, wins back {:.0f} % of the {:.2f} points lost", top.label(),
+                        100 * loss->recovery(top), loss->size());
+  } else {
+    text += "W8A8 loses nothing significant here, so there is nothing to repair";
+  }
+  return text + harm(all) +
+         fmt::format(
+             ". With nothing but the attention's sites quantized, to 4 bits, the KL divergence is "
+             "{} nats without a transform and {} with the best, {}.",
+             format_number(plain->estimate()), format_number(closest->estimate()), closest->value);
+}
+
 std::string read_any(const Measurements& all) {
   const auto others = settings(all);
   if (others.empty()) return "The file holds " + so_many(all.size(), "measured figure") + ".";
@@ -293,7 +357,9 @@ std::string reading(const std::string& experiment, const ResultSet& results) {
   if (experiment == "calibration") return read_calibration(all);
   if (experiment == "mixed_precision") return read_mixed_precision(all);
   if (experiment == "peg") return read_peg(all);
-  if (experiment == "deployment") return read_deployment(all);
+  if (is_deployment(experiment)) return read_deployment(all);
+  if (experiment == "transforms") return read_transforms(all);
+  if (experiment == "peers") return read_peers(all);
   return read_any(all);
 }
 

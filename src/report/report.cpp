@@ -8,6 +8,7 @@
 #include "report/deployment.h"
 #include "report/measurement.h"
 #include "report/paper_values.h"
+#include "report/peers.h"
 #include "report/reading.h"
 
 namespace outlierlab {
@@ -130,7 +131,8 @@ std::string table_of(const Measurement& m) {
 
 std::vector<Table> experiment_tables(const std::string& experiment, const std::vector<Row>& rows) {
   const std::vector<Measurement> all = measurements(rows);
-  if (experiment == "deployment") return deployment_tables(all);
+  if (is_deployment(experiment)) return deployment_tables(experiment, all);
+  if (experiment == "peers") return peers_tables(all);
   std::vector<Table> tables;
   if (const std::vector<Measurement> largest = largest_over_layers(all); !largest.empty()) {
     tables.push_back(Pivot(experiment, largest).table(experiment + ": largest over the layers"));
@@ -165,7 +167,7 @@ ModelReport make_report(const ResultSet& results, const std::map<std::string, Ru
     one.name = experiment;
     one.reading = reading(experiment, results);
     one.tables = experiment_tables(experiment, rows);
-    one.command = "outlierlab run " + experiment + " --model " + results.model + " --task " + results.task;
+    one.command = run_command({experiment}, results);
     if (const auto record = records.find(experiment); record != records.end()) {
       one.record = record->second;
       if (!one.record->command.empty()) one.command = one.record->command;
@@ -178,12 +180,18 @@ ModelReport make_report(const ResultSet& results, const std::map<std::string, Ru
 
 std::vector<ExperimentInfo> experiments_of(const std::vector<ModelReport>& models,
                                            const std::vector<ExperimentInfo>& known) {
-  std::vector<ExperimentInfo> all = known;
+  const auto measured = [&](const ExperimentInfo& info) {
+    return std::any_of(models.begin(), models.end(),
+                       [&](const ModelReport& model) { return model.find(info.name) != nullptr; });
+  };
+  std::vector<ExperimentInfo> all;
+  std::copy_if(known.begin(), known.end(), std::back_inserter(all),
+               [&](const ExperimentInfo& info) { return info.expected || measured(info); });
   for (const ModelReport& model : models) {
     for (const ExperimentReport& experiment : model.experiments) {
       const bool listed = std::any_of(
           all.begin(), all.end(), [&](const ExperimentInfo& info) { return info.name == experiment.name; });
-      if (!listed) all.push_back({experiment.name, "", "", ""});
+      if (!listed) all.push_back({experiment.name, "", "", "", false});
     }
   }
   return all;

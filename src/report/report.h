@@ -22,6 +22,8 @@ struct ExperimentInfo {
   std::string claims;    ///< "C2, C3"
   std::string question;  ///< what is asked
   std::string summary;   ///< what is measured, in one line
+  bool expected =
+      true;  ///< of every model; otherwise it has a section where there are results, and no reminder
 };
 
 /// One experiment on one model.
@@ -55,7 +57,8 @@ struct Report {
 
 ModelReport make_report(const ResultSet& results, const std::map<std::string, RunRecord>& records = {});
 
-/// The experiments to report on: the known ones, run or not, then others that some model has results of.
+/// The experiments to report on: the known ones, run or not (unless they are not expected and nobody has
+/// results of them), then others that some model has results of.
 std::vector<ExperimentInfo> experiments_of(const std::vector<ModelReport>& models,
                                            const std::vector<ExperimentInfo>& known);
 

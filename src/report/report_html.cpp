@@ -131,11 +131,15 @@ std::string run_command(const ModelReport& model, const std::string& experiment)
   return "outlierlab run " + experiment + " --model " + model.model + " --task " + model.task;
 }
 
+std::string note(const std::string& html) {
+  return "<div class=\"note\"><p>" + html + "</p></div>\n";
+}
+
 std::string missing_html(const Report& report, const std::vector<ExperimentInfo>& experiments) {
   std::string items;
   for (const ModelReport& model : report.models) {
     for (const ExperimentInfo& info : experiments) {
-      if (model.find(info.name)) continue;
+      if (!info.expected || model.find(info.name)) continue;
       items += "<li><code>" + escape_html(run_command(model, info.name)) + "</code></li>\n";
     }
   }
@@ -170,12 +174,14 @@ std::string foldable(const Table& table, const std::string& id) {
                      table.rows.size(), table_html(table, id));
 }
 
-std::string experiment_panel(const Report& report, const ModelReport& model, const std::string& name,
+std::string experiment_panel(const Report& report, const ModelReport& model, const ExperimentInfo& info,
                              const std::string& id) {
+  const std::string& name = info.name;
   const ExperimentReport* experiment = model.find(name);
   if (!experiment) {
-    return "<div class=\"note\"><p>Not run on this model yet: <code>" +
-           escape_html(run_command(model, name)) + "</code></p></div>\n";
+    return info.expected
+               ? note("Not run on this model yet: <code>" + escape_html(run_command(model, name)) + "</code>")
+               : note("Not run on this model.");
   }
   std::string html = "<p class=\"reading\">" + prose(experiment->reading) + "</p>\n" +
                      figures_html(report, name, model.folder);
@@ -198,7 +204,7 @@ std::string experiment_section(const Report& report, const ExperimentInfo& info)
   return html + figures_html(report, info.name, "") +
          panels(report, id,
                 [&](const ModelReport& model, const std::string& panel) {
-                  return experiment_panel(report, model, info.name, panel);
+                  return experiment_panel(report, model, info, panel);
                 }) +
          "</section>\n";
 }
@@ -221,8 +227,8 @@ std::string clipping_section(const Report& report) {
          panels(report, "clipping",
                 [](const ModelReport& model, const std::string& id) {
                   if (model.clipping) return clipping_html(*model.clipping, id);
-                  return "<div class=\"note\"><p>No histograms of this model yet: <code>" +
-                         escape_html(run_command(model, "activations")) + "</code></p></div>\n";
+                  return note("No histograms of this model yet: <code>" +
+                              escape_html(run_command(model, "activations")) + "</code>");
                 }) +
          "</section>\n";
 }

@@ -40,8 +40,9 @@ std::string experiment_section(const Report& report, const ExperimentInfo& info,
                      (info.question.empty() ? "" : info.question + " Measured: " + info.summary + ".\n\n") +
                      figures(report, info.name, folder);
   for (const ModelReport& model : report.models) {
-    text += "### " + info.name + ": " + model.name + "\n\n";
     const ExperimentReport* experiment = model.find(info.name);
+    if (!experiment && !info.expected) continue;
+    text += "### " + info.name + ": " + model.name + "\n\n";
     if (!experiment) {
       text += "Not run: `outlierlab run " + info.name + " --model " + model.model + " --task " + model.task +
               "`\n\n";

@@ -34,6 +34,14 @@ void add_file(ResultSet& set, const fs::path& file) {
 }
 }  // namespace
 
+std::string run_command(const std::vector<std::string>& experiments, const ResultSet& set) {
+  if (experiments == std::vector<std::string>{"peers"})
+    return "bench/peers/peers.py --csv results/" + set.name + "/peers.csv";
+  std::string names;
+  for (const std::string& name : experiments) names += " " + name;
+  return "outlierlab run" + names + " --model " + set.model + " --task " + set.task;
+}
+
 bool is_data_file(const fs::path& file) {
   return file.stem().string().find('-') != std::string::npos;
 }

@@ -24,6 +24,9 @@ struct ResultSet {
   const std::vector<Row>& rows(const std::string& experiment) const;
 };
 
+/// The command that makes the rows of these experiments again.
+std::string run_command(const std::vector<std::string>& experiments, const ResultSet& set);
+
 /// Whether a CSV file holds data of an experiment (`<experiment>-<name>.csv`, see DataTable) and not its
 /// rows. Names of experiments have no '-'.
 bool is_data_file(const std::filesystem::path& file);

@@ -55,9 +55,17 @@ RunRecord read_run_record(const std::filesystem::path& file) {
   record.cpu = members.text("cpu");
   record.instructions = members.text("instructions");
   record.started = members.text("started");
+  record.calibration_size = members.text("calibration_size");
+  record.max_length = members.text("max_length");
   record.threads = members.count("threads");
   record.peak_memory_bytes = members.count("peak_memory_bytes");
   record.wall_seconds = members.number("wall_seconds");
+  // Files that the rows were made from stand flat: <role>_file and <role>_sha256.
+  for (const char* role : {"model", "data", "calibration"}) {
+    const std::string sha256 = members.text((std::string(role) + "_sha256").c_str()),
+                      name = members.text((std::string(role) + "_file").c_str());
+    if (!sha256.empty()) record.files.push_back({role, name.empty() ? members.text(role) : name, sha256});
+  }
   if (const auto files = json.find("files"); files != json.end() && files->is_object()) {
     for (const auto& [role, entry] : files->items()) {
       const Members described(entry, file.string() + ": files." + role);

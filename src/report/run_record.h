@@ -15,10 +15,14 @@ struct RunRecord {
     std::string role, name, sha256;  ///< "checkpoint", "model.safetensors", ...
   };
   std::string command, version, revision, compiler, cpu, instructions, started;
+  std::string calibration_size, max_length;  ///< examples; pieces of the longest pair
   std::uint64_t threads = 0, peak_memory_bytes = 0;
   double wall_seconds = 0;
   std::vector<File> files;
 };
+
+/// By result set (ResultSet::name), then by experiment.
+using RunRecords = std::map<std::string, std::map<std::string, RunRecord>>;
 
 /// Throws Error naming the file for text that is not a JSON object or a value of the wrong type.
 RunRecord read_run_record(const std::filesystem::path& file);

@@ -11,22 +11,33 @@
 #include "core/ini.h"
 #include "data/corpus.h"
 #include "data/task.h"
+#include "experiments/calibrations.h"
 #include "experiments/experiments.h"
 #include "model/random_weights.h"
 #include "paths.h"
 #include "quant/calibrator.h"
 #include "quant/distributions.h"
+#include "quant/transform.h"
 #include "quant/weight_quantizer.h"
 
 namespace outlierlab {
 CalibratorEntry mean_absolute_calibrator();
 WeightQuantizerEntry power_of_two_weight_quantizer();
+TransformEntry equalize_transform();
 void activation_bits(Study&);
 }  // namespace outlierlab
 
 using namespace outlierlab;
 
 namespace {
+
+// Word for word the line of the guide.
+// clang-format off
+const std::vector<Experiment> experiments_of_the_guide = {
+      {"activation_bits", "", "How many bits do the activations need?",
+       "accuracy against the bits of the activations", activation_bits},
+};
+// clang-format on
 
 /// The fenced blocks of a language in a guide, each with its last line end.
 std::vector<std::string> blocks(const std::string& guide, const std::string& language) {
@@ -81,6 +92,7 @@ std::filesystem::path model_for(const Task& task) {
 TEST_CASE("guides quote the examples that are compiled", "[docs]") {
   REQUIRE(quotes("add-a-calibrator", "example_calibrator.cpp"));
   REQUIRE(quotes("add-a-weight-quantizer", "example_weight_quantizer.cpp"));
+  REQUIRE(quotes("add-a-transform", "example_transform.cpp"));
   REQUIRE(quotes("add-an-experiment", "example_experiment.cpp"));
 }
 
@@ -90,8 +102,46 @@ TEST_CASE("the lines that guides add fit the files they go to", "[docs]") {
   };
   REQUIRE(holds("src/quant/calibrators/registry.cpp", "  ENTRY(percentile)                   \\\n"));
   REQUIRE(holds("src/quant/weights/registry.cpp", "  ENTRY(absmax)                             \\\n"));
-  REQUIRE(holds("experiments/calibrations.cpp", "      {\"clip\", \"sigmas\", \"3\"},\n"));
+  REQUIRE(holds("src/quant/transforms/registry.cpp", "  ENTRY(smoothquant)                 \\\n"));
   REQUIRE(holds("experiments/experiments.cpp", "      {\"baseline\", \"C1\", "));
+  REQUIRE(holds("tests/docs/guides_test.cpp", blocks("add-an-experiment", "cpp").at(1)));
+  REQUIRE(experiments_of_the_guide[0].state == activation_bits);
+}
+
+TEST_CASE("the guide's calibrator is in the calibration study by its scheme alone", "[docs]") {
+  const auto schemes = test::scratch("guide-schemes");
+  std::vector<CalibratorEntry> registered = calibrators();
+  registered.push_back(mean_absolute_calibrator());
+  const std::size_t without = calibrations(schemes).size();
+  REQUIRE(calibrations(schemes, registered).size() == without + 1);
+  REQUIRE(calibrations(schemes, registered).back().key.empty());
+  write_file_atomically(schemes / "mean-absolute.ini", blocks("add-a-calibrator", "ini").at(0));
+  const Calibration added = calibrations(schemes, registered).back();
+  REQUIRE(calibrations(schemes, registered).size() == without + 1);
+  REQUIRE(added.overrides() ==
+          std::vector<std::string>{"activations.calibrator=mean_absolute", "activations.factor=12"});
+  // The schemes that are there add none, and neither does one that changes more.
+  REQUIRE(calibrations(test::source("configs/schemes")).size() == without);
+  write_file_atomically(schemes / "more.ini",
+                        "base = w8a8\n[weights]\nbits = 4\n[activations]\ncalibrator = kl\n");
+  REQUIRE(calibrations(schemes, registered).size() == without + 1);
+}
+
+TEST_CASE("the guide's transform equalizes and changes no output", "[docs]") {
+  BertWeights weights = test::tiny_bert();
+  const auto batch = make_batch(test::random_examples({5, 9}), {0, 1});
+  const Matrix before = BertRunner(weights).logits(batch);
+  equalize_transform().make({})->apply(weights, nullptr);
+  const Matrix after = BertRunner(weights).logits(batch);
+  for (std::size_t i = 0; i < before.size(); ++i)
+    REQUIRE(after.data()[i] == Approx(before.data()[i]).margin(1e-4));
+  const BertLayerWeights& layer = weights.layers[0];
+  float row = 0, column = 0;
+  for (std::size_t c = 0; c < layer.value.weight.cols(); ++c) {
+    row = std::max(row, std::abs(layer.value.weight(3, c)));
+    column = std::max(column, std::abs(layer.attention_output.weight(c, 3)));
+  }
+  REQUIRE(row == Approx(column));
 }
 
 TEST_CASE("the guide's calibrator clips at a multiple of the mean magnitude", "[docs]") {
@@ -152,7 +202,8 @@ TEST_CASE("the guide's tasks and models are read", "[docs]") {
   REQUIRE(examples[1].label == 1);
   REQUIRE(read_split(task_of(tasks[1], "facts-noisy"), "dev", {}).size() == 512);
 
-  for (const std::string guide : {"add-a-model", "add-a-calibrator", "add-a-weight-quantizer"}) {
+  for (const std::string guide :
+       {"add-a-model", "add-a-calibrator", "add-a-weight-quantizer", "add-a-transform"}) {
     for (const std::string& ini : blocks(guide, "ini"))
       REQUIRE_FALSE(Ini::parse(ini, guide).sections().empty());
   }

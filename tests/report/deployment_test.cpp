@@ -57,7 +57,7 @@ TEST_CASE("C7 is confirmed where simulation wins neither time nor memory", "[rep
 
 TEST_CASE("The tables of deployment: a line per method, a column per batch and length", "[report]") {
   const auto all = measurements(results(0.95, 90).rows("deployment"));
-  const std::vector<Table> tables = deployment_tables(all);
+  const std::vector<Table> tables = deployment_tables("deployment", all);
   REQUIRE(tables.size() == 4);
   REQUIRE(tables[0].rows.size() == 3);
   REQUIRE(tables[0].rows[2] == std::vector<std::string>{"integer w8a8", "3.00", "25.0", "99.70", "99.80"});

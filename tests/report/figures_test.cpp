@@ -103,6 +103,29 @@ ResultSet results(const std::string& name = "tiny-toy") {
     for (const char* cell : {"1x16", "32x128"})
       set.experiments["deployment"].push_back(
           row("deployment", variant, "batch x length", cell, "speedup", speed));
+    set.experiments["deployment"].push_back(row("deployment", variant, "", "", "memory_weights_mb",
+                                                std::string(variant).find("int") == 0 ? 25 : 90));
+  }
+  accuracy("transforms", "fp32", "", "", 90);
+  accuracy("transforms", "w8a8", "", "", 55);
+  for (const std::string t : {"none", "smoothquant", "smoothquant, hadamard", "a_new_one"}) {
+    if (t != "none") accuracy("transforms", "w8a8", "transform", t, 56);
+    accuracy("transforms", "attention-4-bit", "transform", t, 80);
+    set.experiments["transforms"].push_back(
+        row("transforms", "attention-4-bit", "transform", t, "kl", t == "none" ? 0.1 : 0.02));
+  }
+  for (const auto& [variant, speed] : {std::pair{"fp32", 1.0}, std::pair{"simulated:w8a8", 0.9},
+                                       std::pair{"integer:w8a8", 2.8}, std::pair{"a_new_device:w8a8", 9.0}}) {
+    for (const char* network : {"bert-base", "bert-large"})
+      set.experiments["deployment_shapes"].push_back(row(
+          "deployment_shapes", variant, std::string(network) + " batch x length", "8x128", "speedup", speed));
+  }
+  for (const auto& [variant, rate] :
+       {std::pair{"torch-fp32", 50.0}, std::pair{"ort-int8-static", 90.0}, std::pair{"outlierlab-fp32", 60.0},
+        std::pair{"outlierlab-int8-w8a8", 150.0}}) {
+    set.experiments["peers"].push_back(row("peers", variant, "", "", "throughput_examples", rate));
+    set.experiments["peers"].push_back(row("peers", variant, "", "", "speedup", rate / 50));
+    set.experiments["peers"].push_back(row("peers", variant, "", "", "accuracy", 82));
   }
   set.data["activations-channels"] = channels;
   const std::string site = "layer.1.ffn_output";
@@ -183,12 +206,24 @@ TEST_CASE("a script runs by hand, in its folder, without a word", "[report][figu
 TEST_CASE("the data of a figure holds the rows' numbers, and the paper's", "[report][figures]") {
   SKIP_WITHOUT_GNUPLOT();
   const fs::path folder = test::scratch("figures-data");
-  make_figures({results()}, folder, {"peg", "calibration", "mixed-precision"});
+  make_figures(
+      {results()}, folder,
+      {"peg", "calibration", "mixed-precision", "transforms", "deployment", "deployment-shapes", "peers"});
   const auto files = sources(folder);
   const std::string peg = files.at("peg-tiny-toy.tsv");
   REQUIRE(peg.find("neighbours\t4\t88\t86.5\t89.5\n") != std::string::npos);
   REQUIRE(peg.find("sorted\t8\t89\t87.5\t90.5\n") != std::string::npos);
   REQUIRE(peg.find("paper\t3\t66.12\tNaN\tNaN\n") != std::string::npos);
+  const std::string deployment = files.at("deployment-tiny-toy.tsv");
+  REQUIRE(deployment.find("\t2.4\tNaN\tNaN\t25\tmedian\tinteger w8a8-token\n") != std::string::npos);
+  // Ways of execution, transforms and programs that nobody has foreseen stand beside the others.
+  REQUIRE(files.at("deployment-shapes-tiny-toy.tsv").find("a_new_device median\t3\t9\t") !=
+          std::string::npos);
+  REQUIRE(files.at("transforms-tiny-toy.tsv").find("\t80\t78.5\t81.5\t0.02\ta new one\n") !=
+          std::string::npos);
+  REQUIRE(files.at("peers-tiny-toy.tsv")
+              .find("ours integer\t4\t150\t150\t150\t82\t80.5\t83.5\toutlierlab int8, w8a8\n") !=
+          std::string::npos);
   // A calibrator that nobody has foreseen is shown beside the others.
   REQUIRE(files.at("calibration-tiny-toy.tsv").find("\t71\t69.5\t72.5\ta_new_one 0.5\n") !=
           std::string::npos);
@@ -217,6 +252,14 @@ TEST_CASE("what is missing is skipped, with the command that makes it", "[report
   REQUIRE(skipped.empty());
   REQUIRE(make_figures({set}, folder, {"peg-tiny-toy"}, &skipped).empty());
   REQUIRE(skipped.size() == 1);
+  // What is measured on request only is missed only where it was asked for.
+  skipped.clear();
+  set.experiments.erase("peers");
+  make_figures({set}, folder, {}, &skipped);
+  REQUIRE(skipped.size() == 3);
+  make_figures({set}, folder, {"peers"}, &skipped);
+  REQUIRE(skipped.back().reason.find("bench/peers/peers.py --csv results/tiny-toy/peers.csv") !=
+          std::string::npos);
   REQUIRE_ERROR(make_figures({set}, folder, {"pgg"}), "figure 'pgg'", "'peg'");
 }
 

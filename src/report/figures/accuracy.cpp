@@ -90,7 +90,10 @@ std::string summary(const ResultSet& set) {
 
 }  // namespace
 
-std::optional<Drawing> draw_accuracy(const ResultSets& sets) {
+std::optional<Drawing> draw_accuracy(const ResultSets& given) {
+  ResultSets sets = given;
+  std::stable_sort(sets.begin(), sets.end(),
+                   [](const ResultSet* a, const ResultSet* b) { return a->planted && !b->planted; });
   Drawing d;
   d.title = "Accuracy by method";
   d.caption = "Accuracy of each method with its 95 % interval.";

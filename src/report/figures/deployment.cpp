@@ -1,4 +1,5 @@
-// Speed of each way of running the network relative to FP32: a point per batch size and length.
+// Speed of each way of running the network relative to FP32, a point per batch size and length, and the
+// memory that it holds.
 #include "report/deployment.h"
 
 #include <fmt/format.h>
@@ -8,97 +9,201 @@
 
 #include "report/figures/figures.h"
 #include "report/figures/theme.h"
+#include "report/paper_values.h"
 
 namespace outlierlab {
 
 namespace {
 
-constexpr double label_mm = 44, row_mm = 5.2, foot_mm = 10;
+constexpr double label_mm = 46, row_mm = 5.2, foot_mm = 10, memory_mm = 45;
 
-const char* kind_of(const DeploymentMethod& m) {
-  return m.is_simulated() ? "simulated" : m.is_integer() ? "integer" : "float";
+/// A way of execution: the float and simulated ones, then whatever stands before the colon in the variants.
+struct Kind {
+  std::string name, label;
+  int style;
+};
+
+std::vector<Kind> kinds_of(const std::vector<DeploymentMethod>& methods) {
+  const std::vector<Kind> known = {
+      {"float", "half-width float", 3}, {"simulated", "simulated", 2}, {"integer", "integer execution", 1}};
+  std::vector<Kind> all;
+  int next_style = 4;
+  for (const DeploymentMethod& m : methods) {
+    const std::string name = m.kind();
+    if (std::any_of(all.begin(), all.end(), [&](const Kind& k) { return k.name == name; })) continue;
+    const auto found =
+        std::find_if(known.begin(), known.end(), [&](const Kind& k) { return k.name == name; });
+    all.push_back(found != known.end() ? *found : Kind{name, name, next_style});
+    if (found == known.end()) next_style = next_style == 6 ? 4 : next_style + 1;
+  }
+  return all;
 }
 
-std::string caption(const ResultSet& set, const std::vector<DeploymentMethod>& methods) {
+std::string caption(const ResultSet& set, const std::vector<DeploymentMethod>& methods, bool memory) {
   std::string text = fmt::format(
-      "{}: speed relative to FP32; small points are batch sizes and lengths, large ones their median.",
-      display_name(set));
-  for (const char* variant : {"simulated:w8a8", "integer:w8a8"}) {
-    for (const DeploymentMethod& m : methods) {
-      if (m.variant == variant && !m.cells.empty())
-        text += fmt::format(" {}: {:.2f}.", deployment_label(m.variant), m.median_speedup());
-    }
+      "{}: speed relative to FP32; each small point is a batch size and length with its 95 % interval, from "
+      "the "
+      "fewest tokens (above) to the most, the large one their median.{}",
+      display_name(set), memory ? " Right: weights and scratch memory." : "");
+  for (const char* kind : {"simulated", "integer"}) {
+    if (const DeploymentMethod* m = fastest_of_kind(methods, kind))
+      text += fmt::format(" Fastest {}: {:.2f}.", deployment_label(m->variant), m->median_speedup());
   }
   return text;
+}
+
+/// The cells by the number of their tokens.
+std::vector<DeploymentMethod::Cell> by_tokens(std::vector<DeploymentMethod::Cell> cells) {
+  std::stable_sort(cells.begin(), cells.end(), [](const auto& a, const auto& b) {
+    return a.examples * a.length < b.examples * b.length;
+  });
+  return cells;
+}
+
+/// Where the i-th of n cells stands in its row: above the middle to below it.
+double place_in_row(std::size_t row, std::size_t i, std::size_t n) {
+  const double share = n > 1 ? static_cast<double>(i) / static_cast<double>(n - 1) - 0.5 : 0;
+  return static_cast<double>(row + 1) + 0.66 * share;
+}
+
+/// The paper's latencies are the same for every method: a speed of 1, within their span.
+bool paper_says_equal() {
+  const PaperValue* paper = find_paper_value("deployment", "w8a8", "", "", "latency_ms");
+  return paper && paper->low / paper->high > 0.95;
+}
+
+void add_data(Drawing& d, const std::vector<DeploymentMethod>& methods, const std::vector<Kind>& kinds) {
+  const auto add = [&](const std::string& series, double row, double speedup, double low, double high,
+                       double memory, const std::string& cell, const DeploymentMethod& m) {
+    d.add({series, number(row), number(speedup), number(low), number(high), number(memory), cell,
+           deployment_label(m.variant)});
+  };
+  const double none = std::nan("");
+  for (const Kind& kind : kinds) {
+    for (const bool median : {false, true}) {
+      for (std::size_t r = 0; r < methods.size(); ++r) {
+        const DeploymentMethod& m = methods[r];
+        if (m.kind() != kind.name) continue;
+        if (median) {
+          add(kind.name + " median", static_cast<double>(r + 1), m.median_speedup(), none, none,
+              m.weights_mb.value_or(none), "median", m);
+          continue;
+        }
+        const std::vector<DeploymentMethod::Cell> cells = by_tokens(m.cells);
+        for (std::size_t i = 0; i < cells.size(); ++i)
+          add(kind.name, place_in_row(r, i, cells.size()), cells[i].speedup, cells[i].low, cells[i].high,
+              none, cells[i].value, m);
+      }
+    }
+  }
+  for (std::size_t r = 0; r < methods.size() && paper_says_equal(); ++r) {
+    if (methods[r].variant == "simulated:w8a8")
+      add("paper", static_cast<double>(r + 1), 1, none, none, none, "", methods[r]);
+  }
+}
+
+std::string speed_panel(const Drawing& d, const Panel& panel, const std::vector<DeploymentMethod>& methods,
+                        const std::vector<Kind>& kinds, const std::string& names) {
+  double least = 1, most = 1;
+  for (const DeploymentMethod& m : methods) {
+    for (const auto& cell : m.cells) {
+      least = std::min(least, cell.low);
+      most = std::max(most, cell.high);
+    }
+  }
+  std::string commands = margins(d, panel) +
+                         fmt::format(
+                             "set logscale x 2\nset xrange [{}:{}]\n"
+                             "set xtics (0.125, 0.25, 0.5, 0.7, 1, 1.4, 2, 2.8, 4, 5.6, 8, 16, 32)\n"
+                             "set yrange [{}.5:0.5]\nset ytics ({}) scale 0\n",
+                             number(least / 1.1), number(most * 1.1), methods.size(), names) +
+                         fmt::format(
+                             "set arrow from first 1, graph 0 to first 1, graph 1 nohead linestyle {0} back\n"
+                             "set label 'FP32' at first 1, screen {1:.5f} center textcolor linestyle {0}\n",
+                             style::fp32, (panel.top + 1.8) / d.height) +
+                         x_title(d, panel, "speed relative to FP32 (log scale)");
+  std::vector<KeyEntry> entries;
+  std::vector<std::string> parts;
+  for (const Kind& kind : kinds) {
+    entries.push_back({kind.style, kind.label, KeyEntry::point});
+    const std::string cells = literal(kind.name), median = literal(kind.name + " median");
+    parts.push_back(
+        fmt::format("data using (at({0}, 'ci_low')):'row':(column('ci_high') - column('ci_low')):(0) "
+                    "with vectors nohead linestyle {1} linewidth 0.7 dashtype 1",
+                    cells, kind.style));
+    parts.push_back(fmt::format(
+        "data using (at({0}, 'speedup')):'row' with points linestyle {1} pointsize 0.2", cells, kind.style));
+    parts.push_back(fmt::format(
+        "data using (at({0}, 'speedup')):'row' with points linestyle {1} pointsize 0.9", median, kind.style));
+  }
+  if (d.has("paper")) {
+    entries.push_back({style::paper, "paper (BERT-base, RTX 3050): no difference", KeyEntry::point});
+    parts.push_back(
+        fmt::format("data using (at('paper', 'speedup')):'row' with points linestyle {}", style::paper));
+  }
+  return commands + key(d, entries, 3) + plot(parts);
+}
+
+std::string memory_panel(const Drawing& d, const Panel& panel, std::size_t rows, double fp32,
+                         const std::vector<Kind>& kinds) {
+  std::string commands =
+      margins(d, panel) +
+      fmt::format("set xrange [0:{}]\nset xtics autofreq\nset yrange [{}.5:0.5]\nunset ytics\n",
+                  number(1.15 * fp32), rows) +
+      fmt::format(
+          "set arrow from first {0}, graph 0 to first {0}, graph 1 nohead linestyle {1} back\n"
+          "set label 'FP32' at first {0}, screen {2:.5f} center textcolor linestyle {1}\n",
+          number(fp32), style::fp32, (panel.top + 1.8) / d.height) +
+      x_title(d, panel, "weights and scratch (MB)");
+  std::vector<std::string> parts;
+  for (const Kind& kind : kinds)
+    parts.push_back(
+        fmt::format("data using (at({}, 'memory_mb')):'row' with points linestyle {} pointsize 0.9",
+                    literal(kind.name + " median"), kind.style));
+  return commands + plot(parts);
+}
+
+std::optional<Drawing> draw_speeds(const ResultSet& set, const std::string& experiment,
+                                   const std::string& title) {
+  std::vector<DeploymentMethod> methods;
+  std::optional<double> fp32_mb;
+  double most_mb = 0;
+  for (DeploymentMethod& m : deployment_methods(measurements(set.rows(experiment)))) {
+    if (m.variant == "fp32") fp32_mb = m.weights_mb;
+    if (m.cells.empty() || m.variant == "fp32") continue;
+    most_mb = std::max(most_mb, m.weights_mb.value_or(0));
+    methods.push_back(std::move(m));
+  }
+  if (methods.size() < 3) return std::nullopt;
+  const std::vector<Kind> kinds = kinds_of(methods);
+  const bool memory = fp32_mb && most_mb > 0;
+  Drawing d;
+  d.title = title;
+  d.caption = caption(set, methods, memory);
+  d.width = memory ? double_column : single_column + 20;
+  d.height = 2 * key_row_mm + foot_mm + row_mm * static_cast<double>(methods.size()) + 2;
+  d.columns = {"series", "row", "speedup", "ci_low", "ci_high", "memory_mb", "batch_x_length", "method"};
+  add_data(d, methods, kinds);
+  std::string names;
+  for (std::size_t r = 0; r < methods.size(); ++r)
+    names += (r ? ", " : "") + tic_name(deployment_label(methods[r].variant)) + fmt::format(" {}", r + 1);
+  const double top = d.height - key_row_mm - 5, right = d.width - 6;
+  const Panel speed{label_mm, memory ? right - memory_mm : right, foot_mm, top};
+  d.panels = {speed_panel(d, speed, methods, kinds, names)};
+  if (memory)
+    d.panels.push_back(memory_panel(d, {right - memory_mm + 8, right, foot_mm, top}, methods.size(),
+                                    std::max(*fp32_mb, most_mb / 1.1), kinds));
+  return d;
 }
 
 }  // namespace
 
 std::optional<Drawing> draw_deployment(const ResultSets& sets) {
-  const ResultSet& set = *sets.front();
-  std::vector<DeploymentMethod> methods;
-  for (DeploymentMethod& m : deployment_methods(measurements(set.rows("deployment")))) {
-    if (!m.cells.empty() && m.variant != "fp32") methods.push_back(std::move(m));
-  }
-  if (methods.size() < 3) return std::nullopt;
-  Drawing d;
-  d.title = "Speed, simulated and executed";
-  d.caption = caption(set, methods);
-  d.width = single_column + 20;
-  d.height = 2 * key_row_mm + foot_mm + row_mm * static_cast<double>(methods.size()) + 2;
-  d.columns = {"series", "row", "speedup", "batch_x_length", "method"};
-  double least = 1, most = 1;
-  std::string names;
-  for (const char* kind : {"float", "simulated", "integer"}) {
-    for (const std::string& series : {std::string(kind), std::string(kind) + " median"}) {
-      for (std::size_t r = 0; r < methods.size(); ++r) {
-        const DeploymentMethod& m = methods[r];
-        if (kind_of(m) != std::string(kind)) continue;
-        const std::string row = std::to_string(r + 1), label = deployment_label(m.variant);
-        if (series != kind) {
-          d.add({series, row, number(m.median_speedup()), "median", label});
-          continue;
-        }
-        for (const auto& cell : m.cells) {
-          d.add({series, row, number(cell.speedup), cell.value, label});
-          least = std::min(least, cell.speedup);
-          most = std::max(most, cell.speedup);
-        }
-      }
-    }
-  }
-  for (std::size_t r = 0; r < methods.size(); ++r)
-    names += (r ? ", " : "") + tic_name(deployment_label(methods[r].variant)) + fmt::format(" {}", r + 1);
-  const Panel panel{label_mm, d.width - 6, foot_mm, d.height - key_row_mm - 5};
-  std::string commands = margins(d, panel);
-  commands += fmt::format(
-      "set logscale x 2\nset xrange [{}:{}]\nset xtics (0.25, 0.5, 0.7, 1, 1.4, 2, 2.8, 4, 5.6, 8)\nset "
-      "yrange [{}.5:0.5]\nset "
-      "ytics ({}) scale 0\n",
-      number(least / 1.1), number(most * 1.1), methods.size(), names);
-  commands += fmt::format(
-      "set arrow from first 1, graph 0 to first 1, graph 1 nohead linestyle {0} back\n"
-      "set label 'FP32' at first 1, screen {1:.5f} center textcolor linestyle {0}\n",
-      style::fp32, (panel.top + 1.8) / d.height);
-  commands += x_title(d, panel, "speed relative to FP32 (log scale)");
-  std::vector<KeyEntry> entries;
-  std::vector<std::string> parts;
-  for (const auto& [kind, line] :
-       {std::pair{"float", 3}, std::pair{"simulated", 2}, std::pair{"integer", 1}}) {
-    if (!d.has(kind)) continue;
-    entries.push_back({line,
-                       kind == std::string("integer") ? "integer execution"
-                       : kind == std::string("float") ? "half-width float"
-                                                      : kind,
-                       KeyEntry::point});
-    parts.push_back(fmt::format(
-        "data using (at('{0}', 'speedup')):'row' with points linestyle {1} pointsize 0.25", kind, line));
-    parts.push_back(
-        fmt::format("data using (at('{0} median', 'speedup')):'row' with points linestyle {1} pointsize 0.9",
-                    kind, line));
-  }
-  d.panels = {commands + key(d, entries, 3) + plot(parts)};
-  return d;
+  return draw_speeds(*sets.front(), "deployment", "Speed and memory, simulated and executed");
+}
+
+std::optional<Drawing> draw_deployment_shapes(const ResultSets& sets) {
+  return draw_speeds(*sets.front(), "deployment_shapes", "Speed at the sizes of BERT-base and BERT-large");
 }
 
 }  // namespace outlierlab

@@ -19,6 +19,9 @@ std::optional<Drawing> draw_calibration(const ResultSets&);
 std::optional<Drawing> draw_mixed_precision(const ResultSets&);
 std::optional<Drawing> draw_sensitivity(const ResultSets&);
 std::optional<Drawing> draw_peg(const ResultSets&);
+std::optional<Drawing> draw_transforms(const ResultSets&);
 std::optional<Drawing> draw_deployment(const ResultSets&);
+std::optional<Drawing> draw_deployment_shapes(const ResultSets&);
+std::optional<Drawing> draw_peers(const ResultSets&);
 
 }  // namespace outlierlab

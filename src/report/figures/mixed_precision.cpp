@@ -134,9 +134,10 @@ std::string labels(const std::vector<Choice>& choices, const Span& axis, double 
     for (const Choice* c : column) places.push_back(c->point.accuracy.value);
     places = spread_apart(places, 2.5 / height_mm * (axis.high - axis.low), axis);
     for (std::size_t i = 0; i < column.size(); ++i) {
-      commands += fmt::format("set label {} at first {}, first {} left offset character {}, 0.45\n",
-                              literal(column[i]->label), number(column[i]->share), number(places[i]),
-                              has_twin(*column[i]) ? 1.4 : 0.6);
+      commands +=
+          fmt::format("set label {} at first {}, first {} left offset character {}, 0.7 boxed front\n",
+                      literal(column[i]->label), number(column[i]->share), number(places[i]),
+                      has_twin(*column[i]) ? 1.4 : 0.6);
     }
   }
   return commands;
@@ -206,6 +207,7 @@ std::optional<Drawing> draw_mixed_precision(const ResultSets& sets) {
       fmt::format("set logscale x\nset xrange [{}:{}]\nset xtics (0.5, 1, 2, 5, 10, 20, 50, 100)\n"
                   "set yrange [{}:{}]\n",
                   number(least / 1.3), number(most * 1.9), axis.low, axis.high) +
+      "set style textbox opaque noborder fillcolor rgb 'white' margins 0.1, 0.1\n" +
       labels(choices, axis, panel.top - panel.bottom) +
       horizontal_references(accuracy_references(set, "mixed_precision"), axis, panel.top - panel.bottom) +
       plot(parts)};

@@ -3,7 +3,7 @@
 namespace outlierlab {
 
 const std::vector<FigureEntry>& figure_entries() {
-  constexpr bool side_by_side = true, per_model = false;
+  constexpr bool side_by_side = true, per_model = false, on_request = false;
   static const std::vector<FigureEntry> all = {
       {{"accuracy", "accuracy by method, the models side by side", {"baseline"}, {}},
        side_by_side,
@@ -41,9 +41,25 @@ const std::vector<FigureEntry>& figure_entries() {
       {{"peg", "accuracy against the number of groups, with and without sorting", {"peg"}, {}},
        per_model,
        draw_peg},
-      {{"deployment", "speed relative to FP32, simulated and executed in integers", {"deployment"}, {}},
+      {{"transforms", "accuracy and KL divergence with and without exact rewrites", {"transforms"}, {}},
+       per_model,
+       draw_transforms},
+      {{"deployment",
+        "speed relative to FP32 and memory, simulated and executed in integers",
+        {"deployment"},
+        {}},
        per_model,
        draw_deployment},
+      {{"deployment-shapes",
+        "speed relative to FP32 at the sizes of BERT-base and BERT-large",
+        {"deployment_shapes"},
+        {},
+        on_request},
+       per_model,
+       draw_deployment_shapes},
+      {{"peers", "examples per second and accuracy beside other programs", {"peers"}, {}, on_request},
+       per_model,
+       draw_peers},
   };
   return all;
 }

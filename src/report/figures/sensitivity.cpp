@@ -21,6 +21,7 @@ struct Ranking {
   std::vector<AccuracyPoint> shown;
   double median = 0;
   std::size_t sites = 0;
+  std::optional<double> fp32, w8a8;  ///< on the same examples
 };
 
 Ranking ranking(const ResultSet& set, const std::string& variant, bool highest_first) {
@@ -28,6 +29,10 @@ Ranking ranking(const ResultSet& set, const std::string& variant, bool highest_f
   r.shown = accuracy_points(set, "mixed_precision", variant, "site");
   r.sites = r.shown.size();
   if (r.shown.empty()) return r;
+  const std::vector<Measurement> all = measurements(set.rows("mixed_precision"));
+  if (const Measurement* m = find_measurement(all, "fp32", "site", "none", "accuracy"))
+    r.fp32 = m->estimate();
+  if (const Measurement* m = find_measurement(all, "w8a8", "site", "all", "accuracy")) r.w8a8 = m->estimate();
   std::stable_sort(r.shown.begin(), r.shown.end(), [&](const AccuracyPoint& a, const AccuracyPoint& b) {
     // On a tie the divergence from float decides.
     const auto effect = [&](const AccuracyPoint& p) {
@@ -67,10 +72,16 @@ std::string draw(const Drawing& d, const Half& half, const Span& axis, double ch
   std::string commands =
       margins(d, half.panel) + x_title(d, half.panel, "accuracy (%)") +
       text_at(d, (half.panel.left + half.panel.right) / 2, d.height - 2.2, half.title, "center");
-  const Reference references[] = {{half.ranking->median, style::fp32, "median site"},
-                                  {chance, style::chance, "chance"}};
-  const double label_gap = 13 * (axis.high - axis.low) / (half.panel.right - half.panel.left);
-  const std::vector<double> places = spread_apart({half.ranking->median, chance}, label_gap, axis);
+  std::vector<Reference> references = {{chance, style::chance, "chance"}};
+  if (half.ranking->fp32) references.push_back({*half.ranking->fp32, style::fp32, "FP32"});
+  if (half.ranking->w8a8) references.push_back({*half.ranking->w8a8, style::w8a8, "W8A8"});
+  // Files from before there were such rows.
+  if (references.size() == 1) references.push_back({half.ranking->median, style::fp32, "median site"});
+  std::vector<double> places;
+  for (const Reference& r : references) places.push_back(r.value);
+  const double label_gap =
+      (references.size() == 2 ? 13 : 9) * (axis.high - axis.low) / (half.panel.right - half.panel.left);
+  places = spread_apart(places, label_gap, axis);
   for (std::size_t i = 0; i < places.size(); ++i) {
     const Reference& r = references[i];
     commands += fmt::format(
@@ -105,6 +116,9 @@ std::optional<Drawing> draw_sensitivity(const ResultSets& sets) {
   d.height = row_mm * static_cast<double>(most_sites) + 19;
   d.columns = {"series", "rank", "accuracy", "ci_low", "ci_high", "site"};
   std::vector<double> shown = {set.chance, alone.median, spared.median};
+  for (const auto& reference : {alone.fp32, alone.w8a8}) {
+    if (reference) shown.push_back(*reference);
+  }
   for (const Ranking* r : {&alone, &spared}) {
     for (std::size_t i = 0; i < r->shown.size(); ++i) {
       const Accuracy& a = r->shown[i].accuracy;
