@@ -8,7 +8,7 @@ file(GLOB emulation_sources CONFIGURE_DEPENDS tests/engine/cuda_emulation/*.cpp)
 add_library(outlierlab_cuda_emulation STATIC ${emulation_sources})
 target_include_directories(outlierlab_cuda_emulation PUBLIC src tests/engine/cuda_emulation)
 target_compile_definitions(outlierlab_cuda_emulation PRIVATE OUTLIERLAB_CUDA_EMULATION)
-target_compile_options(outlierlab_cuda_emulation PRIVATE -O2 -Wno-unknown-pragmas)
+target_compile_options(outlierlab_cuda_emulation PRIVATE -O2)
 target_link_libraries(outlierlab_cuda_emulation PUBLIC outlierlab_engine)
 
 add_executable(outlierlab_tests ${test_sources})

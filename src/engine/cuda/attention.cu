@@ -301,9 +301,12 @@ __device__ inline std::uint32_t pack_reals(float a, float b) {
   return x | static_cast<std::uint32_t>(y) << 16;
 }
 
-template <int DEPTH, bool BFLOAT16>
+/// With ROUNDED, scores and probabilities are rounded to grids, so that the largest score and the sum have to be known
+/// before the first probability: three passes over the keys, as codes_kernel has them. Without, one.
+template <int DEPTH, bool BFLOAT16, bool ROUNDED>
 __global__ void __launch_bounds__(threads) reals_kernel(const AttentionTask task) {
   constexpr int depth_steps = DEPTH / 16, tiles = tile_keys / 8;
+  constexpr int first_pass = ROUNDED ? 0 : 2;  // 0: largest score, 1: sum, 2: context
   const int head = static_cast<int>(blockIdx.y), first = task.offsets[blockIdx.z],
             n = task.offsets[blockIdx.z + 1] - first;
   const int block_first = static_cast<int>(blockIdx.x) * block_queries;
@@ -312,11 +315,13 @@ __global__ void __launch_bounds__(threads) reals_kernel(const AttentionTask task
   const int warp = static_cast<int>(threadIdx.x) / warp_size, lane = static_cast<int>(threadIdx.x) % warp_size;
   const int group = lane / 4, quad = lane % 4, query0 = block_first + warp * warp_queries;
   const int query[2] = {query0 + group, query0 + group + 8};
+  const int all = (n + tile_keys - 1) / tile_keys, steps_of_passes = (3 - first_pass) * all;
 
   const auto copy_step = [&](int step) {
     unsigned char* stage = shared + step % 2 * 2 * real_tile_bytes<DEPTH>;
-    copy_real_tile<DEPTH>(task.key, first, n, head, step * tile_keys, stage);
-    copy_real_tile<DEPTH>(task.value, first, n, head, step * tile_keys, stage + real_tile_bytes<DEPTH>);
+    copy_real_tile<DEPTH>(task.key, first, n, head, step % all * tile_keys, stage);
+    if (first_pass + step / all == 2)
+      copy_real_tile<DEPTH>(task.value, first, n, head, step % all * tile_keys, stage + real_tile_bytes<DEPTH>);
   };
   copy_step(0);
   commit_copies();
@@ -334,12 +339,13 @@ __global__ void __launch_bounds__(threads) reals_kernel(const AttentionTask task
     }
   }
 
+  const Format scores = of_head(task.scores, head), probs = of_head(task.probs, head);
   const float scale = 1.0f / sqrtf(static_cast<float>(DEPTH));
   float out[DEPTH / 8][4] = {};
-  float top[2] = {-INFINITY, -INFINITY}, total[2] = {0.0f, 0.0f};
-  const int all = (n + tile_keys - 1) / tile_keys;
-  for (int step = 0; step < all; ++step) {
-    if (step + 1 < all) copy_step(step + 1);
+  float top[2] = {-INFINITY, -INFINITY}, total[2] = {0.0f, 0.0f}, factor[2] = {0.0f, 0.0f};
+  for (int step = 0; step < steps_of_passes; ++step) {
+    const int pass = first_pass + step / all, tile = step % all;
+    if (step + 1 < steps_of_passes) copy_step(step + 1);
     commit_copies();
     wait_copies<1>();
     __syncthreads();
@@ -363,63 +369,107 @@ __global__ void __launch_bounds__(threads) reals_kernel(const AttentionTask task
     for (int t = 0; t < tiles; ++t) {
 #pragma unroll
       for (int e = 0; e < 4; ++e) {
-        s[t][e] = step * tile_keys + 8 * t + 2 * quad + e % 2 < n ? s[t][e] * scale : -INFINITY;
+        float v = s[t][e] * scale;
+        if (ROUNDED && scores.kind == FormatKind::tensor) v = steps(scores.grid, v) * scores.grid.scale;
+        s[t][e] = tile * tile_keys + 8 * t + 2 * quad + e % 2 < n ? v : -INFINITY;
         higher[e / 2] = fmaxf(higher[e / 2], s[t][e]);
       }
     }
+    if constexpr (ROUNDED) {
+      if (pass == 0) {
+        top[0] = higher[0];
+        top[1] = higher[1];
+        if (tile + 1 == all) {
+          top[0] = quad_max(top[0]);
+          top[1] = quad_max(top[1]);
+        }
+      }
+    } else {
 #pragma unroll
-    for (int side = 0; side < 2; ++side) {
-      // Every tile has a key, so `higher` is finite.
-      higher[side] = quad_max(higher[side]);
-      const float shrink = fast_exp(top[side] - higher[side]);
-      top[side] = higher[side];
-      total[side] *= shrink;
+      for (int side = 0; side < 2; ++side) {
+        // Every tile has a key, so `higher` is finite.
+        higher[side] = quad_max(higher[side]);
+        const float shrink = fast_exp(top[side] - higher[side]);
+        top[side] = higher[side];
+        total[side] *= shrink;
 #pragma unroll
-      for (int d = 0; d < DEPTH / 8; ++d) {
-        out[d][2 * side] *= shrink;
-        out[d][2 * side + 1] *= shrink;
+        for (int d = 0; d < DEPTH / 8; ++d) {
+          out[d][2 * side] *= shrink;
+          out[d][2 * side + 1] *= shrink;
+        }
       }
     }
+    if (pass > 0) {
 #pragma unroll
-    for (int t = 0; t < tiles; ++t) {
+      for (int t = 0; t < tiles; ++t) {
 #pragma unroll
-      for (int e = 0; e < 4; ++e) {
-        s[t][e] = fast_exp(s[t][e] - top[e / 2]);
-        total[e / 2] += s[t][e];
+        for (int e = 0; e < 4; ++e) {
+          s[t][e] = fast_exp(s[t][e] - top[e / 2]);
+          if (!ROUNDED || pass == 1) total[e / 2] += s[t][e];
+        }
       }
     }
+    if constexpr (ROUNDED) {
+      if (pass == 1 && tile + 1 == all) {
+        factor[0] = 1.0f / quad_sum(total[0]);
+        factor[1] = 1.0f / quad_sum(total[1]);
+      }
+      if (pass == 2) {
 #pragma unroll
-    for (int k = 0; k < tile_keys / 16; ++k) {
-      const std::uint32_t p[4] = {
-          pack_reals<BFLOAT16>(s[2 * k][0], s[2 * k][1]), pack_reals<BFLOAT16>(s[2 * k][2], s[2 * k][3]),
-          pack_reals<BFLOAT16>(s[2 * k + 1][0], s[2 * k + 1][1]), pack_reals<BFLOAT16>(s[2 * k + 1][2], s[2 * k + 1][3])};
+        for (int t = 0; t < tiles; ++t) {
 #pragma unroll
-      for (int d = 0; d < DEPTH / 8; d += 2) {
-        std::uint32_t two[4];
-        load_matrices_transposed(two, values + (16 * k + lane % 16) * real_stride_bytes<DEPTH> +
-                                          2 * (8 * d + lane / 16 * 8));
-        const std::uint32_t b0[2] = {two[0], two[1]}, b1[2] = {two[2], two[3]};
-        mma_real<BFLOAT16>(out[d], p, b0);
-        mma_real<BFLOAT16>(out[d + 1], p, b1);
+          for (int e = 0; e < 4; ++e) {
+            const float p = s[t][e] * factor[e / 2];
+            const float rounded = probs.kind == FormatKind::tensor ? steps(probs.grid, p) * probs.grid.scale : p;
+            // A grid may have no code for 0, but what is beyond the last key counts for nothing.
+            s[t][e] = tile * tile_keys + 8 * t + 2 * quad + e % 2 < n ? rounded : 0.0f;
+          }
+        }
+      }
+    }
+    if (pass == 2) {
+#pragma unroll
+      for (int k = 0; k < tile_keys / 16; ++k) {
+        const std::uint32_t p[4] = {
+            pack_reals<BFLOAT16>(s[2 * k][0], s[2 * k][1]), pack_reals<BFLOAT16>(s[2 * k][2], s[2 * k][3]),
+            pack_reals<BFLOAT16>(s[2 * k + 1][0], s[2 * k + 1][1]), pack_reals<BFLOAT16>(s[2 * k + 1][2], s[2 * k + 1][3])};
+#pragma unroll
+        for (int d = 0; d < DEPTH / 8; d += 2) {
+          std::uint32_t two[4];
+          load_matrices_transposed(two, values + (16 * k + lane % 16) * real_stride_bytes<DEPTH> +
+                                            2 * (8 * d + lane / 16 * 8));
+          const std::uint32_t b0[2] = {two[0], two[1]}, b1[2] = {two[2], two[3]};
+          mma_real<BFLOAT16>(out[d], p, b0);
+          mma_real<BFLOAT16>(out[d + 1], p, b1);
+        }
       }
     }
     __syncthreads();  // the next step's copies go where this step read
   }
 #pragma unroll
   for (int side = 0; side < 2; ++side) {
-    const float factor = 1.0f / quad_sum(total[side]);
+    const float last = ROUNDED ? 1.0f : 1.0f / quad_sum(total[side]);
     if (query[side] >= n) continue;
-    const std::size_t at =
-        static_cast<std::size_t>(first + query[side]) * task.context_real_stride + head * DEPTH + 2 * quad;
+    const std::size_t row = static_cast<std::size_t>(first + query[side]);
+    const int column = head * DEPTH + 2 * quad;
 #pragma unroll
     for (int d = 0; d < DEPTH / 8; ++d) {
-      const float a = out[d][2 * side] * factor, b = out[d][2 * side + 1] * factor;
+      const float v[2] = {out[d][2 * side] * last, out[d][2 * side + 1] * last};
+      if (ROUNDED && task.context_codes) {
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+          task.context_codes[row * task.context_stride + column + 8 * d + i] = static_cast<std::int8_t>(
+              static_cast<int>(steps(task.context_grid, v[i]) + task.context_grid.offset) - code_shift);
+        }
+        continue;
+      }
+      const std::size_t at = row * task.context_real_stride + column + 8 * d;
       if (task.context_type == RealType::float32) {
-        set_real(task.context, RealType::float32, at + 8 * d, a);
-        set_real(task.context, RealType::float32, at + 8 * d + 1, b);
+        set_real(task.context, RealType::float32, at, v[0]);
+        set_real(task.context, RealType::float32, at + 1, v[1]);
       } else {
-        *reinterpret_cast<std::uint32_t*>(static_cast<std::uint16_t*>(task.context) + at + 8 * d) =
-            pack_reals<BFLOAT16>(a, b);
+        *reinterpret_cast<std::uint32_t*>(static_cast<std::uint16_t*>(task.context) + at) =
+            pack_reals<BFLOAT16>(v[0], v[1]);
       }
     }
   }
@@ -567,8 +617,8 @@ AttentionKernel kernel_for(const AttentionTask& task, std::size_t shared_bytes) 
     return !rows.codes && rows.type != RealType::float32 && rows.type == task.query.type &&
            aligned(rows, task.depth, false);
   };
-  if (task.scores.kind == FormatKind::real && task.probs.kind == FormatKind::real && two_bytes(task.query) &&
-      two_bytes(task.key) && two_bytes(task.value) && !task.context_codes)
+  if (elementwise(task.scores) && elementwise(task.probs) && two_bytes(task.query) && two_bytes(task.key) &&
+      two_bytes(task.value))
     return AttentionKernel::reals;
   return AttentionKernel::any;
 }
@@ -588,8 +638,14 @@ void attend(AttentionKernel kernel, const AttentionTask& task, Stream stream) {
       break;
     case AttentionKernel::reals: {
       const bool bfloat16 = task.query.type == RealType::bfloat16, wide = task.depth == 64;
-      const auto chosen = wide ? (bfloat16 ? reals_kernel<64, true> : reals_kernel<64, false>)
-                               : (bfloat16 ? reals_kernel<32, true> : reals_kernel<32, false>);
+      const bool rounded = task.scores.kind != FormatKind::real || task.probs.kind != FormatKind::real || task.context_codes;
+      using Kernel = void (*)(AttentionTask);
+      static constexpr Kernel kernels[2][2][2] = {
+          {{reals_kernel<32, false, false>, reals_kernel<32, false, true>},
+           {reals_kernel<32, true, false>, reals_kernel<32, true, true>}},
+          {{reals_kernel<64, false, false>, reals_kernel<64, false, true>},
+           {reals_kernel<64, true, false>, reals_kernel<64, true, true>}}};
+      const Kernel chosen = kernels[wide][bfloat16][rounded];
       launch("attention reals_kernel", chosen, grid(block_queries), threads,
              static_cast<std::size_t>(4 * (wide ? real_tile_bytes<64> : real_tile_bytes<32>)), stream, task);
       break;

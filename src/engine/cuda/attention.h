@@ -42,7 +42,7 @@ enum class AttentionKernel {
   /// in registers; longer examples compute them again for each of the three passes over them (largest, sum, codes).
   codes,
   /// float16 or bfloat16 matrix instructions, sums in float32, softmax over a stream of keys (FlashAttention-2's
-  /// order): the baseline's.
+  /// order): the baseline's. Where scores or probabilities have grids, three passes as above.
   reals,
   /// One warp per query on the ordinary units; takes every format and head size.
   any

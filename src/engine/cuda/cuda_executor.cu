@@ -16,10 +16,17 @@ std::unique_ptr<CudaExecutor> make_cuda_executor(std::shared_ptr<const Model> mo
   return cuda::make_executor(std::move(model), options);
 }
 
+double cuda_peak(int device, bool integer, RealPrecision real) {
+  using cuda::RealType;
+  cuda::use_device(device);
+  const RealType type = real == RealPrecision::float32    ? RealType::float32
+                        : real == RealPrecision::bfloat16 ? RealType::bfloat16
+                                                          : RealType::float16;
+  return cuda::Products::peak(integer, type, nullptr);
+}
+
 std::vector<std::string> cuda_integer_ways() {
-  std::vector<std::string> names;
-  for (int way = 0; way < cuda::Products::integer_ways(); ++way) names.push_back(cuda::Products::way_name(way));
-  return names;
+  return cuda::integer_ways();
 }
 
 }  // namespace outlierlab::engine

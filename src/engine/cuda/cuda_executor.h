@@ -9,6 +9,15 @@
 
 namespace outlierlab::engine {
 
+/// What tuning found for one shape of a product.
+struct ProductTime {
+  bool integer = false;
+  int rows = 0;  ///< of the call that was timed
+  int columns = 0, depth = 0;  ///< padded
+  std::string way;             ///< "mma 128x128", "cublasLt 0"
+  double seconds = 0;          ///< with all that follows in the same kernels; 0: not timed
+};
+
 struct CudaOptions {
   int device = 0;
   /// Of products whose sides are not both codes, and of what lies between them.
@@ -41,8 +50,8 @@ class CudaExecutor : public Executor {
   /// Time of the passes since the last call, by what ran; all zero without CudaOptions::profile. quantize and dequantize
   /// stay 0: they are part of the kernels.
   virtual Profile take_profile() = 0;
-  /// What tuning chose, a line for each shape of a product.
-  virtual std::vector<std::string> choices() const = 0;
+  /// One for each shape seen.
+  virtual std::vector<ProductTime> product_times() const = 0;
   /// Ways whose results differed from the others' while tuning; they were not used.
   virtual std::vector<std::string> dropped() const = 0;
 };
@@ -51,6 +60,9 @@ class CudaExecutor : public Executor {
 int cuda_devices();
 /// Throws Error for a device that is not there, and for what it cannot execute (named, with what would be needed).
 std::unique_ptr<CudaExecutor> make_cuda_executor(std::shared_ptr<const Model> model, const CudaOptions& options = {});
+/// Operations (two per multiply-add) per second of cublasLt's best algorithm on a large square product: what a share of
+/// the peak is measured against. int8 where `integer`, else `real`.
+double cuda_peak(int device, bool integer, RealPrecision real);
 /// The ways of integer products, for CudaOptions::way.
 std::vector<std::string> cuda_integer_ways();
 

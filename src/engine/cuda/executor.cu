@@ -184,7 +184,7 @@ class Implementation : public CudaExecutor {
   std::string description() const override;
   std::size_t bytes() const override { return bytes_; }
   Profile take_profile() override { return std::exchange(profile_, Profile()); }
-  std::vector<std::string> choices() const override { return products_.choices(); }
+  std::vector<ProductTime> product_times() const override { return products_.times(); }
   std::vector<std::string> dropped() const override { return products_.dropped(); }
 
  private:
@@ -851,6 +851,12 @@ std::string Implementation::description() const {
 
 std::unique_ptr<CudaExecutor> make_executor(std::shared_ptr<const Model> model, const CudaOptions& options) {
   return std::make_unique<Implementation>(std::move(model), options);
+}
+
+std::vector<std::string> integer_ways() {
+  std::vector<std::string> names;
+  for (int way = 0; way < Products::integer_ways(); ++way) names.push_back(Products::way_name(way));
+  return names;
 }
 
 }  // namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE

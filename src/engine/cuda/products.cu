@@ -1,7 +1,6 @@
 #include "engine/cuda/products.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <cstring>
 #include <numeric>
 #include <utility>
@@ -272,7 +271,7 @@ void Products::multiply(const DeviceLinear& linear, const Operand& left, int row
 }
 
 Products::Choice Products::choose(const Call& call, Stream stream) {
-  if (call.linear.integer() && only_ >= 0) return {only_, 0};
+  if (call.linear.integer() && only_ >= 0) return {only_, 0, 0};
   // Rows that need the same number of 64-row tiles are one shape.
   const Key key = {call.linear.integer(),
                    (call.rows + 63) / 64,
@@ -288,8 +287,9 @@ Products::Choice Products::choose(const Call& call, Stream stream) {
                                   std::to_string(call.linear.columns()) + " x " + std::to_string(call.linear.depth()),
                   "none");
   }
-  Choice choice = {call.linear.integer() ? guess(call) : ways[0], 0};
+  Choice choice = {call.linear.integer() ? guess(call) : ways[0], 0, 0};
   if (tune_ && ways.size() > 1) choice = measure(call, ways, stream);
+  choice.rows = call.rows;
   choices_[key] = choice;
   return choice;
 }
@@ -329,7 +329,7 @@ std::vector<int> Products::ways_of(const Call& call) {
 Products::Choice Products::measure(const Call& call, const std::vector<int>& ways, Stream stream) {
   const std::size_t bytes = call.out_bytes() / 4 * 4;
   Stopwatch watch;
-  Choice best = {ways[0], 0};
+  Choice best = {ways[0], 0, 0};
   if (call.linear.integer()) best.way = guess(call);
   const int reference = best.way;
   bool any = false;
@@ -359,7 +359,7 @@ Products::Choice Products::measure(const Call& call, const std::vector<int>& way
     for (int i = 0; i < repetitions; ++i) run(call, way, stream);
     watch.stop(stream);
     const double seconds = watch.seconds() / repetitions;
-    if (!any || seconds < best.seconds) best = {way, seconds};
+    if (!any || seconds < best.seconds) best = {way, seconds, 0};
     any = true;
   }
   return best;
@@ -473,18 +473,52 @@ void Products::run_real(const Call& call, int algorithm, Stream stream) {
   add_bias(p.out, p.out_type, call.linear.bias_.data(), call.target.gelu, p.rows, p.columns, p.ldo, stream);
 }
 
-std::vector<std::string> Products::choices() const {
-  std::vector<std::string> lines;
+std::vector<ProductTime> Products::times() const {
+  std::vector<ProductTime> all;
   for (const auto& [key, choice] : choices_) {
     const bool integer = std::get<0>(key);
-    char text[160];
-    std::snprintf(text, sizeof text, "%s, %d rows, %d x %d: %s, %.1f us", integer ? "int8" : "real",
-                  64 * std::get<1>(key), std::get<2>(key), std::get<3>(key),
-                  integer ? way_name(choice.way).c_str() : ("cublasLt " + std::to_string(choice.way)).c_str(),
-                  choice.seconds * 1e6);
-    lines.push_back(text);
+    all.push_back({integer, choice.rows, std::get<2>(key), std::get<3>(key),
+                   integer ? way_name(choice.way) : "cublasLt " + std::to_string(choice.way), choice.seconds});
   }
-  return lines;
+  return all;
+}
+
+double Products::peak(bool integer, RealType type, Stream stream) {
+  constexpr int size = 8192;
+  const std::size_t elements = static_cast<std::size_t>(size) * size;
+  const auto bytes = static_cast<std::size_t>(integer ? 1 : bytes_of(type));
+  // Values that are neither all equal nor beyond what their type holds: power, and with it the clock, depends on them.
+  std::vector<unsigned char> values(elements * bytes);
+  std::uint32_t state = 1;
+  for (std::size_t i = 0; i < elements; ++i) {
+    state = state * 1664525u + 1013904223u;
+    if (integer) {
+      values[i] = static_cast<unsigned char>(state >> 24);
+      continue;
+    }
+    const float v = static_cast<float>(state >> 8) * 0x1p-24f - 0.5f;
+    const std::uint16_t bits = type == RealType::float32 ? std::uint16_t{0} : to_bits(v, type);
+    std::memcpy(values.data() + i * bytes, type == RealType::float32 ? static_cast<const void*>(&v) : &bits, bytes);
+  }
+  const DeviceArray<unsigned char> a(values), out(elements * (integer ? 4 : bytes));
+  Blas blas;
+  BlasProduct p;
+  p.codes = integer;
+  p.type = p.out_type = type;
+  p.a = p.b = a.data();
+  p.out = out.data();
+  p.lda = p.ldb = p.ldo = p.rows = p.columns = p.depth = size;
+  Stopwatch watch;
+  double best = 0;
+  for (int algorithm = 0; algorithm < blas.algorithms(p); ++algorithm) {
+    blas.multiply(p, algorithm, stream);
+    watch.start(stream);
+    for (int i = 0; i < repetitions; ++i) blas.multiply(p, algorithm, stream);
+    watch.stop(stream);
+    const double seconds = watch.seconds() / repetitions;
+    if (seconds > 0) best = std::max(best, 2.0 * size * static_cast<double>(elements) / seconds);
+  }
+  return best;
 }
 
 }  // namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE

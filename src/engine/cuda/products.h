@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/cuda/blas.h"
+#include "engine/cuda/cuda_executor.h"
 #include "engine/cuda/int8_gemm.h"
 #include "engine/cuda/runtime.h"
 #include "engine/cuda/values.h"
@@ -95,21 +96,23 @@ class Products {
 
   void multiply(const DeviceLinear& linear, const Operand& left, int rows, const ProductTarget& target, Stream stream);
 
-  /// "int8 4096 x 2304 x 768: 128x128 (61 us)", one line per shape seen; after tuning.
-  std::vector<std::string> choices() const;
+  std::vector<ProductTime> times() const;
   /// Ways that were dropped because their results differed.
   const std::vector<std::string>& dropped() const { return dropped_; }
   /// Changes when memory that products use has moved: what was captured before must not run any more.
   unsigned generation() const { return generation_; }
   static int integer_ways();
   static std::string way_name(int way);
+  /// See cuda_peak().
+  static double peak(bool integer, RealType type, Stream stream);
 
  private:
   struct Call;
   using Key = std::tuple<bool, int, int, int, int, int>;
   struct Choice {
     int way = 0;
-    double seconds = 0;
+    double seconds = 0;  ///< 0: not timed
+    int rows = 0;
   };
   Choice choose(const Call& call, Stream stream);
   Choice measure(const Call& call, const std::vector<int>& ways, Stream stream);

@@ -9,6 +9,9 @@
 #include "fibers.h"
 #include "model/half.h"
 
+// Kernels carry `#pragma unroll`.
+#pragma GCC diagnostic ignored "-Wunknown-pragmas"
+
 // CUDA's language and instructions (engine/cuda/instructions.h) for the host's compiler.
 
 #define __global__
