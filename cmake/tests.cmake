@@ -1,7 +1,16 @@
 # Catch2 2 and 3 differ in the header's name and in who provides main().
 find_package(Catch2 REQUIRED)
 file(GLOB_RECURSE test_sources CONFIGURE_DEPENDS tests/*.cpp)
-list(FILTER test_sources EXCLUDE REGEX "/training/")
+list(FILTER test_sources EXCLUDE REGEX "/(training|cuda_emulation)/")
+
+# The CUDA back end as C++ over an emulation of the device: see tests/engine/cuda_emulation/README.md.
+file(GLOB emulation_sources CONFIGURE_DEPENDS tests/engine/cuda_emulation/*.cpp)
+add_library(outlierlab_cuda_emulation STATIC ${emulation_sources})
+target_include_directories(outlierlab_cuda_emulation PUBLIC src tests/engine/cuda_emulation)
+target_compile_definitions(outlierlab_cuda_emulation PRIVATE OUTLIERLAB_CUDA_EMULATION)
+target_compile_options(outlierlab_cuda_emulation PRIVATE -O2)
+target_link_libraries(outlierlab_cuda_emulation PUBLIC outlierlab_engine)
+
 add_executable(outlierlab_tests ${test_sources})
 target_include_directories(outlierlab_tests PRIVATE tests)
 target_compile_definitions(outlierlab_tests PRIVATE
@@ -11,6 +20,7 @@ foreach(step core kernels data model stats store quant engine lower report app)
     target_link_libraries(outlierlab_tests PRIVATE outlierlab_${step})
   endif()
 endforeach()
+target_link_libraries(outlierlab_tests PRIVATE outlierlab_cuda_emulation)
 if(Catch2_VERSION_MAJOR GREATER_EQUAL 3)
   target_link_libraries(outlierlab_tests PRIVATE Catch2::Catch2WithMain)
 else()

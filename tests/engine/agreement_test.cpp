@@ -1,7 +1,11 @@
 // The integer engine against the simulated scheme, site by site.
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <limits>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "app/resources.h"
@@ -12,6 +16,7 @@
 #include "lower/lower.h"
 #include "lower/tokens.h"
 #include "quant/scheme.h"
+#include "support/emulated_cuda.h"
 #include "support/tiny_bert.h"
 
 using namespace outlierlab;
@@ -168,7 +173,13 @@ double step_of(const engine::SiteFormat& format, double largest) {
   return std::max(step, 2 * largest / (format.bits < 8 ? format.qmax() : 255));
 }
 
-void compare(const Network& network, const Scheme& s) {
+/// An executor of the model; with an observer, one that runs every step by itself.
+using MakeExecutor = std::function<std::unique_ptr<engine::Executor>(std::shared_ptr<const engine::Model>,
+                                                                     engine::SiteObserver*)>;
+
+/// Simulated, observed and fused execution of one scheme, site by site, on `batches` batches.
+void compare(const Network& network, const Scheme& s, const MakeExecutor& make,
+             std::size_t batches = std::numeric_limits<std::size_t>::max()) {
   INFO("scheme " << s.name());
   const SiteTable& sites = network.runner.sites();
   const auto model = lowered(network, s);
@@ -178,13 +189,11 @@ void compare(const Network& network, const Scheme& s) {
   std::size_t different_predictions = 0, total = 0;
   double squares = 0, norm = 0;
   for (const Batch& batch : make_batches(network.evaluated, 6)) {
+    if (batches-- == 0) break;
     Recorder expected(sites, batch, &quantizer), found(sites, batch, nullptr);
     const Matrix simulated_logits = simulated.logits(batch, &expected);
-    engine::CpuOptions watched;
-    watched.observer = &found;
-    watched.threads = 1;
-    engine::CpuExecutor slow(model, watched), fast(model);
-    const Matrix slow_logits = engine_logits(slow, batch), fast_logits = engine_logits(fast, batch);
+    const Matrix slow_logits = engine_logits(*make(model, &found), batch),
+                 fast_logits = engine_logits(*make(model, nullptr), batch);
     for (std::size_t i = 0; i < sites.size(); ++i) {
       INFO("site " << sites[i].name);
       double largest = 0;
@@ -192,13 +201,14 @@ void compare(const Network& network, const Scheme& s) {
         largest = std::isnan(v) ? largest : std::max<double>(largest, std::abs(v));
       const double step = step_of(model->site(i), largest);
       const Tolerance tolerance = i < 5 ? early : i + 1 == sites.size() ? at_pooler : late;
-      std::size_t seen = 0, apart = 0;
+      std::size_t seen = 0, apart = 0, unlike = 0;  // unlike: a value that only one of the two has
       for (std::size_t k = 0; k < expected[i].size(); ++k) {
-        REQUIRE(std::isnan(expected[i][k]) == std::isnan(found[i][k]));
+        unlike += std::isnan(expected[i][k]) != std::isnan(found[i][k]);
         if (std::isnan(found[i][k])) continue;
         ++seen;
         apart += std::abs(expected[i][k] - found[i][k]) > tolerance.steps * step;
       }
+      REQUIRE(unlike == 0);
       REQUIRE(seen > 0);
       REQUIRE(static_cast<double>(apart) <= tolerance.share * static_cast<double>(seen) + 1);
     }
@@ -218,26 +228,66 @@ void compare(const Network& network, const Scheme& s) {
   REQUIRE(different_predictions <= total / 10);
 }
 
+/// Every kind of scheme that the engine executes.
+std::vector<Scheme> executable_schemes() {
+  std::vector<Scheme> all;
+  for (const char* name :
+       {"w8a8", "w8a8-token", "w8a8-channel-weights", "percentile-99.99", "peg-6-permuted", "peg-4", "mp-xhy",
+        "mp-xhy-16", "mp-channel-1", "w8", "w8a8-mse", "clip-6sigma"}) {
+    all.push_back(scheme(name));
+  }
+  all.push_back(scheme("w8a8", {"activations.grid=symmetric"}));
+  all.push_back(scheme("w8a8-token", {"activations.grid=symmetric"}));
+  all.push_back(scheme("w8a8", {"activations.bits=6"}));
+  all.push_back(scheme("w8a8-token", {"activations.bits=12"}));
+  return all;
+}
+
+/// Schemes that keep outliers in float beside the codes: from hardly any outlier to almost nothing else; at
+/// attention's sites, too, whose products then run in float; in two planes of bytes.
+std::vector<Scheme> schemes_with_outliers() {
+  return {scheme("llm-int8"),
+          scheme("llm-int8", {"activations.outlier_threshold=2.5"}),
+          scheme("llm-int8", {"activations.outlier_threshold=0.3"}),
+          scheme("w8a8-token", {"activations.outlier_threshold=0.7"}),
+          scheme("w8a8-token", {"activations.outlier_threshold=1", "activations.bits=12"})};
+}
+
+std::unique_ptr<engine::Executor> on_cpu(std::shared_ptr<const engine::Model> model, engine::SiteObserver* observer) {
+  engine::CpuOptions options;
+  options.observer = observer;
+  options.threads = observer ? 1 : 0;
+  return std::make_unique<engine::CpuExecutor>(std::move(model), options);
+}
+
+/// In float32 where a product is not one of codes, as the CPU; each executor by another way of integer products.
+std::unique_ptr<engine::Executor> on_emulated_cuda(std::shared_ptr<const engine::Model> model,
+                                                   engine::SiteObserver* observer) {
+  engine::CudaOptions options;
+  options.real = engine::RealPrecision::float32;
+  options.observer = observer;
+  options.tune = false;
+  static int executors = 0;
+  options.way = executors++ % static_cast<int>(test::emulated_cuda_ways().size());
+  return test::emulated_cuda_executor(std::move(model), options);
+}
+
 }  // namespace
 
 TEST_CASE("The integer engine agrees with the simulated scheme at every site", "[engine]") {
   for (const Network* network : {&smooth(), &odd()}) {
-    for (const char* name :
-         {"w8a8", "w8a8-token", "w8a8-channel-weights", "percentile-99.99", "peg-6-permuted", "peg-4",
-          "mp-xhy", "mp-xhy-16", "mp-channel-1", "w8", "w8a8-mse", "clip-6sigma", "llm-int8"}) {
-      compare(*network, scheme(name));
-    }
-    compare(*network, scheme("w8a8", {"activations.grid=symmetric"}));
-    compare(*network, scheme("w8a8-token", {"activations.grid=symmetric"}));
-    compare(*network, scheme("w8a8", {"activations.bits=6"}));
-    compare(*network, scheme("w8a8-token", {"activations.bits=12"}));
-    // From hardly any outlier to almost nothing else; at attention's sites, too, whose products then run in
-    // float; in two planes of bytes.
-    compare(*network, scheme("llm-int8", {"activations.outlier_threshold=2.5"}));
-    compare(*network, scheme("llm-int8", {"activations.outlier_threshold=0.3"}));
-    compare(*network, scheme("w8a8-token", {"activations.outlier_threshold=0.7"}));
-    compare(*network, scheme("w8a8-token", {"activations.outlier_threshold=1", "activations.bits=12"}));
+    for (const Scheme& s : executable_schemes()) compare(*network, s, on_cpu);
+    for (const Scheme& s : schemes_with_outliers()) compare(*network, s, on_cpu);
   }
+}
+
+TEST_CASE("The CUDA back end, emulated, agrees with the simulated scheme at every site", "[engine][cuda]") {
+  for (const Network* network : {&smooth(), &odd()}) {
+    for (const Scheme& s : executable_schemes()) compare(*network, s, on_emulated_cuda, 2);
+  }
+  REQUIRE_THROWS_WITH(on_emulated_cuda(lowered(smooth(), scheme("llm-int8")), nullptr),
+                      Catch::Matchers::Contains("embeddings.norm") &&
+                          Catch::Matchers::Contains("outlier_threshold = 6"));
 }
 
 TEST_CASE("The engine's logits depend on neither batch nor threads", "[engine]") {

@@ -1,0 +1,55 @@
+#pragma once
+
+#include "engine/cuda/runtime.h"
+#include "engine/cuda/values.h"
+
+namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
+
+/// Queries, keys or values of all heads: codes on one grid or with one per row, or reals. Head h is columns
+/// [h depth, (h + 1) depth).
+struct HeadRows {
+  const std::int8_t* codes = nullptr;  ///< [rows, stride]; null: reals
+  int stride = 0;
+  Grid grid;                           ///< of the codes, where row_scale is null
+  const float* row_scale = nullptr;
+  const std::int32_t* row_zero = nullptr;
+  const void* real = nullptr;          ///< [rows, real_stride]
+  RealType type = RealType::float32;
+  int real_stride = 0;
+};
+
+/// The attention of one layer over examples that lie end to end.
+struct AttentionTask {
+  const std::int32_t* offsets = nullptr;  ///< [examples + 1]
+  int examples = 0, longest = 0, heads = 0, depth = 0;
+  HeadRows query, key, value;
+  bool integer_scores = false;   ///< queries and keys are codes
+  bool integer_context = false;  ///< values are codes on one grid, probabilities on one per head or row
+  Format scores, probs;
+  std::int8_t* context_codes = nullptr;  ///< the context as codes on context_grid ...
+  int context_stride = 0;
+  Grid context_grid;
+  void* context = nullptr;  ///< ... or, where context_codes is null, as reals
+  RealType context_type = RealType::float32;
+  int context_real_stride = 0;
+  /// For an observer: [rows, heads, longest].
+  float *seen_scores = nullptr, *seen_probs = nullptr;
+};
+
+/// How a task can be computed.
+enum class AttentionKernel {
+  /// Integer matrix instructions for both products, on static grids. One warp keeps the scores of 16 queries and 128 keys
+  /// in registers; longer examples compute them again for each of the three passes over them (largest, sum, codes).
+  codes,
+  /// float16 or bfloat16 matrix instructions, sums in float32, softmax over a stream of keys (FlashAttention-2's
+  /// order): the baseline's. Where scores or probabilities have grids, three passes as above.
+  reals,
+  /// One warp per query on the ordinary units; takes every format and head size.
+  any
+};
+/// The fastest kernel that can do the task with so much shared memory per block.
+AttentionKernel kernel_for(const AttentionTask& task, std::size_t shared_bytes);
+
+void attend(AttentionKernel kernel, const AttentionTask& task, Stream stream);
+
+}  // namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "engine/cuda/runtime.h"
+#include "engine/cuda/values.h"
+
+namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
+
+/// out = a * b^T (+ bias) with a [rows, depth], b [columns, depth], all row-major.
+///
+/// Codes are int8 and give int32 sums; `out` has a stride of `columns`. cublasLt's integer kernels want depth,
+/// columns and strides in multiples of 4, rows of addresses in multiples of 16; the caller pads, and so it does where
+/// they refuse few rows (see padded_rows()).
+struct BlasProduct {
+  bool codes = false;
+  RealType type = RealType::float16;      ///< of a and b, where they are not codes
+  RealType out_type = RealType::float16;  ///< float32 or `type`
+  const void *a = nullptr, *b = nullptr;
+  int lda = 0, ldb = 0;
+  void* out = nullptr;
+  int ldo = 0;
+  int rows = 0, columns = 0, depth = 0;
+  const void* bias = nullptr;  ///< [columns] of out_type; null: none
+  bool gelu = false;           ///< after the bias; in the tanh approximation (within 5e-4 of GELU)
+};
+
+/// Rows that a, b and out must have room for.
+inline int padded_rows(int rows) {
+  return round_up(rows, 16);
+}
+
+/// cublasLt: its handle, a workspace, and the algorithms that its heuristic offers for each shape.
+class Blas {
+ public:
+  Blas();
+  ~Blas();
+  Blas(const Blas&) = delete;
+  Blas& operator=(const Blas&) = delete;
+
+  /// Number of algorithms for a product of this shape; 0 where cublasLt refuses it.
+  int algorithms(const BlasProduct& product);
+  /// With the given one of algorithms().
+  void multiply(const BlasProduct& product, int algorithm, Stream stream);
+  std::size_t bytes() const;
+
+ private:
+  struct Handle;
+  std::unique_ptr<Handle> handle_;
+};
+
+}  // namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE

@@ -1,0 +1,32 @@
+#include "engine/cuda/cuda_executor.h"
+
+#include <utility>
+
+#include "engine/cuda/executor.h"
+#include "engine/cuda/products.h"
+#include "engine/cuda/runtime.h"
+
+namespace outlierlab::engine {
+
+int cuda_devices() {
+  return cuda::device_count();
+}
+
+std::unique_ptr<CudaExecutor> make_cuda_executor(std::shared_ptr<const Model> model, const CudaOptions& options) {
+  return cuda::make_executor(std::move(model), options);
+}
+
+double cuda_peak(int device, bool integer, RealPrecision real) {
+  using cuda::RealType;
+  cuda::use_device(device);
+  const RealType type = real == RealPrecision::float32    ? RealType::float32
+                        : real == RealPrecision::bfloat16 ? RealType::bfloat16
+                                                          : RealType::float16;
+  return cuda::Products::peak(integer, type, nullptr);
+}
+
+std::vector<std::string> cuda_integer_ways() {
+  return cuda::integer_ways();
+}
+
+}  // namespace outlierlab::engine

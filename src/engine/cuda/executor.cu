@@ -1,0 +1,879 @@
+#include "engine/cuda/executor.h"
+#include "engine/model_parts.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <list>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "core/error.h"
+#include "engine/cuda/attention.h"
+#include "engine/cuda/products.h"
+#include "engine/cuda/row_kernels.h"
+#include "engine/cuda/runtime.h"
+
+namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
+
+namespace {
+
+using Kind = SiteFormat::Kind;
+
+/// Graphs that are kept, the last used ones.
+constexpr std::size_t most_graphs = 32;
+/// Buffers grow in steps of so many rows.
+constexpr int row_step = 128;
+
+RealType type_of(RealPrecision precision) {
+  switch (precision) {
+    case RealPrecision::float32:
+      return RealType::float32;
+    case RealPrecision::bfloat16:
+      return RealType::bfloat16;
+    default:
+      return RealType::float16;
+  }
+}
+
+bool on_bytes(const SiteFormat& site) {
+  return site.bits <= 8 && (site.kind == Kind::tensor || site.kind == Kind::rows);
+}
+
+bool on_one_grid_of_bytes(const SiteFormat& site) {
+  return site.bits <= 8 && site.kind == Kind::tensor;
+}
+
+DeviceArray<float> to_device(const Array<float>& values, std::size_t padded_size) {
+  std::vector<float> padded(padded_size, 0.0f);
+  std::copy(values.begin(), values.end(), padded.begin());
+  return DeviceArray<float>(padded);
+}
+
+/// An embedding table in device memory.
+struct DeviceTable {
+  DeviceArray<std::int8_t> codes;
+  DeviceArray<float> scales;
+  DeviceArray<unsigned char> values;
+  Table view;
+
+  DeviceTable() = default;
+  DeviceTable(const Weight& weight, RealType type) {
+    const std::size_t stride = (weight.cols + 15) / 16 * 16;
+    view.stride = static_cast<int>(stride);
+    if (weight.is_integer()) {
+      std::vector<std::int8_t> padded(weight.rows * stride, 0);
+      for (std::size_t r = 0; r < weight.rows; ++r)
+        std::copy_n(weight.codes.data() + r * weight.cols, weight.cols, padded.data() + r * stride);
+      codes = padded;
+      scales = to_device(weight.scales, weight.scales.size());
+      view.codes = codes.data();
+      view.scales = scales.data();
+      view.scale_per_row = weight.scales.size() > 1;
+      return;
+    }
+    const auto size = static_cast<std::size_t>(bytes_of(type));
+    std::vector<unsigned char> padded(weight.rows * stride * size, 0);
+    for (std::size_t r = 0; r < weight.rows; ++r) {
+      for (std::size_t c = 0; c < weight.cols; ++c) {
+        const float v = weight.values[r * weight.cols + c];
+        const std::uint16_t bits = type == RealType::float32 ? std::uint16_t{0} : to_bits(v, type);
+        std::memcpy(padded.data() + (r * stride + c) * size,
+                    type == RealType::float32 ? static_cast<const void*>(&v) : &bits, size);
+      }
+    }
+    values = padded;
+    view.values = values.data();
+    view.type = type;
+  }
+};
+
+struct DeviceNorm {
+  DeviceArray<float> gain, bias;
+  DeviceNorm() = default;
+  explicit DeviceNorm(const LayerNorm& norm)
+      : gain(to_device(norm.gain, (norm.gain.size() + 15) / 16 * 16)),
+        bias(to_device(norm.bias, (norm.bias.size() + 15) / 16 * 16)) {}
+};
+
+/// How queries, keys or values get from their product to the attention.
+enum class Route {
+  fused,    ///< the product writes codes
+  encoded,  ///< the product writes float32, a row kernel codes
+  direct,   ///< the product writes reals
+  rounded   ///< the product writes float32, a row kernel reals
+};
+
+struct LayerPlan {
+  bool merged = false;                ///< queries, keys and values are one product
+  DeviceLinear projections[3];        ///< merged: the first alone
+  Route routes[3] = {};
+  DeviceLinear attention_output, ffn_hidden, ffn_output;
+  std::array<SiteLayout, layer_sites> sites;  ///< context, ffn_input, ffn_hidden and output with their forms
+  DeviceNorm attention_norm, output_norm;
+  bool integer_scores = false, integer_context = false;
+  bool fuse_context = false;  ///< attention writes the operand of the next product
+  bool fuse_hidden = false;   ///< so does the product before GELU
+};
+
+/// Activations of a batch.
+struct Workspace {
+  int rows = 0, examples = 0;
+  DeviceArray<std::int32_t> ids, positions, offsets;
+  DeviceArray<std::uint8_t> types;
+  OperandRows hidden, ffn_input;             ///< in the union of the layers' forms: see LayerOperands
+  DeviceArray<float> wide;                   ///< a product's result in float32
+  DeviceArray<float> context;
+  DeviceArray<std::int8_t> projection_codes;
+  DeviceArray<unsigned char> projection_reals;
+  DeviceArray<float> projection_scale[3];
+  DeviceArray<std::int32_t> projection_zero[3];
+  DeviceArray<std::int8_t> product_codes;
+  DeviceArray<unsigned char> product_reals;
+  DeviceArray<float> logits;
+  DeviceArray<float> seen[3], seen_scores, seen_probs;
+};
+
+/// Operands of one layer; layers of one form share memory.
+struct LayerOperands {
+  const Operand *input = nullptr, *context = nullptr, *ffn_input = nullptr, *ffn_hidden = nullptr, *output = nullptr;
+};
+
+/// Host memory that the device reads and writes directly.
+class Pinned {
+ public:
+  Pinned() = default;
+  Pinned(const Pinned&) = delete;
+  Pinned& operator=(const Pinned&) = delete;
+  ~Pinned() { release_pinned(data_); }
+  unsigned char* reserve(std::size_t bytes) {
+    if (bytes > size_) {
+      release_pinned(data_);
+      data_ = nullptr;
+      size_ = 0;
+      data_ = allocate_pinned(bytes);
+      size_ = bytes;
+    }
+    return static_cast<unsigned char*>(data_);
+  }
+
+ private:
+  void* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+class StreamOwner {
+ public:
+  StreamOwner() : stream_(create_stream()) {}
+  ~StreamOwner() { destroy_stream(stream_); }
+  StreamOwner(const StreamOwner&) = delete;
+  StreamOwner& operator=(const StreamOwner&) = delete;
+  operator Stream() const { return stream_; }  // NOLINT: it is one
+
+ private:
+  Stream stream_;
+};
+
+class Implementation : public CudaExecutor {
+ public:
+  Implementation(std::shared_ptr<const Model> model, const CudaOptions& options);
+  void logits(const Tokens& tokens, float* logits) override;
+  const Shape& shape() const override { return model_->shape; }
+  std::string description() const override;
+  std::size_t bytes() const override { return bytes_; }
+  Profile take_profile() override { return std::exchange(profile_, Profile()); }
+  std::vector<ProductTime> product_times() const override { return products_.times(); }
+  std::vector<std::string> dropped() const override { return products_.dropped(); }
+
+ private:
+  /// What kernels' launches depend on, beside the contents of device memory.
+  struct BatchShape {
+    int examples = 0, rows = 0, longest = 0;
+    bool operator==(const BatchShape& o) const {
+      return examples == o.examples && rows == o.rows && longest == o.longest;
+    }
+  };
+  struct KnownShape {
+    BatchShape shape;
+    bool captured = false;
+    Graph graph;
+  };
+
+  LayerPlan plan_layer(std::size_t i, const SiteLayout& input) const;
+  SiteLayout input_layout(std::size_t layer) const;
+  void check(const Tokens& tokens) const;
+  void reserve(const BatchShape& batch);
+  void upload(const Tokens& tokens, const BatchShape& batch);
+  void pass(const BatchShape& batch);
+  void embed(const BatchShape& batch);
+  void project(std::size_t layer, const BatchShape& batch);
+  void attend_all(std::size_t layer, const BatchShape& batch);
+  void feed_forward(std::size_t layer, const BatchShape& batch);
+  void classify(const BatchShape& batch);
+  void multiply(const DeviceLinear& linear, const Operand& left, int rows, const ProductTarget& target);
+  /// A product whose result meets the residual: as codes, reals or float32, whatever is smallest.
+  void residual_norm(std::size_t layer, const DeviceLinear& linear, const Operand& left, LayerSite product_site,
+                     LayerSite sum_site, const Operand& residual, const SiteLayout& residual_layout,
+                     const DeviceNorm& norm, LayerSite target_site, const Operand& target, const BatchShape& batch);
+  void rows(RowTask task);
+  void show(std::size_t site, const DeviceArray<float>& values, int rows, int cols);
+  void show_attention(std::size_t layer, const BatchShape& batch);
+  bool watched() const { return options_.observer != nullptr; }
+  const SiteLayout& output_layout(std::size_t layer) const {
+    return layer == 0 ? embeddings_norm_site_ : layers_[layer - 1].sites[output];
+  }
+
+  template <typename Body>
+  void timed(double Profile::*part, Body body) {
+    if (!options_.profile) return body();
+    if (!watch_) watch_ = std::make_unique<Stopwatch>();
+    watch_->start(stream_);
+    body();
+    watch_->stop(stream_);
+    profile_.*part += watch_->seconds();
+  }
+
+  std::shared_ptr<const Model> model_;
+  CudaOptions options_;
+  RealType real_;
+  DeviceFacts device_;
+  std::size_t bytes_before_;  ///< what the process held before this executor
+  std::size_t bytes_ = 0;
+  StreamOwner stream_;
+  Products products_;
+  int hidden_stride_, wide_stride_, labels_stride_;
+  DeviceTable words_, types_, positions_;
+  DeviceNorm embeddings_norm_;
+  SiteLayout embeddings_sum_, embeddings_norm_site_, pooler_site_;
+  std::vector<LayerPlan> layers_;
+  DeviceLinear pooler_, classifier_;
+  Workspace w_;
+  std::vector<LayerOperands> operands_;
+  std::list<OperandRows> owned_;
+  Operand first_tokens_, pooled_;
+  Pinned staging_, result_;
+  std::list<KnownShape> known_;
+  unsigned generation_ = 0;
+  std::unique_ptr<Stopwatch> watch_;
+  Profile profile_;
+  const Tokens* tokens_ = nullptr;  ///< of the pass that an observer watches
+};
+
+/// Refuses what only the CPU engine executes.
+struct Refusals {
+  template <typename AnyWeight>
+  void weight(const std::string&, const AnyWeight&, std::size_t, std::size_t) const {}
+  void vector(const std::string&, const Array<float>&, std::size_t) const {}
+  void site(const std::string& name, const SiteFormat& format, std::size_t) const {
+    if (format.keeps_outliers()) {
+      fail_expected("CUDA executor, site " + name,
+                    "codes alone; outliers in float beside codes need a kernel that adds their weights' columns "
+                    "(the CPU engine has one)",
+                    "outlier_threshold = " + std::to_string(format.outlier_threshold));
+    }
+  }
+};
+
+Implementation::Implementation(std::shared_ptr<const Model> model, const CudaOptions& options)
+    : model_(std::move(model)),
+      options_(options),
+      real_(type_of(options.real)),
+      device_(use_device(options.device)),
+      bytes_before_(device_bytes()),
+      products_(device_, options.tune, options.way) {
+  model_->check();
+  visit_parts(*model_, Refusals());
+  if (real_ == RealType::bfloat16 && device_.major < 8) {
+    fail_expected(device_.name + ", bfloat16 products", "compute capability 8.0 or higher, or float16",
+                  std::to_string(device_.major) + "." + std::to_string(device_.minor));
+  }
+  const Shape& s = shape();
+  if (std::max(s.hidden, s.intermediate) > static_cast<std::size_t>(largest_row)) {
+    fail_expected("CUDA executor", "hidden and intermediate sizes of at most " + std::to_string(largest_row),
+                  std::to_string(s.hidden) + " and " + std::to_string(s.intermediate));
+  }
+  const auto stride = [](std::size_t n) { return round_up(static_cast<int>(n), 16); };
+  hidden_stride_ = stride(s.hidden);
+  wide_stride_ = stride(std::max(s.hidden, s.intermediate));
+  labels_stride_ = stride(s.labels);
+
+  const bool plain = model_->embeddings_sum_site.kind == Kind::real && model_->embeddings_norm_site.kind == Kind::real;
+  const RealType table_type = plain ? real_ : RealType::float32;
+  words_ = DeviceTable(model_->word_embeddings, table_type);
+  types_ = DeviceTable(model_->token_type_embeddings, table_type);
+  positions_ = DeviceTable(model_->position_embeddings, table_type);
+  embeddings_norm_ = DeviceNorm(model_->embeddings_norm);
+  embeddings_sum_ = SiteLayout(model_->embeddings_sum_site, s.hidden, real_, {});
+  embeddings_norm_site_ = input_layout(0);
+  for (std::size_t i = 0; i < s.layers; ++i) layers_.push_back(plan_layer(i, output_layout(i)));
+  pooler_ = DeviceLinear({&model_->pooler}, output_layout(s.layers), real_);
+  pooler_site_ = SiteLayout(model_->pooler_site, s.hidden, real_, {&model_->classifier.weight});
+  classifier_ = DeviceLinear({&model_->classifier}, pooler_site_, real_);
+  bytes_ = device_bytes() - bytes_before_;
+}
+
+/// The layout of what enters a layer (or the pooler, behind the last one).
+SiteLayout Implementation::input_layout(std::size_t layer) const {
+  const SiteFormat& site = layer == 0 ? model_->embeddings_norm_site : model_->layers[layer - 1].sites[output];
+  if (layer == shape().layers) return SiteLayout(site, shape().hidden, real_, {&model_->pooler.weight});
+  const Layer& next = model_->layers[layer];
+  return SiteLayout(site, shape().hidden, real_, {&next.query.weight, &next.key.weight, &next.value.weight});
+}
+
+LayerPlan Implementation::plan_layer(std::size_t i, const SiteLayout& input) const {
+  const Layer& from = model_->layers[i];
+  const Shape& s = shape();
+  LayerPlan plan;
+  for (std::size_t k = 0; k < layer_sites; ++k) {
+    const bool by_head = k == scores || k == probs;
+    plan.sites[k] = SiteLayout(from.sites[k], by_head ? s.heads : k == ffn_hidden ? s.intermediate : s.hidden, real_, {});
+  }
+  plan.sites[context] = SiteLayout(from.sites[context], s.hidden, real_, {&from.attention_output.weight});
+  plan.sites[ffn_input] = SiteLayout(from.sites[ffn_input], s.hidden, real_, {&from.ffn_hidden.weight});
+  plan.sites[ffn_hidden] = SiteLayout(from.sites[ffn_hidden], s.intermediate, real_, {&from.ffn_output.weight});
+  plan.sites[output] = input_layout(i + 1);
+
+  plan.integer_scores = on_bytes(from.sites[query]) && on_bytes(from.sites[key]);
+  const SiteFormat& p = from.sites[probs];
+  const bool every_head = p.kind != Kind::columns || std::all_of(p.scale.begin(), p.scale.end(),
+                                                                 [](float scale) { return scale >= 0; });
+  plan.integer_context =
+      on_one_grid_of_bytes(from.sites[value]) && p.kind != Kind::real && p.bits <= 8 && every_head;
+
+  const Linear* linears[3] = {&from.query, &from.key, &from.value};
+  for (std::size_t k = 0; k < 3; ++k) {
+    const SiteFormat& site = from.sites[query + k];
+    const bool as_codes = k < 2 ? plan.integer_scores : plan.integer_context;
+    const bool integer = input.codes_as != Operand::Codes::none && linears[k]->weight.is_integer();
+    if (as_codes) {
+      plan.routes[k] = integer && site.kind == Kind::tensor && !watched() ? Route::fused : Route::encoded;
+    } else {
+      plan.routes[k] = !integer && site.kind == Kind::real && !watched() ? Route::direct : Route::rounded;
+    }
+  }
+  const auto all = [&](Route route) {
+    return plan.routes[0] == route && plan.routes[1] == route && plan.routes[2] == route;
+  };
+  plan.merged = all(Route::fused) || all(Route::direct);
+  if (plan.merged) {
+    plan.projections[0] = DeviceLinear({&from.query, &from.key, &from.value}, input, real_);
+  } else {
+    for (std::size_t k = 0; k < 3; ++k) plan.projections[k] = DeviceLinear({linears[k]}, input, real_);
+  }
+  plan.attention_output = DeviceLinear({&from.attention_output}, plan.sites[context], real_);
+  plan.ffn_hidden = DeviceLinear({&from.ffn_hidden}, plan.sites[ffn_input], real_);
+  plan.ffn_output = DeviceLinear({&from.ffn_output}, plan.sites[ffn_hidden], real_);
+  plan.attention_norm = DeviceNorm(from.attention_norm);
+  plan.output_norm = DeviceNorm(from.output_norm);
+
+  /// A kernel can write a site's only form itself: codes on one grid, or reals that are not rounded to a grid.
+  const auto writable = [&](LayerSite site) {
+    const SiteLayout& layout = plan.sites[site];
+    if (watched()) return false;
+    if (layout.codes_as == Operand::Codes::plane) return on_one_grid_of_bytes(from.sites[site]) && !layout.real;
+    return layout.codes_as == Operand::Codes::none && from.sites[site].kind == Kind::real;
+  };
+  plan.fuse_context = writable(context);
+  const bool codes = plan.sites[ffn_hidden].codes_as == Operand::Codes::plane;
+  // cublasLt's GELU is good enough for reals of two bytes.
+  plan.fuse_hidden = writable(ffn_hidden) &&
+                     (codes ? plan.ffn_hidden.integer() : !plan.ffn_hidden.integer() && real_ != RealType::float32);
+  return plan;
+}
+
+void Implementation::check(const Tokens& tokens) const {
+  const Shape& s = shape();
+  for (std::size_t e = 0; e < tokens.examples; ++e) {
+    const std::string place = "example " + std::to_string(e);
+    if (tokens.length(e) == 0) fail_expected(place, "at least one token", "none");
+    if (tokens.length(e) > s.positions)
+      fail_expected(place, "at most " + std::to_string(s.positions) + " tokens", std::to_string(tokens.length(e)));
+    for (std::size_t t = tokens.offsets[e]; t < tokens.offsets[e + 1]; ++t) {
+      const auto inside = [&](const char* what, long long value, std::size_t limit) {
+        if (value < 0 || static_cast<std::size_t>(value) >= limit) {
+          fail_expected(place + ", token " + std::to_string(t - tokens.offsets[e]),
+                        std::string("a ") + what + " below " + std::to_string(limit), std::to_string(value));
+        }
+      };
+      inside("token id", tokens.ids[t], s.vocabulary);
+      inside("position", tokens.positions[t], s.positions);
+      inside("token type", tokens.types[t], s.token_types);
+    }
+  }
+}
+
+// --- Memory ----------------------------------------------------------------------------------------------------------
+
+void Implementation::reserve(const BatchShape& batch) {
+  const Shape& s = shape();
+  if (batch.rows > w_.rows || batch.examples > w_.examples) {
+    known_.clear();
+    operands_.clear();
+    owned_.clear();
+    w_ = Workspace();
+    w_.rows = round_up(batch.rows, row_step);
+    w_.examples = round_up(batch.examples, 16);
+    const auto n = static_cast<std::size_t>(w_.rows), examples = static_cast<std::size_t>(w_.examples);
+    const auto hidden = static_cast<std::size_t>(hidden_stride_), wide = static_cast<std::size_t>(wide_stride_);
+    const auto real_bytes = static_cast<std::size_t>(bytes_of(real_));
+    w_.ids.reset(n);
+    w_.positions.reset(n);
+    w_.types.reset(n);
+    w_.offsets.reset(examples + 1);
+    w_.wide.reset(std::max(n * wide, examples * hidden));
+    w_.context.reset(n * hidden);
+    w_.projection_codes.reset(3 * n * hidden);
+    w_.projection_reals.reset(3 * n * hidden * real_bytes);
+    for (int k = 0; k < 3; ++k) {
+      w_.projection_scale[k].reset(n);
+      w_.projection_zero[k].reset(n);
+    }
+    w_.product_codes.reset(n * hidden);
+    w_.product_reals.reset(n * hidden * real_bytes);
+    w_.logits.reset(examples * static_cast<std::size_t>(labels_stride_));
+
+    // What enters a layer is dead once its output is written, so two buffers of a form alternate; a layer whose form
+    // differs from its neighbours' has its own.
+    const auto owned = [&](const SiteLayout& layout, int rows) {
+      owned_.emplace_back(layout, rows);
+      return &owned_.back().view();
+    };
+    const auto alike = [](const SiteLayout& a, const SiteLayout& b) {
+      const auto plain = [](const SiteLayout& l) {
+        return l.codes_as != Operand::Codes::segments && l.format.kind != FormatKind::rows;
+      };
+      return plain(a) && plain(b) && a.codes_as == b.codes_as && a.real == b.real && a.stride == b.stride;
+    };
+    const auto shared = [&](const SiteLayout& layout, const Operand* LayerOperands::*field, LayerSite site) {
+      for (std::size_t i = 0; i < operands_.size(); ++i) {
+        if (alike(layers_[i].sites[site], layout) && operands_[i].*field) return operands_[i].*field;
+      }
+      return owned(layout, w_.rows);
+    };
+    const Operand* input = owned(embeddings_norm_site_, w_.rows);
+    for (std::size_t i = 0; i < s.layers; ++i) {
+      LayerOperands o;
+      const LayerPlan& plan = layers_[i];
+      o.input = input;
+      o.context = shared(plan.sites[context], &LayerOperands::context, context);
+      o.ffn_input = shared(plan.sites[ffn_input], &LayerOperands::ffn_input, ffn_input);
+      o.ffn_hidden = shared(plan.sites[ffn_hidden], &LayerOperands::ffn_hidden, ffn_hidden);
+      // The output is written when only ffn_input is read, so it may take the input's place.
+      o.output = alike(output_layout(i), plan.sites[output]) ? input : owned(plan.sites[output], w_.rows);
+      input = o.output;
+      operands_.push_back(o);
+    }
+    first_tokens_ = *owned(output_layout(s.layers), w_.examples);
+    pooled_ = *owned(pooler_site_, w_.examples);
+  }
+  if (watched()) {
+    const std::size_t row = static_cast<std::size_t>(std::max(s.hidden, s.intermediate));
+    for (DeviceArray<float>& seen : w_.seen) {
+      if (seen.size() < static_cast<std::size_t>(w_.rows) * row) seen.reset(static_cast<std::size_t>(w_.rows) * row);
+    }
+    const std::size_t attention = static_cast<std::size_t>(batch.rows) * s.heads * static_cast<std::size_t>(batch.longest);
+    for (DeviceArray<float>* seen : {&w_.seen_scores, &w_.seen_probs}) {
+      if (seen->size() < attention) seen->reset(attention);
+    }
+  }
+  bytes_ = device_bytes() - bytes_before_;
+}
+
+/// Tokens go through pinned memory, which the stream reads when it gets there: logits() waits before it returns.
+void Implementation::upload(const Tokens& tokens, const BatchShape& batch) {
+  const auto rows = static_cast<std::size_t>(batch.rows), examples = static_cast<std::size_t>(batch.examples);
+  unsigned char* at = staging_.reserve((2 * rows + examples + 1) * sizeof(std::int32_t) + rows);
+  const auto send = [&](void* to, const void* from, std::size_t bytes) {
+    std::memcpy(at, from, bytes);
+    copy_to_device(to, at, bytes, stream_);
+    at += bytes;
+  };
+  std::vector<std::int32_t> offsets(examples + 1);
+  for (std::size_t e = 0; e <= examples; ++e) offsets[e] = static_cast<std::int32_t>(tokens.offsets[e]);
+  send(w_.ids.data(), tokens.ids, rows * sizeof(std::int32_t));
+  send(w_.positions.data(), tokens.positions, rows * sizeof(std::int32_t));
+  send(w_.offsets.data(), offsets.data(), offsets.size() * sizeof(std::int32_t));
+  send(w_.types.data(), tokens.types, rows);
+}
+
+// --- A pass ----------------------------------------------------------------------------------------------------------
+
+void Implementation::logits(const Tokens& tokens, float* logits) {
+  if (tokens.examples == 0) return;
+  if (tokens.offsets[0] != 0) fail_expected("tokens", "offsets from 0", std::to_string(tokens.offsets[0]));
+  check(tokens);
+  use_device(options_.device);
+  BatchShape batch;
+  batch.examples = static_cast<int>(tokens.examples);
+  batch.rows = static_cast<int>(tokens.count());
+  for (std::size_t e = 0; e < tokens.examples; ++e)
+    batch.longest = std::max(batch.longest, static_cast<int>(tokens.length(e)));
+  reserve(batch);
+  upload(tokens, batch);
+  tokens_ = &tokens;
+
+  const bool graphs = options_.graphs && Graph::supported() && !watched() && !options_.profile;
+  const auto known = std::find_if(known_.begin(), known_.end(), [&](const KnownShape& k) { return k.shape == batch; });
+  if (!graphs) {
+    pass(batch);
+  } else if (known == known_.end()) {
+    // The first time also tunes, which cannot be captured.
+    pass(batch);
+    if (products_.generation() != generation_) known_.clear();
+    generation_ = products_.generation();
+    known_.push_front({batch, false, Graph()});
+    if (known_.size() > most_graphs) known_.pop_back();
+  } else {
+    known_.splice(known_.begin(), known_, known);
+    if (!known->captured) {
+      Graph::begin_capture(stream_);
+      try {
+        pass(batch);
+      } catch (...) {
+        Graph::abandon_capture(stream_);
+        throw;
+      }
+      known->graph = Graph::end_capture(stream_);
+      known->captured = true;
+    }
+    known->graph.launch(stream_);
+  }
+  const std::size_t row = static_cast<std::size_t>(labels_stride_);
+  const auto* host = reinterpret_cast<float*>(result_.reserve(tokens.examples * row * sizeof(float)));
+  copy_to_host(const_cast<float*>(host), w_.logits.data(), tokens.examples * row * sizeof(float), stream_);
+  synchronize(stream_);
+  for (std::size_t e = 0; e < tokens.examples; ++e) std::copy_n(host + e * row, shape().labels, logits + e * shape().labels);
+  bytes_ = device_bytes() - bytes_before_;
+}
+
+void Implementation::pass(const BatchShape& batch) {
+  embed(batch);
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    project(i, batch);
+    attend_all(i, batch);
+    feed_forward(i, batch);
+  }
+  classify(batch);
+}
+
+void Implementation::multiply(const DeviceLinear& linear, const Operand& left, int rows, const ProductTarget& target) {
+  timed(&Profile::gemm, [&] { products_.multiply(linear, left, rows, target, stream_); });
+}
+
+void Implementation::rows(RowTask task) {
+  timed(&Profile::rest, [&] { run_rows(task, stream_); });
+}
+
+/// Hands rows that a kernel has written down to the observer.
+void Implementation::show(std::size_t site, const DeviceArray<float>& values, int rows, int cols) {
+  if (!watched()) return;
+  std::vector<float> host(static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols));
+  copy_to_host(host.data(), values.data(), host.size() * sizeof(float), stream_);
+  synchronize(stream_);
+  options_.observer->visit(site, host.data(), 0, static_cast<std::size_t>(rows), static_cast<std::size_t>(cols),
+                           static_cast<std::size_t>(cols), -1);
+}
+
+void Implementation::embed(const BatchShape& batch) {
+  RowTask task;
+  task.rows = batch.rows;
+  task.cols = static_cast<int>(shape().hidden);
+  task.from = RowTask::From::embeddings;
+  task.words = words_.view;
+  task.types = types_.view;
+  task.positions = positions_.view;
+  task.ids = w_.ids.data();
+  task.type_ids = w_.types.data();
+  task.position_ids = w_.positions.data();
+  task.first = embeddings_sum_.format;
+  task.gain = embeddings_norm_.gain.data();
+  task.bias = embeddings_norm_.bias.data();
+  task.epsilon = shape().epsilon;
+  task.target_format = embeddings_norm_site_.format;
+  task.target = owned_.front().view();
+  if (watched()) {
+    task.seen_first = w_.seen[0].data();
+    task.seen_target = w_.seen[2].data();
+  }
+  rows(task);
+  show(0, w_.seen[0], task.rows, task.cols);
+  show(1, w_.seen[2], task.rows, task.cols);
+}
+
+void Implementation::project(std::size_t layer, const BatchShape& batch) {
+  const LayerPlan& plan = layers_[layer];
+  const Operand& left = *operands_[layer].input;
+  const int part = hidden_stride_, stride = 3 * part;
+  if (plan.merged) {
+    ProductTarget target;
+    target.stride = stride;
+    if (plan.routes[0] == Route::fused) {
+      target.output = ProductTarget::Output::codes;
+      target.out = w_.projection_codes.data();
+      for (std::size_t k = 0; k < 3; ++k) target.grids[k] = plan.sites[query + k].format.grid;
+    } else {
+      target.out = w_.projection_reals.data();
+      target.type = real_;
+    }
+    return multiply(plan.projections[0], left, batch.rows, target);
+  }
+  for (std::size_t k = 0; k < 3; ++k) {
+    const Route route = plan.routes[k];
+    const SiteLayout& site = plan.sites[query + k];
+    std::int8_t* codes = w_.projection_codes.data() + k * static_cast<std::size_t>(part);
+    unsigned char* reals = w_.projection_reals.data() + k * static_cast<std::size_t>(part * bytes_of(real_));
+    ProductTarget target;
+    if (route == Route::fused) {
+      target.output = ProductTarget::Output::codes;
+      target.out = codes;
+      target.stride = stride;
+      target.grids[0] = site.format.grid;
+    } else if (route == Route::direct) {
+      target.out = reals;
+      target.stride = stride;
+      target.type = real_;
+    } else {
+      target.out = w_.wide.data();
+      target.stride = part;
+    }
+    multiply(plan.projections[k], left, batch.rows, target);
+    if (route == Route::fused || route == Route::direct) continue;
+    RowTask task;
+    task.rows = batch.rows;
+    task.cols = static_cast<int>(shape().hidden);
+    task.source = w_.wide.data();
+    task.source_stride = part;
+    task.target_format = site.format;
+    if (route == Route::encoded) {
+      task.target.codes_as = Operand::Codes::plane;
+      task.target.codes = codes;
+      task.target.stride = stride;
+      task.target.row_scale = w_.projection_scale[k].data();
+      task.target.row_zero = w_.projection_zero[k].data();
+    } else {
+      task.target.real = reals;
+      task.target.type = real_;
+      task.target.real_stride = stride;
+    }
+    if (watched()) task.seen_target = w_.seen[2].data();
+    rows(task);
+    show(model_->site_index(layer, static_cast<LayerSite>(query + k)), w_.seen[2], task.rows, task.cols);
+  }
+}
+
+void Implementation::show_attention(std::size_t layer, const BatchShape& batch) {
+  if (!watched()) return;
+  const std::size_t heads = shape().heads, longest = static_cast<std::size_t>(batch.longest);
+  std::vector<float> host(static_cast<std::size_t>(batch.rows) * heads * longest);
+  for (const auto& [site, values] : {std::pair(scores, &w_.seen_scores), std::pair(probs, &w_.seen_probs)}) {
+    copy_to_host(host.data(), values->data(), host.size() * sizeof(float), stream_);
+    synchronize(stream_);
+    for (std::size_t e = 0; e < tokens_->examples; ++e) {
+      const std::size_t first = tokens_->offsets[e], n = tokens_->length(e);
+      for (std::size_t head = 0; head < heads; ++head) {
+        options_.observer->visit(model_->site_index(layer, site), host.data() + (first * heads + head) * longest, first, n,
+                                 n, heads * longest, static_cast<int>(head));
+      }
+    }
+  }
+}
+
+void Implementation::attend_all(std::size_t layer, const BatchShape& batch) {
+  const LayerPlan& plan = layers_[layer];
+  const int part = hidden_stride_;
+  AttentionTask task;
+  task.offsets = w_.offsets.data();
+  task.examples = batch.examples;
+  task.longest = batch.longest;
+  task.heads = static_cast<int>(shape().heads);
+  task.depth = static_cast<int>(shape().head_size());
+  HeadRows* sides[3] = {&task.query, &task.key, &task.value};
+  for (std::size_t k = 0; k < 3; ++k) {
+    HeadRows& side = *sides[k];
+    const Format& format = plan.sites[query + k].format;
+    if (plan.routes[k] == Route::fused || plan.routes[k] == Route::encoded) {
+      side.codes = w_.projection_codes.data() + k * static_cast<std::size_t>(part);
+      side.stride = 3 * part;
+      side.grid = format.grid;
+      if (format.kind == FormatKind::rows) {
+        side.row_scale = w_.projection_scale[k].data();
+        side.row_zero = w_.projection_zero[k].data();
+      }
+    } else {
+      side.real = w_.projection_reals.data() + k * static_cast<std::size_t>(part * bytes_of(real_));
+      side.type = real_;
+      side.real_stride = 3 * part;
+    }
+  }
+  task.integer_scores = plan.integer_scores;
+  task.integer_context = plan.integer_context;
+  task.scores = plan.sites[scores].format;
+  task.probs = plan.sites[probs].format;
+  const Operand& target = *operands_[layer].context;
+  const SiteLayout& site = plan.sites[context];
+  if (plan.fuse_context && site.codes_as == Operand::Codes::plane) {
+    task.context_codes = target.codes;
+    task.context_stride = target.stride;
+    task.context_grid = site.format.grid;
+  } else if (plan.fuse_context) {
+    task.context = target.real;
+    task.context_type = target.type;
+    task.context_real_stride = target.real_stride;
+  } else {
+    task.context = w_.context.data();
+    task.context_real_stride = part;
+  }
+  if (watched()) {
+    task.seen_scores = w_.seen_scores.data();
+    task.seen_probs = w_.seen_probs.data();
+  }
+  timed(&Profile::rest, [&] { attend(kernel_for(task, device_.shared_bytes), task, stream_); });
+  show_attention(layer, batch);
+  if (plan.fuse_context) return;
+  RowTask encode;
+  encode.rows = batch.rows;
+  encode.cols = static_cast<int>(shape().hidden);
+  encode.source = w_.context.data();
+  encode.source_stride = part;
+  encode.target_format = site.format;
+  encode.target = target;
+  if (watched()) encode.seen_target = w_.seen[2].data();
+  rows(encode);
+  show(model_->site_index(layer, context), w_.seen[2], encode.rows, encode.cols);
+}
+
+void Implementation::residual_norm(std::size_t layer, const DeviceLinear& linear, const Operand& left,
+                                   LayerSite product_site, LayerSite sum_site, const Operand& residual,
+                                   const SiteLayout& residual_layout, const DeviceNorm& norm, LayerSite target_site,
+                                   const Operand& target, const BatchShape& batch) {
+  const LayerPlan& plan = layers_[layer];
+  const SiteFormat& site = model_->layers[layer].sites[product_site];
+  ProductTarget product;
+  product.stride = hidden_stride_;
+  RowTask task;
+  if (linear.integer() && on_one_grid_of_bytes(site) && !watched()) {
+    product.output = ProductTarget::Output::codes;
+    product.out = w_.product_codes.data();
+    product.grids[0] = plan.sites[product_site].format.grid;
+    task.from = RowTask::From::operand;
+    task.coded.codes_as = Operand::Codes::plane;
+    task.coded.codes = w_.product_codes.data();
+    task.coded.stride = hidden_stride_;
+    task.coded_format = plan.sites[product_site].format;
+  } else {
+    const bool reals = !linear.integer() && site.kind == Kind::real && !watched();
+    product.out = reals ? static_cast<void*>(w_.product_reals.data()) : w_.wide.data();
+    product.type = reals ? real_ : RealType::float32;
+    task.source = product.out;
+    task.source_type = product.type;
+    task.source_stride = hidden_stride_;
+    task.first = plan.sites[product_site].format;
+  }
+  multiply(linear, left, batch.rows, product);
+  task.rows = batch.rows;
+  task.cols = static_cast<int>(shape().hidden);
+  task.has_residual = true;
+  task.residual = residual;
+  task.residual_format = residual_layout.format;
+  task.second = plan.sites[sum_site].format;
+  task.gain = norm.gain.data();
+  task.bias = norm.bias.data();
+  task.epsilon = shape().epsilon;
+  task.target_format = plan.sites[target_site].format;
+  task.target = target;
+  if (watched()) {
+    task.seen_first = w_.seen[0].data();
+    task.seen_second = w_.seen[1].data();
+    task.seen_target = w_.seen[2].data();
+  }
+  rows(task);
+  show(model_->site_index(layer, product_site), w_.seen[0], task.rows, task.cols);
+  show(model_->site_index(layer, sum_site), w_.seen[1], task.rows, task.cols);
+  show(model_->site_index(layer, target_site), w_.seen[2], task.rows, task.cols);
+}
+
+void Implementation::feed_forward(std::size_t layer, const BatchShape& batch) {
+  const LayerPlan& plan = layers_[layer];
+  const LayerOperands& o = operands_[layer];
+  residual_norm(layer, plan.attention_output, *o.context, attention_output, attention_residual, *o.input,
+                output_layout(layer), plan.attention_norm, ffn_input, *o.ffn_input, batch);
+  const SiteLayout& site = plan.sites[ffn_hidden];
+  ProductTarget target;
+  if (plan.fuse_hidden) {
+    target.gelu = true;
+    if (site.codes_as == Operand::Codes::plane) {
+      target.output = ProductTarget::Output::codes;
+      target.out = o.ffn_hidden->codes;
+      target.stride = o.ffn_hidden->stride;
+      target.grids[0] = site.format.grid;
+    } else {
+      target.out = o.ffn_hidden->real;
+      target.stride = o.ffn_hidden->real_stride;
+      target.type = o.ffn_hidden->type;
+    }
+    multiply(plan.ffn_hidden, *o.ffn_input, batch.rows, target);
+  } else {
+    target.out = w_.wide.data();
+    target.stride = plan.ffn_hidden.columns();
+    multiply(plan.ffn_hidden, *o.ffn_input, batch.rows, target);
+    RowTask task;
+    task.rows = batch.rows;
+    task.cols = static_cast<int>(shape().intermediate);
+    task.source = w_.wide.data();
+    task.source_stride = target.stride;
+    task.map = RowTask::Map::gelu;
+    task.target_format = site.format;
+    task.target = *o.ffn_hidden;
+    if (watched()) task.seen_target = w_.seen[2].data();
+    rows(task);
+    show(model_->site_index(layer, ffn_hidden), w_.seen[2], task.rows, task.cols);
+  }
+  residual_norm(layer, plan.ffn_output, *o.ffn_hidden, ffn_output, ffn_residual, *o.ffn_input, plan.sites[ffn_input],
+                plan.output_norm, output, *o.output, batch);
+}
+
+void Implementation::classify(const BatchShape& batch) {
+  const Operand& last = operands_.empty() ? owned_.front().view() : *operands_.back().output;
+  timed(&Profile::rest, [&] { gather_rows(last, first_tokens_, w_.offsets.data(), batch.examples, stream_); });
+  ProductTarget target;
+  target.out = w_.wide.data();
+  target.stride = hidden_stride_;
+  multiply(pooler_, first_tokens_, batch.examples, target);
+  RowTask task;
+  task.rows = batch.examples;
+  task.cols = static_cast<int>(shape().hidden);
+  task.source = w_.wide.data();
+  task.source_stride = hidden_stride_;
+  task.map = RowTask::Map::tanh;
+  task.target_format = pooler_site_.format;
+  task.target = pooled_;
+  if (watched()) task.seen_target = w_.seen[2].data();
+  rows(task);
+  show(model_->site_count() - 1, w_.seen[2], task.rows, task.cols);
+  target.out = w_.logits.data();
+  target.stride = labels_stride_;
+  multiply(classifier_, pooled_, batch.examples, target);
+}
+
+std::string Implementation::description() const {
+  static const char* const names[] = {"float32", "float16", "bfloat16"};
+  return "cuda sm_" + std::to_string(device_.major) + std::to_string(device_.minor) + " " + device_.name + ", " +
+         names[static_cast<int>(real_)];
+}
+
+}  // namespace
+
+std::unique_ptr<CudaExecutor> make_executor(std::shared_ptr<const Model> model, const CudaOptions& options) {
+  return std::make_unique<Implementation>(std::move(model), options);
+}
+
+std::vector<std::string> integer_ways() {
+  std::vector<std::string> names;
+  for (int way = 0; way < Products::integer_ways(); ++way) names.push_back(Products::way_name(way));
+  return names;
+}
+
+}  // namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE

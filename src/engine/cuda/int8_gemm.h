@@ -1,0 +1,66 @@
+#pragma once
+
+#include "engine/cuda/runtime.h"
+#include "engine/cuda/values.h"
+
+namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
+
+/// The depth of a product is a multiple of this; what is added are weights of 0.
+constexpr int depth_unit = 64;
+
+/// A run of a product's depth whose left codes share a grid per tensor (PEG's groups; the planes of wide codes).
+struct Segment {
+  int end = 0;              ///< in units of depth_unit, exclusive
+  float scale = 0;          ///< of the left codes; with per-row grids, what the row's scale is multiplied by
+  std::int32_t zero = 0;    ///< of the signed codes
+  enum class Zero : unsigned char { fixed, of_row, low_of_row, high_of_row } zero_from = Zero::fixed;
+};
+
+/// What becomes of a product's sums. With the segments s of the depth
+///
+///   real[r, j] = bias[j] + sum_i kept[r, i] kept_weights[j, i]
+///                + sum_s (sum_s[r, j] - zero_s[r] column_sums[s, j]) (scale_s[r] column_scale[j])
+///
+/// in this order of additions, each rounded to float32; then GELU, then the output's form.
+struct Finishing {
+  enum class Output : unsigned char { sums, reals, codes } output = Output::reals;
+  bool gelu = false;
+  void* out = nullptr;  ///< [rows, stride]
+  int stride = 0;       ///< in elements; of codes, a multiple of 16
+  RealType type = RealType::float32;
+  Grid grids[3];        ///< codes: of columns [i part, (i + 1) part)
+  int part = 1 << 30;
+  const Segment* segments = nullptr;  ///< device memory
+  int segment_count = 1;
+  Segment first;                      ///< segments[0], for products that have one
+  const float* column_scale = nullptr;
+  const std::int32_t* column_sums = nullptr;  ///< [segments, columns]
+  const float* bias = nullptr;
+  const float* row_scale = nullptr;
+  const std::int32_t* row_zero = nullptr;
+  const float* kept = nullptr;          ///< [rows, kept_count]
+  const float* kept_weights = nullptr;  ///< [columns, kept_count]
+  int kept_count = 0;
+};
+
+/// codes [rows, depth] times weights [columns, depth] transposed. Sums are exact in int32.
+struct Int8Product {
+  const std::int8_t* a = nullptr;  ///< 16-byte aligned rows
+  int lda = 0;
+  const std::int8_t* b = nullptr;  ///< [columns, depth]
+  int rows = 0;
+  int columns = 0;                 ///< a multiple of 16 (padded)
+  int depth = 0;                   ///< a multiple of depth_unit
+  Finishing finish;
+};
+
+/// Number of tile shapes of our own kernel, and what they are called.
+int tile_count();
+const char* tile_name(int tile);
+/// Matrix instructions with the finishing in the same kernel. All tile shapes give the same bits.
+void multiply_tiled(int tile, const Int8Product& product, Stream stream);
+
+/// The finishing alone: `sums` is [segments, rows rounded up to 16, columns] int32 of another product (cublasLt's).
+void finish_sums(const Int8Product& product, const std::int32_t* sums, Stream stream);
+
+}  // namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE

@@ -1,0 +1,524 @@
+#include "engine/cuda/products.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+#include <utility>
+
+#include "core/error.h"
+#include "engine/cuda/row_kernels.h"
+
+namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
+
+namespace {
+
+using Kind = SiteFormat::Kind;
+
+int padded(std::size_t n) {
+  return round_up(static_cast<int>(n), 16);
+}
+
+std::int32_t shift_of(const SiteFormat& site) {
+  return site.symmetric ? 1 << (site.bits - 1) : 0;
+}
+
+Grid grid_of(const SiteFormat& site, std::size_t i) {
+  const float scale = site.scale[i];
+  return {scale > 0 ? 1.0f / scale : 0.0f, scale, static_cast<float>(site.qmin() - site.zero[i]),
+          static_cast<float>(site.qmax() - site.zero[i]), static_cast<float>(site.zero[i] + shift_of(site))};
+}
+
+Operand::Codes form_of(const SiteFormat& site, const std::vector<const Weight*>& weights) {
+  const bool integer = std::any_of(weights.begin(), weights.end(), [](const Weight* w) { return w->is_integer(); });
+  if (!integer || site.kind == Kind::real) return Operand::Codes::none;
+  if (site.kind == Kind::columns) return site.bits <= 8 ? Operand::Codes::segments : Operand::Codes::none;
+  return site.bits <= 8 ? Operand::Codes::plane : Operand::Codes::planes;
+}
+
+}  // namespace
+
+SiteLayout::SiteLayout(const SiteFormat& site, std::size_t count, RealType real_type,
+                       const std::vector<const Weight*>& weights)
+    : codes_as(form_of(site, weights)), type(real_type), cols(static_cast<int>(count)) {
+  const bool some_real = std::any_of(weights.begin(), weights.end(), [](const Weight* w) { return !w->is_integer(); });
+  real = codes_as == Operand::Codes::none || some_real;
+  format.kind = site.kind;
+  format.bits = site.bits;
+  format.symmetric = site.symmetric;
+  if (site.kind == Kind::tensor) format.grid = grid_of(site, 0);
+  if (site.kind == Kind::columns) {
+    std::vector<Grid> grids(static_cast<std::size_t>(padded(site.scale.size())));
+    for (std::size_t i = 0; i < site.scale.size(); ++i) grids[i] = grid_of(site, i);
+    column_grids = grids;
+    format.column_grids = column_grids.data();
+  }
+  if (codes_as == Operand::Codes::none) return;
+
+  const int width = round_up(cols, depth_unit);
+  const std::int32_t zero = site.kind == Kind::tensor ? site.zero[0] + shift_of(site) : 0;
+  const float scale = site.kind == Kind::tensor ? site.scale[0] : 1.0f;
+  using Zero = Segment::Zero;
+  const bool of_rows = site.kind == Kind::rows;
+  const auto natural = [&] {
+    for (int i = 0; i < width; ++i) source.push_back(i < cols ? i : -1);
+  };
+  switch (codes_as) {
+    case Operand::Codes::plane:
+      natural();
+      segments.push_back({width / depth_unit, scale, zero - code_shift, of_rows ? Zero::of_row : Zero::fixed});
+      break;
+    case Operand::Codes::planes:
+      natural();
+      natural();
+      high = width;
+      segments.push_back(
+          {width / depth_unit, scale, zero % 256 - code_shift, of_rows ? Zero::low_of_row : Zero::fixed});
+      segments.push_back({2 * width / depth_unit, 256.0f * scale, zero / 256 - code_shift,
+                          of_rows ? Zero::high_of_row : Zero::fixed});
+      break;
+    case Operand::Codes::segments: {
+      std::map<std::pair<float, std::int32_t>, std::vector<int>> sets;
+      std::vector<int> places(static_cast<std::size_t>(padded(count)), 0);
+      for (int c = 0; c < cols; ++c) {
+        const auto i = static_cast<std::size_t>(c);
+        if (site.scale[i] < 0) {
+          places[i] = ~static_cast<int>(kept.size());
+          kept.push_back(c);
+        } else {
+          sets[{site.scale[i], site.zero[i] + shift_of(site)}].push_back(c);
+        }
+      }
+      for (const auto& [grid, channels] : sets) {
+        for (const int c : channels) {
+          places[static_cast<std::size_t>(c)] = static_cast<int>(source.size());
+          source.push_back(c);
+        }
+        source.resize(static_cast<std::size_t>(round_up(static_cast<int>(source.size()), depth_unit)), -1);
+        segments.push_back({static_cast<int>(source.size()) / depth_unit, grid.first, grid.second - code_shift,
+                            Zero::fixed});
+      }
+      place = places;
+      break;
+    }
+    case Operand::Codes::none:
+      break;
+  }
+  stride = static_cast<int>(source.size());
+}
+
+OperandRows::OperandRows(const SiteLayout& layout, int rows) {
+  const auto count = static_cast<std::size_t>(rows);
+  view_.codes_as = layout.codes_as;
+  view_.stride = layout.stride;
+  view_.high = layout.high;
+  view_.place = layout.place.data();
+  view_.type = layout.type;
+  if (layout.codes_as != Operand::Codes::none) {
+    codes_.reset(std::max<std::size_t>(count * static_cast<std::size_t>(layout.stride), 16));
+    view_.codes = codes_.data();
+  }
+  if (!layout.kept.empty()) {
+    view_.kept_count = static_cast<int>(layout.kept.size());
+    kept_.reset(count * layout.kept.size());
+    view_.kept = kept_.data();
+  }
+  if (layout.format.kind == FormatKind::rows) {
+    row_scale_.reset(count);
+    row_zero_.reset(count);
+    view_.row_scale = row_scale_.data();
+    view_.row_zero = row_zero_.data();
+  }
+  if (layout.real) {
+    view_.real_stride = round_up(layout.cols, 16);
+    real_.reset(count * static_cast<std::size_t>(view_.real_stride * bytes_of(layout.type)));
+    view_.real = real_.data();
+  }
+}
+
+DeviceLinear::DeviceLinear(const std::vector<const Linear*>& linears, const SiteLayout& left, RealType type)
+    : type_(type) {
+  part_ = padded(linears[0]->weight.rows);
+  columns_ = part_ * static_cast<int>(linears.size());
+  std::vector<float> bias(static_cast<std::size_t>(columns_), 0.0f);
+  for (std::size_t p = 0; p < linears.size(); ++p) {
+    std::copy(linears[p]->bias.begin(), linears[p]->bias.end(),
+              bias.begin() + static_cast<std::ptrdiff_t>(p) * part_);
+  }
+  bias_ = bias;
+  integer_ = left.codes_as != Operand::Codes::none && linears[0]->weight.is_integer();
+  if (integer_) {
+    add_integer(linears, left);
+  } else {
+    add_real(linears);
+  }
+}
+
+void DeviceLinear::add_integer(const std::vector<const Linear*>& linears, const SiteLayout& left) {
+  depth_ = left.stride;
+  segments_ = left.segments;
+  kept_count_ = static_cast<int>(left.kept.size());
+  const auto columns = static_cast<std::size_t>(columns_), depth = static_cast<std::size_t>(depth_);
+  std::vector<std::int8_t> codes(std::max<std::size_t>(columns * depth, 16), 0);
+  std::vector<std::int32_t> sums(std::max<std::size_t>(segments_.size(), 1) * columns, 0);
+  std::vector<float> scale(columns, 0.0f), kept(columns * left.kept.size(), 0.0f);
+  for (std::size_t p = 0; p < linears.size(); ++p) {
+    const Weight& weight = linears[p]->weight;
+    for (std::size_t r = 0; r < weight.rows; ++r) {
+      const std::size_t column = p * static_cast<std::size_t>(part_) + r;
+      scale[column] = weight.scale(r);
+      std::size_t segment = 0;
+      for (std::size_t k = 0; k < depth; ++k) {
+        if (k == static_cast<std::size_t>(segments_[segment].end * depth_unit)) ++segment;
+        if (left.source[k] < 0) continue;
+        const std::int8_t code = weight.codes[r * weight.cols + static_cast<std::size_t>(left.source[k])];
+        codes[column * depth + k] = code;
+        sums[segment * columns + column] += code;
+      }
+      for (std::size_t i = 0; i < left.kept.size(); ++i)
+        kept[column * left.kept.size() + i] = weight.value(r, static_cast<std::size_t>(left.kept[i]));
+    }
+  }
+  codes_ = codes;
+  column_sums_ = sums;
+  column_scale_ = scale;
+  kept_weights_ = kept;
+  device_segments_ = segments_;
+}
+
+void DeviceLinear::add_real(const std::vector<const Linear*>& linears) {
+  const auto size = static_cast<std::size_t>(bytes_of(type_)), columns = static_cast<std::size_t>(columns_);
+  depth_ = padded(linears[0]->weight.cols);
+  std::vector<unsigned char> values(columns * static_cast<std::size_t>(depth_) * size, 0), bias(columns * size, 0);
+  const auto put = [&](std::vector<unsigned char>& to, std::size_t at, float v) {
+    if (type_ == RealType::float32) {
+      std::memcpy(to.data() + at * size, &v, size);
+    } else {
+      const std::uint16_t bits = to_bits(v, type_);
+      std::memcpy(to.data() + at * size, &bits, size);
+    }
+  };
+  for (std::size_t p = 0; p < linears.size(); ++p) {
+    const Linear& linear = *linears[p];
+    for (std::size_t r = 0; r < linear.weight.rows; ++r) {
+      const std::size_t column = p * static_cast<std::size_t>(part_) + r;
+      put(bias, column, linear.bias[r]);
+      for (std::size_t c = 0; c < linear.weight.cols; ++c)
+        put(values, column * static_cast<std::size_t>(depth_) + c, linear.weight.value(r, c));
+    }
+  }
+  real_ = values;
+  real_bias_ = bias;
+}
+
+// --- Ways ------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// cublasLt algorithms that are tried for an integer product.
+constexpr int lt_ways = 3;
+/// Most memory for int32 sums of cublasLt.
+constexpr std::size_t most_sum_bytes = std::size_t{256} << 20;
+constexpr int repetitions = 5;
+
+/// Counts places where two arrays of words differ.
+__global__ void differences_kernel(const std::uint32_t* a, const std::uint32_t* b, std::size_t count,
+                                   std::int32_t* differences) {
+  std::int32_t mine = 0;
+  const std::size_t step = static_cast<std::size_t>(gridDim.x) * blockDim.x;
+  for (std::size_t i = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += step)
+    mine += a[i] != b[i];
+  if (mine > 0) add_atomically(differences, mine);
+}
+
+}  // namespace
+
+struct Products::Call {
+  const DeviceLinear& linear;
+  const Operand& left;
+  int rows;
+  const ProductTarget& target;
+
+  std::size_t out_bytes() const {
+    const std::size_t elements = static_cast<std::size_t>(rows) * static_cast<std::size_t>(target.stride);
+    // The last row of a part of a wider row ends before the stride does.
+    const std::size_t last = static_cast<std::size_t>(target.stride - std::min(linear.columns(), target.stride));
+    return (elements - last) *
+           (target.output == ProductTarget::Output::codes ? 1 : static_cast<std::size_t>(bytes_of(target.type)));
+  }
+};
+
+Products::Products(const DeviceFacts& device, bool tune, int only)
+    : device_(device), tune_(tune), only_(only), differences_(1) {
+  if (only >= integer_ways())
+    fail_expected("CUDA executor, way of integer products", "less than " + std::to_string(integer_ways()),
+                  std::to_string(only));
+}
+
+int Products::integer_ways() {
+  return tile_count() + lt_ways;
+}
+
+std::string Products::way_name(int way) {
+  if (way < tile_count()) return std::string("mma ") + tile_name(way);
+  return "cublasLt " + std::to_string(way - tile_count());
+}
+
+void Products::multiply(const DeviceLinear& linear, const Operand& left, int rows, const ProductTarget& target,
+                        Stream stream) {
+  if (rows == 0) return;
+  const Call call = {linear, left, rows, target};
+  run(call, choose(call, stream).way, stream);
+}
+
+Products::Choice Products::choose(const Call& call, Stream stream) {
+  if (call.linear.integer() && only_ >= 0) return {only_, 0, 0};
+  // Rows that need the same number of 64-row tiles are one shape.
+  const Key key = {call.linear.integer(),
+                   (call.rows + 63) / 64,
+                   call.linear.columns(),
+                   call.linear.depth(),
+                   static_cast<int>(call.linear.segments_.size()) + 100 * call.linear.kept_count_,
+                   4 * static_cast<int>(call.target.output) + 2 * static_cast<int>(call.target.type) + call.target.gelu};
+  const auto known = choices_.find(key);
+  if (known != choices_.end()) return known->second;
+  const std::vector<int> ways = ways_of(call);
+  if (ways.empty()) {
+    fail_expected("cublasLt", "an algorithm for a product of " + std::to_string(call.rows) + " x " +
+                                  std::to_string(call.linear.columns()) + " x " + std::to_string(call.linear.depth()),
+                  "none");
+  }
+  Choice choice = {call.linear.integer() ? guess(call) : ways[0], 0, 0};
+  if (tune_ && ways.size() > 1) choice = measure(call, ways, stream);
+  choice.rows = call.rows;
+  choices_[key] = choice;
+  return choice;
+}
+
+/// The largest tile of which the device is full, or else the one that fills most of it.
+int Products::guess(const Call& call) const {
+  static constexpr int sizes[][2] = {{128, 128}, {128, 64}, {64, 64}, {32, 64}, {16, 32}};
+  for (int tile = 0; tile < tile_count() - 1; ++tile) {
+    const int blocks = ((call.rows + sizes[tile][0] - 1) / sizes[tile][0]) *
+                       ((call.linear.columns() + sizes[tile][1] - 1) / sizes[tile][1]);
+    if (blocks >= device_.multiprocessors) return tile;
+  }
+  return tile_count() - 1;
+}
+
+std::vector<int> Products::ways_of(const Call& call) {
+  std::vector<int> ways;
+  if (!call.linear.integer()) {
+    int count = blas_.algorithms(real_product(call, true));
+    if (count == 0) count = blas_.algorithms(real_product(call, false));
+    ways.resize(static_cast<std::size_t>(count));
+    std::iota(ways.begin(), ways.end(), 0);
+    return ways;
+  }
+  for (int tile = 0; tile < tile_count(); ++tile) ways.push_back(tile);
+  const std::size_t segments = call.linear.segments_.size();
+  const std::size_t sum_bytes = segments * sizeof(std::int32_t) * static_cast<std::size_t>(padded_rows(call.rows)) *
+                                static_cast<std::size_t>(call.linear.columns());
+  if (sum_bytes > most_sum_bytes || segments == 0) return ways;
+  int usable = lt_ways;
+  for (std::size_t s = 0; s < segments; ++s) usable = std::min(usable, blas_.algorithms(segment_product(call, s)));
+  for (int i = 0; i < usable; ++i) ways.push_back(tile_count() + i);
+  return ways;
+}
+
+/// Every way gives the reference's bits or is dropped; of the others, the fastest.
+Products::Choice Products::measure(const Call& call, const std::vector<int>& ways, Stream stream) {
+  const std::size_t bytes = call.out_bytes() / 4 * 4;
+  Stopwatch watch;
+  Choice best = {ways[0], 0, 0};
+  if (call.linear.integer()) best.way = guess(call);
+  const int reference = best.way;
+  bool any = false;
+  if (call.linear.integer()) {
+    if (reference_.bytes() < bytes) reference_.reset(bytes);
+    run(call, reference, stream);
+    copy_on_device(reference_.data(), call.target.out, bytes, stream);
+  }
+  for (const int way : ways) {
+    run(call, way, stream);
+    if (call.linear.integer()) {
+      set_zero(differences_.data(), differences_.bytes(), stream);
+      launch("differences_kernel", differences_kernel, {64, 1, 1}, 256, 0, stream,
+             static_cast<const std::uint32_t*>(call.target.out),
+             reinterpret_cast<const std::uint32_t*>(reference_.data()), bytes / 4, differences_.data());
+      std::int32_t differences = 0;
+      copy_to_host(&differences, differences_.data(), sizeof differences, stream);
+      synchronize(stream);
+      if (differences > 0) {
+        dropped_.push_back(way_name(way) + " differs from " + way_name(reference) + " in " +
+                           std::to_string(differences) + " words of a product of " + std::to_string(call.rows) + " x " +
+                           std::to_string(call.linear.columns()) + " x " + std::to_string(call.linear.depth()));
+        continue;
+      }
+    }
+    watch.start(stream);
+    for (int i = 0; i < repetitions; ++i) run(call, way, stream);
+    watch.stop(stream);
+    const double seconds = watch.seconds() / repetitions;
+    if (!any || seconds < best.seconds) best = {way, seconds, 0};
+    any = true;
+  }
+  return best;
+}
+
+void Products::run(const Call& call, int way, Stream stream) {
+  if (call.linear.integer()) {
+    run_integer(call, way, stream);
+  } else {
+    run_real(call, way, stream);
+  }
+}
+
+namespace {
+
+Int8Product product_of(const Operand& left, int rows, const ProductTarget& target) {
+  Int8Product p;
+  p.a = left.codes;
+  p.lda = left.stride;
+  p.rows = rows;
+  Finishing& f = p.finish;
+  f.output = target.output == ProductTarget::Output::codes ? Finishing::Output::codes : Finishing::Output::reals;
+  f.gelu = target.gelu;
+  f.out = target.out;
+  f.stride = target.stride;
+  f.type = target.type;
+  std::copy(std::begin(target.grids), std::end(target.grids), std::begin(f.grids));
+  f.row_scale = left.row_scale;
+  f.row_zero = left.row_zero;
+  f.kept = left.kept;
+  return p;
+}
+
+}  // namespace
+
+void Products::run_integer(const Call& call, int way, Stream stream) {
+  const DeviceLinear& linear = call.linear;
+  Int8Product p = product_of(call.left, call.rows, call.target);
+  p.b = linear.codes_.data();
+  p.columns = linear.columns_;
+  p.depth = linear.depth_;
+  Finishing& f = p.finish;
+  f.part = linear.part_;
+  f.segments = linear.device_segments_.data();
+  f.segment_count = static_cast<int>(linear.segments_.size());
+  if (!linear.segments_.empty()) f.first = linear.segments_[0];
+  f.column_scale = linear.column_scale_.data();
+  f.column_sums = linear.column_sums_.data();
+  f.bias = linear.bias_.data();
+  f.kept_weights = linear.kept_weights_.data();
+  f.kept_count = linear.kept_count_;
+  if (way < tile_count()) return multiply_tiled(way, p, stream);
+
+  for (std::size_t s = 0; s < linear.segments_.size(); ++s) {
+    const BlasProduct part = segment_product(call, s);
+    blas_.multiply(part, std::min(way - tile_count(), blas_.algorithms(part) - 1), stream);
+  }
+  finish_sums(p, sums_.data(), stream);
+}
+
+/// The sums of one segment, into its plane of sums_.
+BlasProduct Products::segment_product(const Call& call, std::size_t segment) {
+  const DeviceLinear& linear = call.linear;
+  const std::size_t plane = static_cast<std::size_t>(padded_rows(call.rows)) * static_cast<std::size_t>(linear.columns_);
+  const std::size_t needed = plane * linear.segments_.size();
+  if (sums_.size() < needed) {
+    sums_.reset(needed);
+    ++generation_;
+  }
+  const int begin = segment == 0 ? 0 : linear.segments_[segment - 1].end * depth_unit;
+  BlasProduct p;
+  p.codes = true;
+  p.a = call.left.codes + begin;
+  p.lda = call.left.stride;
+  p.b = linear.codes_.data() + begin;
+  p.ldb = linear.depth_;
+  p.out = sums_.data() + segment * plane;
+  p.ldo = p.columns = linear.columns_;
+  p.rows = call.rows;
+  p.depth = linear.segments_[segment].end * depth_unit - begin;
+  return p;
+}
+
+BlasProduct Products::real_product(const Call& call, bool with_bias) const {
+  const DeviceLinear& linear = call.linear;
+  BlasProduct p;
+  p.type = linear.type_;
+  p.out_type = call.target.type;
+  p.a = call.left.real;
+  p.lda = call.left.real_stride;
+  p.b = linear.real_.data();
+  p.ldb = p.depth = linear.depth_;
+  p.out = call.target.out;
+  p.ldo = call.target.stride;
+  p.rows = call.rows;
+  p.columns = linear.columns_;
+  if (!with_bias) return p;
+  const bool wide = p.out_type == RealType::float32;
+  p.bias = wide ? static_cast<const void*>(linear.bias_.data()) : linear.real_bias_.data();
+  p.gelu = call.target.gelu;
+  return p;
+}
+
+void Products::run_real(const Call& call, int algorithm, Stream stream) {
+  BlasProduct p = real_product(call, true);
+  int count = blas_.algorithms(p);
+  if (count > 0) return blas_.multiply(p, std::min(algorithm, count - 1), stream);
+  p = real_product(call, false);
+  count = blas_.algorithms(p);
+  blas_.multiply(p, std::min(algorithm, count - 1), stream);
+  add_bias(p.out, p.out_type, call.linear.bias_.data(), call.target.gelu, p.rows, p.columns, p.ldo, stream);
+}
+
+std::vector<ProductTime> Products::times() const {
+  std::vector<ProductTime> all;
+  for (const auto& [key, choice] : choices_) {
+    const bool integer = std::get<0>(key);
+    all.push_back({integer, choice.rows, std::get<2>(key), std::get<3>(key),
+                   integer ? way_name(choice.way) : "cublasLt " + std::to_string(choice.way), choice.seconds});
+  }
+  return all;
+}
+
+double Products::peak(bool integer, RealType type, Stream stream) {
+  constexpr int size = 8192;
+  const std::size_t elements = static_cast<std::size_t>(size) * size;
+  const auto bytes = static_cast<std::size_t>(integer ? 1 : bytes_of(type));
+  // Values that are neither all equal nor beyond what their type holds: power, and with it the clock, depends on them.
+  std::vector<unsigned char> values(elements * bytes);
+  std::uint32_t state = 1;
+  for (std::size_t i = 0; i < elements; ++i) {
+    state = state * 1664525u + 1013904223u;
+    if (integer) {
+      values[i] = static_cast<unsigned char>(state >> 24);
+      continue;
+    }
+    const float v = static_cast<float>(state >> 8) * 0x1p-24f - 0.5f;
+    const std::uint16_t bits = type == RealType::float32 ? std::uint16_t{0} : to_bits(v, type);
+    std::memcpy(values.data() + i * bytes, type == RealType::float32 ? static_cast<const void*>(&v) : &bits, bytes);
+  }
+  const DeviceArray<unsigned char> a(values), out(elements * (integer ? 4 : bytes));
+  Blas blas;
+  BlasProduct p;
+  p.codes = integer;
+  p.type = p.out_type = type;
+  p.a = p.b = a.data();
+  p.out = out.data();
+  p.lda = p.ldb = p.ldo = p.rows = p.columns = p.depth = size;
+  Stopwatch watch;
+  double best = 0;
+  for (int algorithm = 0; algorithm < blas.algorithms(p); ++algorithm) {
+    blas.multiply(p, algorithm, stream);
+    watch.start(stream);
+    for (int i = 0; i < repetitions; ++i) blas.multiply(p, algorithm, stream);
+    watch.stop(stream);
+    const double seconds = watch.seconds() / repetitions;
+    if (seconds > 0) best = std::max(best, 2.0 * size * static_cast<double>(elements) / seconds);
+  }
+  return best;
+}
+
+}  // namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE

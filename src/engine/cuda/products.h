@@ -1,0 +1,139 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "engine/cuda/blas.h"
+#include "engine/cuda/cuda_executor.h"
+#include "engine/cuda/int8_gemm.h"
+#include "engine/cuda/runtime.h"
+#include "engine/cuda/values.h"
+#include "engine/model.h"
+
+namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
+
+/// A site whose rows are kept: its grids on the device, and the forms that the products after it need.
+struct SiteLayout {
+  Format format;
+  Operand::Codes codes_as = Operand::Codes::none;
+  bool real = false;               ///< also, or only, as reals
+  RealType type = RealType::float32;
+  int cols = 0;
+  int stride = 0, high = 0;        ///< of codes, as in Operand
+  std::vector<std::int32_t> source;  ///< channel at each place of a row of codes; -1: none
+  std::vector<int> kept;           ///< segments: float channels
+  std::vector<Segment> segments;   ///< of a product's depth
+  DeviceArray<Grid> column_grids;
+  DeviceArray<int> place;
+
+  SiteLayout() = default;
+  /// For products with `weights`; without any (attention's sites), the grids alone.
+  SiteLayout(const SiteFormat& site, std::size_t cols, RealType type, const std::vector<const Weight*>& weights);
+};
+
+/// Rows of a site in device memory.
+class OperandRows {
+ public:
+  OperandRows() = default;
+  OperandRows(const SiteLayout& layout, int rows);
+  const Operand& view() const { return view_; }
+
+ private:
+  Operand view_;
+  DeviceArray<std::int8_t> codes_;
+  DeviceArray<float> kept_, row_scale_;
+  DeviceArray<std::int32_t> row_zero_;
+  DeviceArray<unsigned char> real_;
+};
+
+/// Weights [out, in] with biases for one form of their left side; or several of the same shape below each other, as one
+/// product of `parts` times as many columns. Columns of a part are padded to a multiple of 16.
+class DeviceLinear {
+ public:
+  DeviceLinear() = default;
+  DeviceLinear(const std::vector<const Linear*>& linears, const SiteLayout& left, RealType type);
+  bool integer() const { return integer_; }
+  int part() const { return part_; }        ///< padded columns of one part
+  int columns() const { return columns_; }  ///< of all parts
+  int depth() const { return depth_; }
+
+ private:
+  friend class Products;
+  void add_integer(const std::vector<const Linear*>& linears, const SiteLayout& left);
+  void add_real(const std::vector<const Linear*>& linears);
+
+  bool integer_ = false;
+  RealType type_ = RealType::float32;
+  int part_ = 0, columns_ = 0, depth_ = 0, kept_count_ = 0;
+  std::vector<Segment> segments_;
+  DeviceArray<Segment> device_segments_;
+  DeviceArray<std::int8_t> codes_;
+  DeviceArray<std::int32_t> column_sums_;
+  DeviceArray<float> column_scale_, bias_, kept_weights_;
+  DeviceArray<unsigned char> real_, real_bias_;
+};
+
+/// Where a product goes.
+struct ProductTarget {
+  enum class Output { reals, codes } output = Output::reals;
+  bool gelu = false;  ///< integer products: GELU; real ones of two bytes: cublasLt's approximation
+  void* out = nullptr;
+  int stride = 0;
+  RealType type = RealType::float32;
+  Grid grids[3];  ///< codes: one per part
+};
+
+/// Runs products, each by the fastest of several ways. Integer products: our kernel with one of its tile shapes, or
+/// cublasLt and our finishing; all give the same bits. Real products: one of cublasLt's algorithms. With `tune`, the ways
+/// are timed when a shape is first seen, and one that does not give the reference's bits is never used.
+class Products {
+ public:
+  /// `only`: for tests and comparisons, all integer products by this way (see way_name()); -1: the fastest.
+  Products(const DeviceFacts& device, bool tune, int only);
+
+  void multiply(const DeviceLinear& linear, const Operand& left, int rows, const ProductTarget& target, Stream stream);
+
+  std::vector<ProductTime> times() const;
+  /// Ways that were dropped because their results differed.
+  const std::vector<std::string>& dropped() const { return dropped_; }
+  /// Changes when memory that products use has moved: what was captured before must not run any more.
+  unsigned generation() const { return generation_; }
+  static int integer_ways();
+  static std::string way_name(int way);
+  /// See cuda_peak().
+  static double peak(bool integer, RealType type, Stream stream);
+
+ private:
+  struct Call;
+  using Key = std::tuple<bool, int, int, int, int, int>;
+  struct Choice {
+    int way = 0;
+    double seconds = 0;  ///< 0: not timed
+    int rows = 0;
+  };
+  Choice choose(const Call& call, Stream stream);
+  Choice measure(const Call& call, const std::vector<int>& ways, Stream stream);
+  std::vector<int> ways_of(const Call& call);
+  int guess(const Call& call) const;
+  void run(const Call& call, int way, Stream stream);
+  void run_integer(const Call& call, int way, Stream stream);
+  void run_real(const Call& call, int algorithm, Stream stream);
+  BlasProduct segment_product(const Call& call, std::size_t segment);
+  BlasProduct real_product(const Call& call, bool with_bias) const;
+
+  DeviceFacts device_;
+  bool tune_;
+  int only_;
+  Blas blas_;
+  DeviceArray<std::int32_t> sums_;
+  DeviceArray<unsigned char> reference_;
+  DeviceArray<std::int32_t> differences_;
+  unsigned generation_ = 0;
+  std::map<Key, Choice> choices_;
+  std::vector<std::string> dropped_;
+};
+
+}  // namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE

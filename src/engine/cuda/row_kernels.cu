@@ -1,0 +1,306 @@
+#include "engine/cuda/row_kernels.h"
+
+#include <string>
+
+#include "core/error.h"
+
+namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
+
+namespace {
+
+/// Narrow rows: so many in a block, each taken by one warp.
+constexpr int rows_per_block = 4;
+/// Wide rows: one in a block, taken by so many warps.
+constexpr int warps_of_wide_row = 8;
+
+struct Sum {
+  __device__ float operator()(float a, float b) const { return a + b; }
+};
+struct Min {
+  __device__ float operator()(float a, float b) const { return fminf(a, b); }
+};
+struct Max {
+  __device__ float operator()(float a, float b) const { return fmaxf(a, b); }
+};
+
+/// One value of all threads that hold a row.
+template <int WARPS, typename Operation>
+__device__ inline float of_row(float v, Operation operation) {
+#pragma unroll
+  for (int mask = 16; mask > 0; mask /= 2) v = operation(v, from_lane_xor(v, mask));
+  if constexpr (WARPS > 1) {
+    float* part = reinterpret_cast<float*>(shared_memory());
+    __syncthreads();  // the last use of `part` is over
+    if (threadIdx.x % warp_size == 0) part[threadIdx.x / warp_size] = v;
+    __syncthreads();
+    v = part[0];
+#pragma unroll
+    for (int w = 1; w < WARPS; ++w) v = operation(v, part[w]);
+  }
+  return v;
+}
+
+/// A row in the registers of WARPS warps: thread t holds columns 4 t + 128 WARPS i to the third after.
+template <int FOURS, int WARPS>
+struct Row {
+  Four part[FOURS];
+  int cols, thread;
+
+  __device__ int column(int i) const { return 4 * thread + 128 * WARPS * i; }
+
+  template <typename Function>
+  __device__ void each(Function f) {
+#pragma unroll
+    for (int i = 0; i < FOURS; ++i) {
+#pragma unroll
+      for (int k = 0; k < 4; ++k) {
+        if (column(i) + k < cols) f(part[i].v[k], column(i) + k);
+      }
+    }
+  }
+};
+
+/// The grid of a row from its own range, as engine/cpu/row_kernels_impl.h has it.
+template <int FOURS, int WARPS>
+__device__ inline Grid grid_of_row(const Format& f, Row<FOURS, WARPS>& row) {
+  float lo = 0.0f, hi = 0.0f;
+  row.each([&](float& v, int) {
+    lo = fminf(lo, v);
+    hi = fmaxf(hi, v);
+  });
+  return grid_of_range(f, of_row<WARPS>(lo, Min()), of_row<WARPS>(hi, Max()));
+}
+
+/// Replaces values by what their codes stand for.
+template <int FOURS, int WARPS>
+__device__ inline void round_trip(const Format& f, Row<FOURS, WARPS>& row) {
+  if (f.kind == FormatKind::real) return;
+  if (f.kind == FormatKind::columns) {
+    row.each([&](float& v, int c) {
+      const Grid& g = f.column_grids[c];
+      if (g.scale >= 0.0f) v = steps(g, v) * g.scale;
+    });
+    return;
+  }
+  const Grid g = f.kind == FormatKind::rows ? grid_of_row(f, row) : f.grid;
+  row.each([&](float& v, int) { v = steps(g, v) * g.scale; });
+}
+
+template <int FOURS, int WARPS>
+__device__ inline void encode_plane(const Grid& g, Row<FOURS, WARPS>& row, const Operand& to, int r) {
+  std::int8_t* codes = to.codes + static_cast<std::size_t>(r) * to.stride;
+#pragma unroll
+  for (int i = 0; i < FOURS; ++i) {
+    const int c = row.column(i);
+    if (c >= row.cols) continue;
+    float code[4], high[4];
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      const float t = steps(g, row.part[i].v[k]);
+      row.part[i].v[k] = t * g.scale;
+      code[k] = t + g.offset;
+    }
+    if (to.codes_as == Operand::Codes::planes) {
+#pragma unroll
+      for (int k = 0; k < 4; ++k) {
+        high[k] = truncf(code[k] * (1.0f / 256.0f));
+        code[k] = code[k] - high[k] * 256.0f;
+      }
+      *reinterpret_cast<std::uint32_t*>(codes + to.high + c) = pack_codes(high);
+    }
+    *reinterpret_cast<std::uint32_t*>(codes + c) = pack_codes(code);
+  }
+}
+
+template <int FOURS, int WARPS>
+__device__ inline void encode_segments(const Format& f, Row<FOURS, WARPS>& row, const Operand& to, int r) {
+  std::int8_t* codes = to.codes + static_cast<std::size_t>(r) * to.stride;
+  row.each([&](float& v, int c) {
+    const int place = to.place[c];
+    if (place < 0) {
+      to.kept[static_cast<std::size_t>(r) * to.kept_count + ~place] = v;
+      return;
+    }
+    const Grid g = f.column_grids[c];
+    const float t = steps(g, v);
+    v = t * g.scale;
+    codes[place] = static_cast<std::int8_t>(static_cast<int>(t + g.offset) - code_shift);
+  });
+}
+
+/// Rounds the row to its site's grids and writes it in all forms that the target has.
+template <int FOURS, int WARPS>
+__device__ inline void encode(const Format& f, Row<FOURS, WARPS>& row, const Operand& to, int r) {
+  if (to.codes_as == Operand::Codes::none) {
+    round_trip(f, row);
+  } else if (to.codes_as == Operand::Codes::segments) {
+    encode_segments(f, row, to, r);
+  } else {
+    const bool rows = f.kind == FormatKind::rows;
+    const Grid g = rows ? grid_of_row(f, row) : f.grid;
+    if (rows && row.thread == 0) {
+      to.row_scale[r] = g.scale;
+      to.row_zero[r] = static_cast<std::int32_t>(g.offset);
+    }
+    encode_plane(g, row, to, r);
+  }
+  if (!to.real) return;
+#pragma unroll
+  for (int i = 0; i < FOURS; ++i) {
+    const int c = row.column(i);
+    if (c >= row.cols) continue;
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      if (c + k >= row.cols) row.part[i].v[k] = 0.0f;
+    }
+    set_reals(to.real, to.type, static_cast<std::size_t>(r) * to.real_stride + c, row.part[i]);
+  }
+}
+
+__device__ inline Four embedding_at(const Table& t, int index, int c) {
+  const std::size_t at = static_cast<std::size_t>(index) * t.stride + c;
+  if (!t.codes) return reals_at(t.values, t.type, at);
+  const char4 x = *reinterpret_cast<const char4*>(t.codes + at);
+  const float scale = t.scales[t.scale_per_row ? index : 0];
+  return {{scale * static_cast<float>(x.x), scale * static_cast<float>(x.y), scale * static_cast<float>(x.z),
+           scale * static_cast<float>(x.w)}};
+}
+
+__device__ inline Four load_source(const RowTask& task, int r, int c) {
+  if (task.from == RowTask::From::reals)
+    return reals_at(task.source, task.source_type, static_cast<std::size_t>(r) * task.source_stride + c);
+  if (task.from == RowTask::From::operand) return decode(task.coded, task.coded_format, r, c, task.cols);
+  const Four word = embedding_at(task.words, task.ids[r], c);
+  const Four type = embedding_at(task.types, task.type_ids[r], c);
+  const Four place = embedding_at(task.positions, task.position_ids[r], c);
+  Four sum;
+#pragma unroll
+  for (int k = 0; k < 4; ++k) sum.v[k] = word.v[k] + type.v[k] + place.v[k];
+  return sum;
+}
+
+template <int FOURS, int WARPS>
+__device__ inline void layer_norm(const RowTask& task, Row<FOURS, WARPS>& row) {
+  float sum = 0.0f, squares = 0.0f;
+  row.each([&](float& v, int) { sum += v; });
+  const float mean = of_row<WARPS>(sum, Sum()) / static_cast<float>(task.cols);
+  row.each([&](float& v, int) { squares = fmaf(v - mean, v - mean, squares); });
+  const float variance = of_row<WARPS>(squares, Sum()) / static_cast<float>(task.cols);
+  const float scale = 1.0f / sqrtf(variance + task.epsilon);
+#pragma unroll
+  for (int i = 0; i < FOURS; ++i) {
+    const int c = row.column(i);
+    if (c >= row.cols) continue;
+    const Four gain = reals_at(task.gain, RealType::float32, c), bias = reals_at(task.bias, RealType::float32, c);
+#pragma unroll
+    for (int k = 0; k < 4; ++k) row.part[i].v[k] = fmaf((row.part[i].v[k] - mean) * scale, gain.v[k], bias.v[k]);
+  }
+}
+
+template <int FOURS, int WARPS>
+__device__ inline void show(Row<FOURS, WARPS>& row, float* to, int r) {
+  if (!to) return;
+  row.each([&](float& v, int c) { to[static_cast<std::size_t>(r) * row.cols + c] = v; });
+}
+
+template <int FOURS, int WARPS>
+__global__ void rows_kernel(const RowTask task) {
+  const int thread = static_cast<int>(threadIdx.x), block = static_cast<int>(blockIdx.x);
+  const int r = WARPS > 1 ? block : block * rows_per_block + thread / warp_size;
+  if (r >= task.rows) return;
+  Row<FOURS, WARPS> row;
+  row.cols = task.cols;
+  row.thread = WARPS > 1 ? thread : thread % warp_size;
+#pragma unroll
+  for (int i = 0; i < FOURS; ++i) {
+    if (row.column(i) < task.cols) row.part[i] = load_source(task, r, row.column(i));
+  }
+  if (task.map == RowTask::Map::gelu) row.each([](float& v, int) { v = gelu(v); });
+  if (task.map == RowTask::Map::tanh) row.each([](float& v, int) { v = tanhf(v); });
+  round_trip(task.first, row);
+  show(row, task.seen_first, r);
+  if (task.has_residual) {
+#pragma unroll
+    for (int i = 0; i < FOURS; ++i) {
+      if (row.column(i) >= task.cols) continue;
+      const Four other = decode(task.residual, task.residual_format, r, row.column(i), task.cols);
+#pragma unroll
+      for (int k = 0; k < 4; ++k) row.part[i].v[k] += other.v[k];
+    }
+    round_trip(task.second, row);
+    show(row, task.seen_second, r);
+  }
+  if (task.gain) layer_norm(task, row);
+  encode(task.target_format, row, task.target, r);
+  show(row, task.seen_target, r);
+}
+
+/// One block per row.
+__global__ void gather_kernel(const Operand from, const Operand to, const std::int32_t* offsets) {
+  const int e = static_cast<int>(blockIdx.x), thread = static_cast<int>(threadIdx.x),
+            threads = static_cast<int>(blockDim.x);
+  const std::size_t row = static_cast<std::size_t>(offsets[e]);
+  const auto copy = [&](const auto* source, auto* target, std::size_t width) {
+    if (!source) return;
+    for (std::size_t i = thread; i < width; i += threads) target[e * width + i] = source[row * width + i];
+  };
+  copy(from.codes, to.codes, from.stride);
+  copy(from.kept, to.kept, from.kept_count);
+  copy(from.row_scale, to.row_scale, 1);
+  copy(from.row_zero, to.row_zero, 1);
+  if (from.type == RealType::float32) {
+    copy(static_cast<const float*>(from.real), static_cast<float*>(to.real), from.real_stride);
+  } else {
+    copy(static_cast<const std::uint16_t*>(from.real), static_cast<std::uint16_t*>(to.real), from.real_stride);
+  }
+}
+
+__global__ void bias_kernel(void* values, RealType type, const float* bias, bool with_gelu, int cols, int stride) {
+  const int j = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+  if (j >= cols) return;
+  const std::size_t at = static_cast<std::size_t>(blockIdx.y) * stride + j;
+  const float v = real_at(values, type, at) + bias[j];
+  set_real(values, type, at, with_gelu ? gelu(v) : v);
+}
+
+template <int FOURS, int WARPS>
+void start(const RowTask& task, Stream stream) {
+  const int rows_here = WARPS > 1 ? 1 : rows_per_block;
+  const auto blocks = static_cast<unsigned>((task.rows + rows_here - 1) / rows_here);
+  launch("rows_kernel", rows_kernel<FOURS, WARPS>, {blocks, 1, 1}, (WARPS > 1 ? WARPS : rows_per_block) * warp_size,
+         WARPS > 1 ? WARPS * sizeof(float) : 0, stream, task);
+}
+
+}  // namespace
+
+void run_rows(const RowTask& task, Stream stream) {
+  if (task.rows == 0) return;
+  const int fours = (task.cols + 127) / 128;
+  if (fours <= 1) return start<1, 1>(task, stream);
+  if (fours <= 3) return start<3, 1>(task, stream);
+  if (fours <= 6) return start<6, 1>(task, stream);
+  if (fours <= 8) return start<8, 1>(task, stream);
+  if (fours <= 4 * warps_of_wide_row) return start<4, warps_of_wide_row>(task, stream);
+  fail_expected("CUDA executor", "rows of at most " + std::to_string(largest_row) + " values",
+                std::to_string(task.cols));
+}
+
+void add_bias(void* values, RealType type, const float* bias, bool with_gelu, int rows, int cols, int stride,
+              Stream stream) {
+  constexpr int most_rows = 65535;  // of a grid
+  for (int r = 0; r < rows; r += most_rows) {
+    const int here = rows - r < most_rows ? rows - r : most_rows;
+    launch("bias_kernel", bias_kernel, {static_cast<unsigned>((cols + 127) / 128), static_cast<unsigned>(here), 1}, 128, 0,
+           stream, static_cast<void*>(static_cast<char*>(values) + static_cast<std::size_t>(r) * stride * bytes_of(type)),
+           type, bias, with_gelu, cols, stride);
+  }
+}
+
+void gather_rows(const Operand& from, const Operand& to, const std::int32_t* offsets, int examples,
+                 Stream stream) {
+  if (examples == 0) return;
+  launch("gather_kernel", gather_kernel, {static_cast<unsigned>(examples), 1, 1}, 128, 0, stream, from, to,
+         offsets);
+}
+
+}  // namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE

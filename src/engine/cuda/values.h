@@ -1,0 +1,177 @@
+#pragma once
+
+#include "engine/cuda/platform.h"
+#include "engine/format_kind.h"
+
+namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
+
+/// Storage of real values.
+enum class RealType : unsigned char { float32, float16, bfloat16 };
+
+__host__ __device__ inline int bytes_of(RealType type) {
+  return type == RealType::float32 ? 4 : 2;
+}
+
+/// Codes are stored signed: the unsigned code of engine/cpu/row_kernels.h minus this, so that both sides of a product
+/// are signed bytes.
+constexpr int code_shift = 128;
+
+/// code = rint(clamp(v * inverse, low, high)) + offset, with the unsigned code's offset.
+struct Grid {
+  float inverse = 0, scale = 0, low = 0, high = 0, offset = 0;
+};
+
+/// A SiteFormat as kernels read it; arrays over channels (columns) are padded to multiples of 16.
+struct Format {
+  FormatKind kind = FormatKind::real;
+  int bits = 32;
+  bool symmetric = false;
+  Grid grid;                              ///< tensor
+  const Grid* column_grids = nullptr;     ///< columns; a kept (float) channel has scale < 0
+};
+
+/// Rows of one site as kernels write and read them: as codes (one plane, two planes, or sorted into segments), as
+/// reals, or both, depending on the products that take them.
+struct Operand {
+  enum class Codes : unsigned char { none, plane, planes, segments };
+  Codes codes_as = Codes::none;
+  std::int8_t* codes = nullptr;     ///< [rows, stride]
+  int stride = 0;                   ///< bytes
+  int high = 0;                     ///< planes: where in a row the high bytes begin
+  const int* place = nullptr;       ///< segments: [cols] place of a channel in the row; ~i for kept channel i
+  float* kept = nullptr;            ///< segments: [rows, kept_count]
+  int kept_count = 0;
+  float* row_scale = nullptr;       ///< [rows] format rows
+  std::int32_t* row_zero = nullptr; ///< [rows] format rows; of the unsigned codes
+  void* real = nullptr;             ///< [rows, real_stride]
+  RealType type = RealType::float32;
+  int real_stride = 0;
+};
+
+/// Steps from the zero point.
+__device__ inline float steps(const Grid& g, float v) {
+  return rintf(fminf(fmaxf(v * g.inverse, g.low), g.high));
+}
+
+/// The grid of a row from its own range (lo <= 0 <= hi), as engine/cpu/row_kernels_impl.h has it.
+__device__ inline Grid grid_of_range(const Format& f, float lo, float hi) {
+  constexpr float bound = 8.507059173023462e+37f;  // 2^126
+  lo = fmaxf(lo, -bound);
+  hi = fminf(hi, bound);
+  const int qmax = f.symmetric ? (1 << (f.bits - 1)) - 1 : (1 << f.bits) - 1;
+  const int qmin = f.symmetric ? -qmax : 0;
+  const float absmax = fmaxf(-lo, hi);
+  const float scale = (f.symmetric ? absmax : hi - lo) / static_cast<float>(qmax);
+  float zero = 0.0f;
+  if (!f.symmetric && scale > 0.0f) zero = fminf(fmaxf(rintf(-lo / scale), 0.0f), static_cast<float>(qmax));
+  Grid g;
+  g.inverse = scale > 0.0f ? 1.0f / scale : 0.0f;
+  g.scale = scale;
+  g.low = static_cast<float>(qmin) - zero;
+  g.high = static_cast<float>(qmax) - zero;
+  g.offset = zero + (f.symmetric ? static_cast<float>(1 << (f.bits - 1)) : 0.0f);
+  return g;
+}
+
+__device__ inline float gelu(float v) {
+  return 0.5f * v * (1.0f + erff(v * 0.70710678f));
+}
+
+__device__ inline float real_at(const void* values, RealType type, std::size_t at) {
+  if (type == RealType::float32) return static_cast<const float*>(values)[at];
+  const std::uint16_t bits = static_cast<const std::uint16_t*>(values)[at];
+  return type == RealType::float16 ? half_to_float(bits) : bfloat_to_float(bits);
+}
+
+__host__ __device__ inline std::uint16_t to_bits(float v, RealType type) {
+  return type == RealType::float16 ? float_to_half(v) : float_to_bfloat(v);
+}
+
+__device__ inline void set_real(void* values, RealType type, std::size_t at, float v) {
+  if (type == RealType::float32) {
+    static_cast<float*>(values)[at] = v;
+  } else {
+    static_cast<std::uint16_t*>(values)[at] = to_bits(v, type);
+  }
+}
+
+/// What a product's operand keeps of v.
+__device__ inline float rounded_to(RealType type, float v) {
+  if (type == RealType::float32) return v;
+  return type == RealType::float16 ? half_to_float(float_to_half(v)) : bfloat_to_float(float_to_bfloat(v));
+}
+
+/// Four consecutive values; `at` is a multiple of 4.
+struct Four {
+  float v[4];
+};
+
+__device__ inline Four reals_at(const void* values, RealType type, std::size_t at) {
+  Four out;
+  if (type == RealType::float32) {
+    const float4 x = *reinterpret_cast<const float4*>(static_cast<const float*>(values) + at);
+    out = {{x.x, x.y, x.z, x.w}};
+  } else {
+    const ushort4 x = *reinterpret_cast<const ushort4*>(static_cast<const std::uint16_t*>(values) + at);
+    if (type == RealType::float16) {
+      out = {{half_to_float(x.x), half_to_float(x.y), half_to_float(x.z), half_to_float(x.w)}};
+    } else {
+      out = {{bfloat_to_float(x.x), bfloat_to_float(x.y), bfloat_to_float(x.z), bfloat_to_float(x.w)}};
+    }
+  }
+  return out;
+}
+
+__device__ inline void set_reals(void* values, RealType type, std::size_t at, const Four& f) {
+  if (type == RealType::float32) {
+    *reinterpret_cast<float4*>(static_cast<float*>(values) + at) = make_float4(f.v[0], f.v[1], f.v[2], f.v[3]);
+  } else {
+    *reinterpret_cast<ushort4*>(static_cast<std::uint16_t*>(values) + at) = make_ushort4(
+        to_bits(f.v[0], type), to_bits(f.v[1], type), to_bits(f.v[2], type), to_bits(f.v[3], type));
+  }
+}
+
+__device__ inline std::uint32_t pack_codes(const float (&unsigned_code)[4]) {
+  std::uint32_t word = 0;
+#pragma unroll
+  for (int i = 0; i < 4; ++i)
+    word |= static_cast<std::uint32_t>(static_cast<int>(unsigned_code[i]) ^ code_shift) << (8 * i);
+  return word;
+}
+
+/// The values that an operand's rows stand for, columns c to c + 3.
+__device__ inline Four decode(const Operand& from, const Format& format, int row, int c, int cols) {
+  if (from.codes_as == Operand::Codes::none)
+    return reals_at(from.real, from.type, static_cast<std::size_t>(row) * from.real_stride + c);
+  const std::int8_t* codes = from.codes + static_cast<std::size_t>(row) * from.stride;
+  Four out;
+  if (from.codes_as == Operand::Codes::segments) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      out.v[i] = 0.0f;
+      if (c + i >= cols) continue;
+      const int place = from.place[c + i];
+      const Grid& g = format.column_grids[c + i];
+      out.v[i] = place < 0
+                     ? from.kept[static_cast<std::size_t>(row) * from.kept_count + ~place]
+                     : (static_cast<float>(codes[place] + code_shift) - g.offset) * g.scale;
+    }
+    return out;
+  }
+  const bool rows = format.kind == FormatKind::rows;
+  const float scale = rows ? from.row_scale[row] : format.grid.scale;
+  const float offset = rows ? static_cast<float>(from.row_zero[row]) : format.grid.offset;
+  const char4 low = *reinterpret_cast<const char4*>(codes + c);
+  int code[4] = {low.x + code_shift, low.y + code_shift, low.z + code_shift, low.w + code_shift};
+  if (from.codes_as == Operand::Codes::planes) {
+    const char4 high = *reinterpret_cast<const char4*>(codes + from.high + c);
+    const int upper[4] = {high.x, high.y, high.z, high.w};
+#pragma unroll
+    for (int i = 0; i < 4; ++i) code[i] += 256 * (upper[i] + code_shift);
+  }
+#pragma unroll
+  for (int i = 0; i < 4; ++i) out.v[i] = (static_cast<float>(code[i]) - offset) * scale;
+  return out;
+}
+
+}  // namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE

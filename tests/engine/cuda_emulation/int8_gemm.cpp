@@ -1,0 +1,1 @@
+#include "engine/cuda/int8_gemm.cu"

@@ -1,0 +1,361 @@
+// The CUDA kernels, one by one, over the emulated device; and the emulation itself.
+#define OUTLIERLAB_CUDA_EMULATION
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "catch.h"
+#include "core/error.h"
+#include "core/random.h"
+#include "engine/cuda/attention.h"
+#include "engine/cuda/int8_gemm.h"
+#include "engine/cuda/row_kernels.h"
+
+namespace outlierlab::engine::emulated {
+
+namespace {
+
+std::vector<std::int8_t> random_codes(std::size_t count, Random& random) {
+  std::vector<std::int8_t> codes(count);
+  for (std::int8_t& code : codes) code = static_cast<std::int8_t>(static_cast<int>(random.below(256)) - 128);
+  return codes;
+}
+
+std::vector<float> random_floats(std::size_t count, float scale, Random& random) {
+  std::vector<float> values(count);
+  for (float& v : values) v = scale * static_cast<float>(random.uniform() + random.uniform() - 1.0);
+  return values;
+}
+
+std::string message(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "nothing thrown";
+}
+
+Grid affine(float lo, float hi) {
+  Format format;
+  format.bits = 8;
+  return grid_of_range(format, lo, hi);
+}
+
+Format on(const Grid& grid) {
+  Format format;
+  format.kind = FormatKind::tensor;
+  format.bits = 8;
+  format.grid = grid;
+  return format;
+}
+
+}  // namespace
+
+TEST_CASE("The emulation finds barriers and warp instructions that some threads miss", "[engine][cuda]") {
+  REQUIRE(message([] {
+            run_grid("halved", {1, 1, 1}, 64, 0, [] {
+              if (current_thread.x < 32) block_barrier();
+            });
+          }).find("kernel halved, block (0, 0, 0), thread 63: expected every thread") != std::string::npos);
+  REQUIRE(message([] {
+            run_grid("torn", {1, 1, 1}, 32, 0, [] {
+              if (current_thread.x != 5) sync_warp();
+            });
+          }).find("thread 5: expected the whole warp") != std::string::npos);
+  REQUIRE(message([] {
+            run_grid("mixed", {1, 1, 1}, 32, 0, [] {
+              if (current_thread.x < 16) {
+                sync_warp();
+              } else {
+                from_lane_xor(1, 1);
+              }
+            });
+          }).find("expected the whole warp at one instruction") != std::string::npos);
+  REQUIRE(message([] {
+            run_grid("hasty", {1, 1, 1}, 32, 16, [] {
+              alignas(16) static unsigned char source[16];
+              if (current_thread.x == 0) copy_async(shared_memory(), source);
+              commit_copies();
+            });
+          }).find("asynchronous copy") != std::string::npos);
+  REQUIRE(message([] { run_grid("partial", {1, 1, 1}, 40, 0, [] {}); }).find("whole warps") != std::string::npos);
+  // And leaves nothing behind that disturbs the next kernel.
+  int sum = 0;
+  run_grid("sound", {2, 1, 1}, 64, 0, [&] {
+    block_barrier();
+    sum += from_lane_xor(1, 3);
+  });
+  REQUIRE(sum == 128);
+}
+
+TEST_CASE("An asynchronous copy is there only after the wait", "[engine][cuda]") {
+  run_grid("copies", {1, 1, 1}, 32, 64, [] {
+    alignas(16) static unsigned char source[32];
+    std::fill_n(source, 32, static_cast<unsigned char>(7));
+    if (current_thread.x != 0) return;
+    unsigned char* memory = shared_memory();
+    copy_async(memory, source);
+    commit_copies();
+    copy_async(memory + 16, source + 16);
+    commit_copies();
+    wait_copies<1>();
+    if (memory[0] != 7 || memory[16] == 7) throw Error("groups finish in order");
+    wait_copies<0>();
+    if (memory[16] != 7) throw Error("all groups have finished");
+  });
+}
+
+TEST_CASE("Every tile of the int8 product gives the exact sums and the plain finishing", "[engine][cuda]") {
+  Random random(7);
+  struct Sizes {
+    int rows, columns, depth;
+  };
+  for (const Sizes size : {Sizes{1, 16, 64}, Sizes{37, 80, 320}, Sizes{130, 144, 192}}) {
+    const auto rows = static_cast<std::size_t>(size.rows), columns = static_cast<std::size_t>(size.columns),
+               depth = static_cast<std::size_t>(size.depth);
+    const DeviceArray<std::int8_t> a(random_codes(rows * depth, random)), b(random_codes(columns * depth, random));
+    std::vector<std::int32_t> exact(rows * columns, 0), column_sums(2 * columns, 0);
+    const int split = size.depth > depth_unit ? depth_unit : 0;
+    std::vector<std::int32_t> first(rows * columns, 0);
+    for (std::size_t r = 0; r < rows; ++r) {
+      for (std::size_t j = 0; j < columns; ++j) {
+        for (std::size_t k = 0; k < depth; ++k) {
+          const std::int32_t product = a.data()[r * depth + k] * b.data()[j * depth + k];
+          exact[r * columns + j] += product;
+          if (k < static_cast<std::size_t>(split)) first[r * columns + j] += product;
+        }
+      }
+    }
+    for (std::size_t j = 0; j < columns; ++j) {
+      for (std::size_t k = 0; k < depth; ++k)
+        column_sums[(k < static_cast<std::size_t>(split) ? 0 : columns) + j] += b.data()[j * depth + k];
+    }
+    const DeviceArray<std::int32_t> sums_of_columns(column_sums);
+    const DeviceArray<float> scale(random_floats(columns, 0.01f, random)), bias(random_floats(columns, 1.0f, random));
+    const DeviceArray<float> kept(random_floats(rows * 3, 1.0f, random)), kept_weights(random_floats(columns * 3, 0.1f, random));
+    std::vector<Segment> segments;
+    if (split) segments.push_back({split / depth_unit, 0.02f, -5, Segment::Zero::fixed});
+    segments.push_back({size.depth / depth_unit, 0.03f, 17, Segment::Zero::fixed});
+    const DeviceArray<Segment> device_segments(segments);
+
+    Int8Product p;
+    p.a = a.data();
+    p.b = b.data();
+    p.lda = p.depth = size.depth;
+    p.rows = size.rows;
+    p.columns = size.columns;
+    Finishing& f = p.finish;
+    f.stride = size.columns;
+    f.column_scale = scale.data();
+    f.bias = bias.data();
+    f.segments = device_segments.data();
+    f.segment_count = static_cast<int>(segments.size());
+    f.first = segments[0];
+    f.column_sums = sums_of_columns.data() + (split ? 0 : columns);
+    f.kept = kept.data();
+    f.kept_weights = kept_weights.data();
+    f.grids[0] = affine(-2, 2);
+    const DeviceArray<std::int32_t> sums(rows * columns);
+    const DeviceArray<float> reals(rows * columns), by_finishing(rows * columns);
+    const DeviceArray<std::int8_t> codes(rows * columns);
+    for (const int kept_count : {0, 3}) {
+      for (int tile = 0; tile < tile_count(); ++tile) {
+        INFO(tile_name(tile) << ", " << size.rows << " x " << size.columns << " x " << size.depth << ", " << kept_count);
+        f.kept_count = kept_count;
+        f.output = Finishing::Output::sums;
+        f.out = sums.data();
+        multiply_tiled(tile, p, nullptr);
+        REQUIRE(std::equal(exact.begin(), exact.end(), sums.data()));
+
+        // The sums of the segments, finished apart.
+        std::vector<std::int32_t> planes(segments.size() * static_cast<std::size_t>(round_up(size.rows, 16)) * columns);
+        const std::size_t plane = static_cast<std::size_t>(round_up(size.rows, 16)) * columns;
+        for (std::size_t i = 0; i < exact.size(); ++i) {
+          if (split) planes[i] = first[i];
+          planes[(segments.size() - 1) * plane + i] = exact[i] - first[i];
+        }
+        const DeviceArray<std::int32_t> device_planes(planes);
+        for (const bool with_gelu : {false, true}) {
+          f.gelu = with_gelu;
+          f.output = Finishing::Output::reals;
+          f.out = by_finishing.data();
+          finish_sums(p, device_planes.data(), nullptr);
+          f.out = reals.data();
+          multiply_tiled(tile, p, nullptr);
+          bool same = true, near = true;
+          for (std::size_t i = 0; i < exact.size(); ++i) {
+            same = same && reals.data()[i] == by_finishing.data()[i];
+            const std::size_t r = i / columns, j = i % columns;
+            double expected = bias.data()[j];
+            for (int c = 0; c < kept_count; ++c) expected += static_cast<double>(kept.data()[r * kept_count + c]) * kept_weights.data()[j * kept_count + c];
+            for (std::size_t s = 0; s < segments.size(); ++s) {
+              const double sum = planes[s * plane + i] - static_cast<double>(segments[s].zero) * f.column_sums[s * columns + j];
+              expected += sum * segments[s].scale * scale.data()[j];
+            }
+            if (with_gelu) expected = 0.5 * expected * (1 + std::erf(expected / std::sqrt(2.0)));
+            near = near && std::abs(reals.data()[i] - expected) < 1e-3 + 1e-5 * std::abs(expected);
+          }
+          REQUIRE(same);
+          REQUIRE(near);
+          f.output = Finishing::Output::codes;
+          f.out = codes.data();
+          multiply_tiled(tile, p, nullptr);
+          bool coded = true;
+          for (std::size_t i = 0; i < exact.size(); ++i) {
+            const float t = steps(f.grids[0], reals.data()[i]) + f.grids[0].offset;
+            coded = coded && codes.data()[i] == static_cast<std::int8_t>(static_cast<int>(t) - code_shift);
+          }
+          REQUIRE(coded);
+        }
+        f.gelu = false;
+      }
+    }
+  }
+}
+
+namespace {
+
+/// Queries, keys and values of examples with these lengths, as codes and as the reals that they stand for.
+struct Heads {
+  int depth, heads = 2, rows = 0, stride;
+  std::vector<std::int32_t> offsets = {0};
+  DeviceArray<std::int32_t> device_offsets;
+  Grid grids[3] = {affine(-3, 2), affine(-2, 3), affine(-1, 1)};
+  DeviceArray<std::int8_t> codes;
+  DeviceArray<std::uint16_t> halves[2];  ///< float16, bfloat16
+  DeviceArray<float> floats;
+
+  Heads(const std::vector<int>& lengths, int head_depth, Random& random) : depth(head_depth), stride(3 * heads * depth) {
+    for (const int length : lengths) offsets.push_back(rows += length);
+    device_offsets = offsets;
+    const std::size_t count = static_cast<std::size_t>(rows * stride);
+    std::vector<std::int8_t> all = random_codes(count, random);
+    std::vector<std::uint16_t> rounded[2] = {std::vector<std::uint16_t>(count), std::vector<std::uint16_t>(count)};
+    std::vector<float> values(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      const Grid& g = grids[i % static_cast<std::size_t>(stride) / static_cast<std::size_t>(heads * depth)];
+      values[i] = (static_cast<float>(all[i] + code_shift) - g.offset) * g.scale;
+      rounded[0][i] = float_to_half(values[i]);
+      rounded[1][i] = float_to_bfloat(values[i]);
+    }
+    codes = all;
+    floats = values;
+    for (int k = 0; k < 2; ++k) halves[k] = rounded[k];
+  }
+
+  AttentionTask task(RealType type) const {
+    AttentionTask t;
+    t.offsets = device_offsets.data();
+    t.examples = static_cast<int>(offsets.size()) - 1;
+    for (std::size_t e = 0; e + 1 < offsets.size(); ++e) t.longest = std::max(t.longest, offsets[e + 1] - offsets[e]);
+    t.heads = heads;
+    t.depth = depth;
+    HeadRows* sides[3] = {&t.query, &t.key, &t.value};
+    for (int k = 0; k < 3; ++k) {
+      const std::size_t at = static_cast<std::size_t>(k * heads * depth);
+      sides[k]->codes = codes.data() + at;
+      sides[k]->stride = sides[k]->real_stride = stride;
+      sides[k]->grid = grids[k];
+      sides[k]->type = type;
+      sides[k]->real = type == RealType::float32 ? static_cast<const void*>(floats.data() + at)
+                                                 : halves[type == RealType::bfloat16].data() + at;
+    }
+    return t;
+  }
+};
+
+double largest_difference(const DeviceArray<float>& a, const DeviceArray<float>& b) {
+  double worst = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) worst = std::max<double>(worst, std::abs(a.data()[i] - b.data()[i]));
+  return worst;
+}
+
+}  // namespace
+
+TEST_CASE("The attention kernels on matrix instructions agree with the plain one, up to 300 keys", "[engine][cuda]") {
+  Random random(9);
+  for (const int depth : {32, 64}) {
+    const Heads heads({5, 300, 64, 1, 129}, depth, random);
+    const std::size_t width = static_cast<std::size_t>(heads.heads * depth);
+    const DeviceArray<float> expected(static_cast<std::size_t>(heads.rows) * width), found(expected.size());
+    const auto both = [&](AttentionTask task, AttentionKernel kernel) {
+      task.context_real_stride = static_cast<int>(width);
+      REQUIRE(kernel_for(task, 99 * 1024) == kernel);
+      task.context = expected.data();
+      attend(AttentionKernel::any, task, nullptr);
+      task.context = found.data();
+      attend(kernel, task, nullptr);
+      return largest_difference(expected, found);
+    };
+    const Format scores = on(affine(-20, 20)), probs = on(affine(0, 0.5f));
+    const double step = probs.grid.scale;
+
+    AttentionTask integer = heads.task(RealType::float32);
+    integer.integer_scores = integer.integer_context = true;
+    for (const bool rounded_scores : {true, false}) {
+      integer.scores = rounded_scores ? scores : Format();
+      integer.probs = probs;
+      // A probability on a boundary between codes may fall to either side: one step of it, on a value of at most 1.
+      REQUIRE(both(integer, AttentionKernel::codes) < 3 * step);
+      integer.probs = on(affine(-0.1f, 0.4f));
+      REQUIRE(both(integer, AttentionKernel::codes) < 3 * step);
+    }
+    // Too little shared memory for all keys: the plain kernel takes it.
+    REQUIRE(kernel_for(integer, 16 * 1024) == AttentionKernel::any);
+
+    for (const RealType type : {RealType::float16, RealType::bfloat16}) {
+      const double rounding = type == RealType::float16 ? 0.002 : 0.016;
+      AttentionTask real = heads.task(type);
+      real.query.codes = real.key.codes = real.value.codes = nullptr;
+      REQUIRE(both(real, AttentionKernel::reals) < rounding);
+      real.scores = scores;
+      real.probs = probs;
+      REQUIRE(both(real, AttentionKernel::reals) < rounding + 8 * step);
+    }
+  }
+}
+
+TEST_CASE("Wide rows, which eight warps share, are the narrow kernel's", "[engine][cuda]") {
+  Random random(13);
+  constexpr int cols = 1100, stride = 1104, rows = 3;
+  std::vector<float> values = random_floats(static_cast<std::size_t>(rows * stride), 3.0f, random);
+  const DeviceArray<float> source(values), seen(static_cast<std::size_t>(rows * cols)), scale(rows);
+  const DeviceArray<std::int32_t> zero(rows);
+  const DeviceArray<std::int8_t> codes(static_cast<std::size_t>(rows * 1152));
+  RowTask task;
+  task.rows = rows;
+  task.cols = cols;
+  task.source = source.data();
+  task.source_stride = stride;
+  task.target_format.kind = FormatKind::rows;
+  task.target_format.bits = 8;
+  task.target.codes_as = Operand::Codes::plane;
+  task.target.codes = codes.data();
+  task.target.stride = 1152;
+  task.target.row_scale = scale.data();
+  task.target.row_zero = zero.data();
+  task.seen_target = seen.data();
+  run_rows(task, nullptr);
+  for (int r = 0; r < rows; ++r) {
+    float lo = 0, hi = 0;
+    for (int c = 0; c < cols; ++c) {
+      lo = std::min(lo, values[static_cast<std::size_t>(r * stride + c)]);
+      hi = std::max(hi, values[static_cast<std::size_t>(r * stride + c)]);
+    }
+    const Grid g = grid_of_range(task.target_format, lo, hi);
+    REQUIRE(scale.data()[r] == g.scale);
+    bool same = true;
+    for (int c = 0; c < cols; ++c) {
+      const float t = steps(g, values[static_cast<std::size_t>(r * stride + c)]);
+      same = same && seen.data()[r * cols + c] == t * g.scale &&
+             codes.data()[r * 1152 + c] == static_cast<std::int8_t>(static_cast<int>(t + g.offset) - code_shift);
+    }
+    REQUIRE(same);
+  }
+  task.cols = largest_row + 1;
+  REQUIRE_THROWS_AS(run_rows(task, nullptr), Error);
+}
+
+}  // namespace outlierlab::engine::emulated

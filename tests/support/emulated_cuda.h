@@ -1,0 +1,27 @@
+// The CUDA executor over an emulated device (tests/engine/cuda_emulation).
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/cuda/cuda_executor.h"
+
+namespace outlierlab::engine::emulated {
+std::unique_ptr<CudaExecutor> make_executor(std::shared_ptr<const Model> model, const CudaOptions& options);
+std::vector<std::string> integer_ways();
+}  // namespace outlierlab::engine::emulated
+
+namespace test {
+
+inline std::unique_ptr<outlierlab::engine::CudaExecutor> emulated_cuda_executor(
+    std::shared_ptr<const outlierlab::engine::Model> model, const outlierlab::engine::CudaOptions& options = {}) {
+  return outlierlab::engine::emulated::make_executor(std::move(model), options);
+}
+
+inline std::vector<std::string> emulated_cuda_ways() {
+  return outlierlab::engine::emulated::integer_ways();
+}
+
+}  // namespace test
