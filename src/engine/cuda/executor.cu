@@ -1,5 +1,4 @@
 #include "engine/cuda/executor.h"
-#include "engine/model_parts.h"
 
 #include <algorithm>
 #include <array>
@@ -16,6 +15,7 @@
 #include "engine/cuda/products.h"
 #include "engine/cuda/row_kernels.h"
 #include "engine/cuda/runtime.h"
+#include "engine/model_parts.h"
 
 namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
 
