@@ -9,6 +9,7 @@
 #include "report/deployment.h"
 #include "report/loss.h"
 #include "report/measurement.h"
+#include "report/roofline.h"
 
 namespace outlierlab {
 
@@ -294,6 +295,7 @@ std::string reading(const std::string& experiment, const ResultSet& results) {
   if (experiment == "mixed_precision") return read_mixed_precision(all);
   if (experiment == "peg") return read_peg(all);
   if (experiment == "deployment") return read_deployment(all);
+  if (experiment == "roofline") return read_roofline(all);
   return read_any(all);
 }
 

@@ -9,6 +9,7 @@
 #include "report/measurement.h"
 #include "report/paper_values.h"
 #include "report/reading.h"
+#include "report/roofline.h"
 
 namespace outlierlab {
 
@@ -131,6 +132,7 @@ std::string table_of(const Measurement& m) {
 std::vector<Table> experiment_tables(const std::string& experiment, const std::vector<Row>& rows) {
   const std::vector<Measurement> all = measurements(rows);
   if (experiment == "deployment") return deployment_tables(all);
+  if (experiment == "roofline") return roofline_tables(all);
   std::vector<Table> tables;
   if (const std::vector<Measurement> largest = largest_over_layers(all); !largest.empty()) {
     tables.push_back(Pivot(experiment, largest).table(experiment + ": largest over the layers"));

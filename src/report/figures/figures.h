@@ -20,5 +20,6 @@ std::optional<Drawing> draw_mixed_precision(const ResultSets&);
 std::optional<Drawing> draw_sensitivity(const ResultSets&);
 std::optional<Drawing> draw_peg(const ResultSets&);
 std::optional<Drawing> draw_deployment(const ResultSets&);
+std::optional<Drawing> draw_roofline(const ResultSets&);
 
 }  // namespace outlierlab

@@ -44,6 +44,9 @@ const std::vector<FigureEntry>& figure_entries() {
       {{"deployment", "speed relative to FP32, simulated and executed in integers", {"deployment"}, {}},
        per_model,
        draw_deployment},
+      {{"roofline", "products below the roofs of peak and memory bandwidth", {"roofline"}, {}},
+       per_model,
+       draw_roofline},
   };
   return all;
 }
