@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <dnnl.hpp>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "core/random.h"
 #include "engine/cpu/bf16_gemm.h"
 #include "engine/cpu/int8_gemm.h"
+#include "engine/cpu/peak.h"
 #include "kernels/kernels.h"
 
 namespace outlierlab {
@@ -32,10 +34,17 @@ const ProductShape shapes[] = {
     {"context_128x64", 128, 128, 64},
 };
 
-void count(benchmark::State& state, const ProductShape& s) {
-  state.counters["ops"] = benchmark::Counter(
-      2.0 * static_cast<double>(s.rows * s.depth * s.cols * static_cast<std::size_t>(state.iterations())),
-      benchmark::Counter::kIsRate);
+/// Beside the peak of the fastest instruction that this CPU has for such operands.
+void count(benchmark::State& state, const ProductShape& s, engine::PeakKind kind) {
+  static std::map<engine::PeakKind, double> peaks;
+  double& peak = peaks[kind];
+  if (peak == 0) peak = engine::measured_peak(engine::best_peak_loop(kind), 1);
+  const double all =
+      2.0 * static_cast<double>(s.rows * s.depth * s.cols * static_cast<std::size_t>(state.iterations()));
+  state.counters["rate"] = benchmark::Counter(all, benchmark::Counter::kIsRate);
+  state.counters["bound"] = peak;
+  state.SetLabel("ops/s");
+  state.counters["share_of_bound"] = benchmark::Counter(all / peak, benchmark::Counter::kIsRate);
 }
 
 template <typename T>
@@ -71,7 +80,7 @@ void float_product(benchmark::State& state, const ModelKernels* kernels, Product
     kernels->gemm(a.data(), s.depth, s.rows, s.depth, packed.data(), s.cols, nullptr, 1.0f, c.data(), s.cols);
     benchmark::ClobberMemory();
   }
-  count(state, s);
+  count(state, s, engine::PeakKind::float32);
 }
 
 void int8_product(benchmark::State& state, const engine::Int8Kernels* kernels, ProductShape s,
@@ -104,7 +113,7 @@ void int8_product(benchmark::State& state, const engine::Int8Kernels* kernels, P
     kernels->multiply_weight(p);
     benchmark::ClobberMemory();
   }
-  count(state, s);
+  count(state, s, engine::PeakKind::int8);
 }
 
 void bf16_product(benchmark::State& state, const engine::Bf16Kernels* kernels, ProductShape s) {
@@ -141,7 +150,10 @@ void onednn_product(benchmark::State& state, ProductShape s, dnnl::memory::data_
     product.execute(stream, {{DNNL_ARG_SRC, left}, {DNNL_ARG_WEIGHTS, right}, {DNNL_ARG_DST, out}});
     stream.wait();
   }
-  count(state, s);
+  count(state, s,
+        a_type == memory::data_type::f32    ? engine::PeakKind::float32
+        : a_type == memory::data_type::bf16 ? engine::PeakKind::bfloat16
+                                            : engine::PeakKind::int8);
 }
 
 void register_all() {

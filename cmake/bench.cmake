@@ -8,6 +8,10 @@ target_link_libraries(stats_benchmark PRIVATE outlierlab_stats benchmark::benchm
 add_executable(quant_benchmark bench/quant_benchmark.cpp)
 target_link_libraries(quant_benchmark PRIVATE outlierlab_quant benchmark::benchmark)
 
+# What stands between the products, beside a measured bound.
+add_executable(kernel_benchmark bench/kernel_benchmark.cpp)
+target_link_libraries(kernel_benchmark PRIVATE outlierlab_engine benchmark::benchmark)
+
 # The matrix products beside oneDNN's.
 find_package(dnnl REQUIRED)
 add_executable(gemm_benchmark bench/gemm_benchmark.cpp)

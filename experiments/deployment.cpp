@@ -97,9 +97,9 @@ class Cell {
   void time_all() {
     const Batch batch = random_batch(networks_->evaluator().config(), examples_, length_);
     // Agreement needs the weights of each scheme, the passes those of one.
-    for (const Method& method : deployment_methods()) networks_->may_be_timed(method);
+    for (const Method& method : execution_methods()) networks_->may_be_timed(method);
     std::vector<Contender> contenders;
-    for (const Method& method : deployment_methods()) {
+    for (const Method& method : execution_methods()) {
       if (networks_->may_be_timed(method))
         contenders.push_back({method.variant(), networks_->pass(method, batch)});
     }
@@ -252,18 +252,18 @@ void deployment(Study& study) {
   std::filesystem::path samples = study.file();
   samples.replace_filename("deployment-samples.csv");
 
-  for (const Method& method : deployment_methods())
+  for (const Method& method : execution_methods())
     study.measure(method.variant(), "", "", [=] { return size_rows(*networks, method); });
   for (const std::size_t examples : {1u, 8u, 32u, 128u}) {
     for (const std::size_t length : {16u, 64u, 128u, 256u, 512u}) {
       if (length > config.max_positions) continue;
       const auto cell = std::make_shared<Cell>(networks, examples, length, samples);
-      for (const Method& method : deployment_methods())
+      for (const Method& method : execution_methods())
         study.measure(method.variant(), "batch x length", cell->value(), [=] { return cell->rows(method); });
     }
   }
   study.measure("tokenizer", "", "", [&study] { return tokenization(study.evaluator()); });
-  for (const Method& method : deployment_methods()) {
+  for (const Method& method : execution_methods()) {
     study.measure(method.variant(), "profile", measured, [=] { return time_shares(*networks, method); });
     study.measure(method.variant(), "process", measured, [=] { return process_memory(*networks, method); });
     study.measure(method.variant(), "energy", measured, [=] { return energy(*networks, method); });

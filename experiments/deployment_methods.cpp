@@ -16,7 +16,7 @@ std::string Method::variant() const {
   }
 }
 
-const std::vector<Method>& deployment_methods() {
+const std::vector<Method>& execution_methods() {
   static const std::vector<Method> all = [] {
     std::vector<Method> made = {{Method::Kind::real, "fp32"},
                                 {Method::Kind::real, "fp32", engine::RealPrecision::bfloat16}};
@@ -31,7 +31,7 @@ const std::vector<Method>& deployment_methods() {
 }
 
 const Method& float_method() {
-  return deployment_methods().front();
+  return execution_methods().front();
 }
 
 ActivationQuantizer& Networks::quantizer(const std::string& scheme) {

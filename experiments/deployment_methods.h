@@ -28,10 +28,9 @@ struct Method {
   bool on_engine() const { return kind == Kind::integer || precision == engine::RealPrecision::bfloat16; }
 };
 
-/// What the paper times (simulated), and what executes integers. BF16 stands for the paper's FP16: x86 CPUs
-/// multiply bfloat16 (AVX512_BF16, AMX) where they multiply half-precision floats at all only with
-/// AVX512_FP16, and then without the float32 sums that inference needs.
-const std::vector<Method>& deployment_methods();
+/// What the paper times (simulated), and what executes integers. BF16 stands for the paper's FP16
+/// (experiments/README.md says why).
+const std::vector<Method>& execution_methods();
 /// The one that all others are compared with.
 const Method& float_method();
 

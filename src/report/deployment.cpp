@@ -14,6 +14,7 @@ namespace {
 
 /// A simulated method faster than this over FP32 would speak against the claim.
 constexpr double no_speed = 1.05;
+constexpr const char* tokenizer = "tokenizer";
 
 double median(std::vector<double> values) {
   if (values.empty()) return 0;
@@ -60,20 +61,26 @@ Table by_cell(const std::string& title, const std::vector<DeploymentMethod>& met
   return table;
 }
 
+/// Rows label float methods "float:fp32" and "float:bf16"; files of former versions leave the label out.
+std::string without_float_label(const std::string& variant) {
+  return variant.rfind("float:", 0) == 0 ? variant.substr(6) : variant;
+}
+
 Table time_shares(const std::string& experiment, const std::vector<Measurement>& all) {
   const std::string prefix = "time_share_";
-  Table table{experiment + ": share of the time (%), 32 examples of 128 tokens", {"method"}, {}};
+  Table table{experiment + ": share of the time (%)", {"method"}, {}};
   std::vector<std::string> parts;
-  for (const Measurement& m : all) {
-    if (m.metric.rfind(prefix, 0) != 0) continue;
-    const std::string part = m.metric.substr(prefix.size());
-    if (std::find(parts.begin(), parts.end(), part) == parts.end()) parts.push_back(part);
+  for (const char* part : {"products", "quantize", "dequantize", "quantize_dequantize", "rest"}) {
+    const bool there =
+        std::any_of(all.begin(), all.end(), [&](const Measurement& m) { return m.metric == prefix + part; });
+    if (there) parts.push_back(part);
   }
   for (const std::string& part : parts)
-    table.columns.push_back(part == "quantize_dequantize" ? "quantize + dequantize" : part);
+    table.columns.push_back(part == "quantize_dequantize" ? "both in one pass" : part);
   for (const Measurement& m : all) {
     if (m.metric.rfind(prefix, 0) != 0) continue;
     const std::string label = deployment_label(m.variant);
+    table.title = experiment + ": share of the time (%) at batch x length " + m.value;
     if (table.rows.empty() || table.rows.back()[0] != label)
       table.rows.push_back(std::vector<std::string>(table.columns.size(), "-")), table.rows.back()[0] = label;
     const auto at = std::find(parts.begin(), parts.end(), m.metric.substr(prefix.size())) - parts.begin();
@@ -131,7 +138,8 @@ double DeploymentMethod::median_speedup() const {
   return median(values);
 }
 
-std::string deployment_label(const std::string& variant) {
+std::string deployment_label(const std::string& labelled) {
+  const std::string variant = without_float_label(labelled);
   if (variant == "fp32") return "FP32";
   if (variant == "bf16") return "bfloat16";
   const std::size_t colon = variant.find(':');
@@ -144,7 +152,9 @@ std::vector<DeploymentMethod> deployment_methods(const std::vector<Measurement>&
     for (DeploymentMethod& m : methods) {
       if (m.variant == variant) return m;
     }
-    methods.push_back({variant, {}, {}, {}, {}});
+    DeploymentMethod made;
+    made.variant = variant;
+    methods.push_back(made);
     return methods.back();
   };
   const auto cell = [](DeploymentMethod& m, const std::string& network,
@@ -161,8 +171,12 @@ std::vector<DeploymentMethod> deployment_methods(const std::vector<Measurement>&
     return m.cells.back();
   };
   for (const Measurement& m : all) {
-    DeploymentMethod& target = method(m.variant);
+    if (m.variant == tokenizer) continue;
+    DeploymentMethod& target = method(without_float_label(m.variant));
+    if (m.metric == "weight_bytes") target.stored_mb = 1e-6 * m.estimate();
     if (m.metric == "memory_weights_mb") target.weights_mb = m.estimate();
+    if (m.metric == "memory_process_mb") target.process_mb = m.estimate();
+    if (m.metric == "joules_per_example") target.joules = m.estimate();
     if (m.metric == "engine_agreement") target.agreement = m.estimate();
     if (m.metric == "simulation_agreement") target.noise_floor = m.estimate();
     const std::optional<std::string> network = network_of(m.parameter);
@@ -201,9 +215,13 @@ Verdict judge_deployment(const ResultSet& results) {
                                     : Outcome::not_confirmed;
   verdict.figures = fmt::format("fastest {}, weights {:.1f} MB against {:.1f}", times(*simulated),
                                 *simulated->weights_mb, *fp32->weights_mb);
+  if (fp32->process_mb && simulated->process_mb)
+    verdict.figures +=
+        fmt::format(", process {:.0f} MB against {:.0f}", *simulated->process_mb, *fp32->process_mb);
   if (const auto* integer = fastest_of_kind(methods, "integer"); integer && integer->weights_mb) {
     verdict.figures +=
         fmt::format("; executed in integers: fastest {}, {:.1f} MB", times(*integer), *integer->weights_mb);
+    if (integer->process_mb) verdict.figures += fmt::format(", process {:.0f} MB", *integer->process_mb);
   }
   return verdict;
 }
@@ -233,14 +251,31 @@ std::string read_deployment(const std::vector<Measurement>& all) {
 
 std::vector<Table> deployment_tables(const std::string& experiment, const std::vector<Measurement>& all) {
   const auto methods = deployment_methods(all);
-  Table summary{experiment,
-                {"method", "median speedup over FP32", "weights and scratch (MB)", "equal predictions (%)",
-                 "simulation with itself (%)"},
-                {}};
+  const auto any = [&](std::optional<double> DeploymentMethod::*member) {
+    return std::any_of(methods.begin(), methods.end(),
+                       [&](const auto& m) { return (m.*member).has_value(); });
+  };
+  struct Column {
+    const char* title;
+    std::optional<double> DeploymentMethod::*member;
+    int decimals;
+  };
+  std::vector<Column> columns;
+  for (const Column& column : {Column{"weights as stored (MB)", &DeploymentMethod::stored_mb, 1},
+                               Column{"weights and scratch (MB)", &DeploymentMethod::weights_mb, 1},
+                               Column{"peak of its process (MB)", &DeploymentMethod::process_mb, 0},
+                               Column{"energy (J per example)", &DeploymentMethod::joules, 4},
+                               Column{"equal predictions (%)", &DeploymentMethod::agreement, 2},
+                               Column{"simulation with itself (%)", &DeploymentMethod::noise_floor, 2}}) {
+    if (any(column.member)) columns.push_back(column);
+  }
+  Table summary{experiment, {"method", "median speedup over FP32"}, {}};
+  for (const Column& column : columns) summary.columns.push_back(column.title);
   for (const DeploymentMethod& m : methods) {
-    summary.rows.push_back({deployment_label(m.variant),
-                            m.cells.empty() ? "-" : fmt::format("{:.2f}", m.median_speedup()),
-                            or_dash(m.weights_mb, 1), or_dash(m.agreement, 2), or_dash(m.noise_floor, 2)});
+    std::vector<std::string> line = {deployment_label(m.variant),
+                                     m.cells.empty() ? "-" : fmt::format("{:.2f}", m.median_speedup())};
+    for (const Column& column : columns) line.push_back(or_dash(m.*column.member, column.decimals));
+    summary.rows.push_back(std::move(line));
   }
   std::vector<Table> tables = {without_empty_columns(summary)};
   tables.push_back(by_cell(experiment + ": median latency (ms) by batch x length", methods,
@@ -250,6 +285,13 @@ std::vector<Table> deployment_tables(const std::string& experiment, const std::v
                              return fmt::format("{:.2f} [{:.2f}, {:.2f}]", c.speedup, c.low, c.high);
                            }));
   if (Table shares = time_shares(experiment, all); !shares.rows.empty()) tables.push_back(std::move(shares));
+  Table text{experiment + ": tokenization, apart from the passes", {"unit", "per second"}, {}};
+  for (const Measurement& m : all) {
+    if (m.variant != tokenizer) continue;
+    if (m.metric == "throughput_examples") text.rows.push_back({"examples", m.text()});
+    if (m.metric == "throughput_tokens") text.rows.push_back({"tokens", m.text()});
+  }
+  if (!text.rows.empty()) tables.push_back(std::move(text));
   return tables;
 }
 

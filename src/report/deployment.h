@@ -15,7 +15,7 @@ bool is_deployment(const std::string& experiment);
 
 /// How one way of running the network did, over all its batch sizes and lengths.
 struct DeploymentMethod {
-  std::string variant;  ///< "fp32", "simulated:w8a8", "integer:w8a8"
+  std::string variant;  ///< "fp32", "bf16", "simulated:w8a8", "integer:w8a8"
   struct Cell {
     std::string value;  ///< "8x64": examples x length; "bert-base 8x64" where there are several networks
     double examples = 0, length = 0;
@@ -23,7 +23,11 @@ struct DeploymentMethod {
     double latency = 0;                     ///< median, ms
   };
   std::vector<Cell> cells;
-  std::optional<double> weights_mb, agreement, noise_floor;
+  std::optional<double> stored_mb;   ///< the weights as a file would hold them
+  std::optional<double> weights_mb;  ///< as held in memory for this CPU; with scratch where the engine runs
+  std::optional<double> process_mb;  ///< peak of a process that runs nothing else
+  std::optional<double> joules;      ///< of the processor, per example
+  std::optional<double> agreement, noise_floor;
 
   /// What executes it: "simulated", "integer", or whatever stands before the colon; "float" without one.
   std::string kind() const;
@@ -33,13 +37,13 @@ struct DeploymentMethod {
 };
 std::vector<DeploymentMethod> deployment_methods(const std::vector<Measurement>& all);
 
-/// "simulated w8a8", "integer w8a8", "FP32", "bfloat16".
+/// "simulated w8a8", "integer w8a8", "FP32", "bfloat16"; also of a row's variant, such as "float:fp32".
 std::string deployment_label(const std::string& variant);
 
 Verdict judge_deployment(const ResultSet& results);
 std::string read_deployment(const std::vector<Measurement>& all);
 /// A line per method; then medians of the latency and speedups, a column per batch x length; then where the
-/// time goes. Titles begin with the experiment's name.
+/// time goes, and tokenization. Titles begin with the experiment's name.
 std::vector<Table> deployment_tables(const std::string& experiment, const std::vector<Measurement>& all);
 
 /// The fastest by its median over the cells; null if none of that kind was timed.

@@ -10,6 +10,7 @@
 #include "report/loss.h"
 #include "report/measurement.h"
 #include "report/peers.h"
+#include "report/roofline.h"
 
 namespace outlierlab {
 
@@ -360,6 +361,7 @@ std::string reading(const std::string& experiment, const ResultSet& results) {
   if (is_deployment(experiment)) return read_deployment(all);
   if (experiment == "transforms") return read_transforms(all);
   if (experiment == "peers") return read_peers(all);
+  if (experiment == "roofline") return read_roofline(all);
   return read_any(all);
 }
 

@@ -10,6 +10,7 @@
 #include "report/paper_values.h"
 #include "report/peers.h"
 #include "report/reading.h"
+#include "report/roofline.h"
 
 namespace outlierlab {
 
@@ -133,6 +134,7 @@ std::vector<Table> experiment_tables(const std::string& experiment, const std::v
   const std::vector<Measurement> all = measurements(rows);
   if (is_deployment(experiment)) return deployment_tables(experiment, all);
   if (experiment == "peers") return peers_tables(all);
+  if (experiment == "roofline") return roofline_tables(all);
   std::vector<Table> tables;
   if (const std::vector<Measurement> largest = largest_over_layers(all); !largest.empty()) {
     tables.push_back(Pivot(experiment, largest).table(experiment + ": largest over the layers"));

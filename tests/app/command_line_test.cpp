@@ -56,7 +56,7 @@ TEST_CASE("every command has help with a description and an example", "[app]") {
   const Outcome help = run("--help");
   REQUIRE(help.code == 0);
   REQUIRE(help.err.empty());
-  for (const std::string command : {"list", "run", "eval", "capture", "report", "compare"}) {
+  for (const std::string command : {"list", "run", "eval", "capture", "report", "compare", "pass-memory"}) {
     INFO(command);
     REQUIRE(help.out.find("  " + command + " ") != std::string::npos);
     for (const std::string flag : {" --help", " -h"}) {
@@ -87,6 +87,18 @@ TEST_CASE("wrong use exits with 2 and one line that names the nearest", "[app]")
 TEST_CASE("names of options are not guessed from a prefix", "[app]") {
   require_wrong_use("eval --lim 5", {"unknown option '--lim'", "'--limit'"});
   require_wrong_use("eval -l 5", {"unknown option '-l'"});
+}
+
+TEST_CASE("pass-memory prints the peak of one network's passes", "[app]") {
+  const std::string model = " --model-folder " + test::source("models/demo/planted").string();
+  const Outcome out = run("pass-memory --examples 2 --length 16 --threads 1" + model);
+  REQUIRE(out.code == 0);
+  const double bytes = std::stod(out.out);
+  REQUIRE((bytes == 0 || (bytes > 5e6 && bytes < 2e9)));
+  REQUIRE(run("pass-memory").code == 2);
+  REQUIRE(run("pass-memory --packed x" + model).code == 2);
+  REQUIRE(run("pass-memory --scheme w8a8" + model).code == 2);
+  REQUIRE(run("pass-memory --packed none.safetensors").err.find("none.safetensors") != std::string::npos);
 }
 
 TEST_CASE("values of options are checked", "[app]") {

@@ -1,5 +1,6 @@
 // The integer engine against the simulated scheme, site by site.
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -352,6 +353,23 @@ TEST_CASE("A float scheme runs through the engine; bfloat16 is close to it", "[e
   }
   REQUIRE(worst < 0.1);
   REQUIRE(worst > 1e-6);
+}
+
+TEST_CASE("A profile books products and quantization, attention's too, and nothing twice", "[engine]") {
+  const auto start = std::chrono::steady_clock::now();
+  engine::CpuOptions options;
+  options.profile = true;
+  options.threads = 1;
+  engine::CpuExecutor executor(lowered(smooth(), scheme("w8a8-token")), options);
+  const Batch batch = make_batches(smooth().evaluated, 30)[0];
+  engine_logits(executor, batch);
+  const engine::Profile p = executor.take_profile();
+  const double wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  REQUIRE(p.gemm > 0);
+  REQUIRE(p.quantize > 0);
+  REQUIRE(p.rest > 0);
+  REQUIRE(p.gemm + p.quantize + p.dequantize + p.rest < wall);
+  REQUIRE(executor.take_profile().gemm == 0);
 }
 
 TEST_CASE("What the engine cannot execute is refused by name", "[engine]") {

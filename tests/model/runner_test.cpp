@@ -1,5 +1,6 @@
 #include "model/runner.h"
 
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -216,4 +217,20 @@ TEST_CASE("Logits and hidden states agree with Hugging Face on a real checkpoint
   }
   INFO("largest difference of a logit: " << worst);
   REQUIRE(worst <= 1e-4);
+}
+
+TEST_CASE("A hook is told when each product begins and ends", "[runner]") {
+  struct Counter : SiteHook {
+    std::atomic<int> begun{0}, ended{0};
+    void visit(const SiteTile&, int) override {}
+    void product_begins(int thread) override { begun += thread >= 0 && thread < threads(); }
+    void product_ends(int) override { ++ended; }
+  };
+  const BertRunner runner(test::tiny_bert());
+  Counter counter;
+  runner.logits(make_batches(test::random_examples({5}), 1)[0], &counter);
+  // One example is one chunk of rows: per layer the joint projection, three products behind it, two per head;
+  // then pooler and classifier.
+  REQUIRE(counter.begun == 2 * (4 + 2 * 3) + 2);
+  REQUIRE(counter.ended == counter.begun);
 }

@@ -25,14 +25,19 @@ ResultSet results(double simulated_speed, double simulated_mb) {
   set.model = "m";
   set.task = "t";
   std::vector<Row>& rows = set.experiments["deployment"];
-  rows.push_back(row_of("fp32", "", "", "memory_weights_mb", 90));
+  rows.push_back(row_of("float:fp32", "", "", "memory_weights_mb", 90));
+  rows.push_back(row_of("float:fp32", "process", "32x128", "memory_process_mb", 180));
+  rows.push_back(row_of("simulated:w8a8", "process", "32x128", "memory_process_mb", 185));
+  rows.push_back(row_of("integer:w8a8", "", "", "weight_bytes", 22500000));
+  rows.push_back(row_of("tokenizer", "", "", "throughput_examples", 40000));
   rows.push_back(row_of("simulated:w8a8", "", "", "memory_weights_mb", simulated_mb));
   rows.push_back(row_of("integer:w8a8", "", "", "memory_weights_mb", 25));
   rows.push_back(row_of("integer:w8a8", "", "", "engine_agreement", 99.7));
   rows.push_back(row_of("integer:w8a8", "", "", "simulation_agreement", 99.8));
   for (const char* cell : {"1x16", "8x64", "32x128"}) {
-    for (const auto& [variant, speed] : {std::pair{"fp32", 1.0}, std::pair{"simulated:w8a8", simulated_speed},
-                                         std::pair{"integer:w8a8", 3.0}}) {
+    for (const auto& [variant, speed] :
+         {std::pair{"float:fp32", 1.0}, std::pair{"simulated:w8a8", simulated_speed},
+          std::pair{"integer:w8a8", 3.0}}) {
       rows.push_back(row_of(variant, "batch x length", cell, "latency_p50_ms", 10 / speed));
       rows.push_back(row_of(variant, "batch x length", cell, "speedup", speed));
     }
@@ -49,6 +54,7 @@ TEST_CASE("C7 is confirmed where simulation wins neither time nor memory", "[rep
   REQUIRE(both.outcome == Outcome::confirmed);
   REQUIRE(both.figures.find("simulated w8a8 0.95 times") != std::string::npos);
   REQUIRE(both.figures.find("integer w8a8 3.00 times") != std::string::npos);
+  REQUIRE(both.figures.find("process 185 MB against 180") != std::string::npos);
   REQUIRE(judge_deployment(results(1.5, 90)).outcome == Outcome::partly);
   REQUIRE(judge_deployment(results(0.95, 30)).outcome == Outcome::partly);
   REQUIRE(judge_deployment(results(1.5, 30)).outcome == Outcome::not_confirmed);
@@ -58,11 +64,17 @@ TEST_CASE("C7 is confirmed where simulation wins neither time nor memory", "[rep
 TEST_CASE("The tables of deployment: a line per method, a column per batch and length", "[report]") {
   const auto all = measurements(results(0.95, 90).rows("deployment"));
   const std::vector<Table> tables = deployment_tables("deployment", all);
-  REQUIRE(tables.size() == 4);
+  REQUIRE(tables.size() == 5);
   REQUIRE(tables[0].rows.size() == 3);
-  REQUIRE(tables[0].rows[2] == std::vector<std::string>{"integer w8a8", "3.00", "25.0", "99.70", "99.80"});
+  // No column for what no row tells, such as energy.
+  REQUIRE(tables[0].columns.size() == 7);
+  REQUIRE(tables[0].rows[0] == std::vector<std::string>{"FP32", "1.00", "-", "90.0", "180", "-", "-"});
+  REQUIRE(tables[0].rows[2] ==
+          std::vector<std::string>{"integer w8a8", "3.00", "22.5", "25.0", "-", "99.70", "99.80"});
   REQUIRE(tables[1].columns == std::vector<std::string>{"method", "1x16", "8x64", "32x128"});
   REQUIRE(tables[2].rows[1][3] == "0.95 [0.95, 0.95]");
+  REQUIRE(tables[3].title.find("32x128") != std::string::npos);
+  REQUIRE(tables[4].rows[0][0] == "examples");
   REQUIRE(tables[3].rows == std::vector<std::vector<std::string>>{{"integer w8a8", "75.0", "25.0"}});
   REQUIRE(read_deployment(all).find("3.00") != std::string::npos);
   REQUIRE(read_deployment({}).find("No latencies") == 0);

@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <set>
+#include <tuple>
 
 #include "catch.h"
 #include "core/files.h"
@@ -126,6 +127,19 @@ ResultSet results(const std::string& name = "tiny-toy") {
     set.experiments["peers"].push_back(row("peers", variant, "", "", "throughput_examples", rate));
     set.experiments["peers"].push_back(row("peers", variant, "", "", "speedup", rate / 50));
     set.experiments["peers"].push_back(row("peers", variant, "", "", "accuracy", 82));
+  }
+  const auto roofline = [&](const std::string& variant, const std::string& parameter,
+                            const std::string& value, const std::string& metric, double estimate) {
+    set.experiments["roofline"].push_back(row("roofline", variant, parameter, value, metric, estimate));
+  };
+  roofline("peak:memory", "2 threads", "triad", "gbytes", 30);
+  for (const auto& [kind, variant, peak] :
+       {std::tuple{"fp32", "float:fp32", 500.0}, std::tuple{"int8", "integer:int8", 2000.0}}) {
+    roofline(std::string("peak:") + kind, "2 threads", "instruction", "gops", peak);
+    for (const std::string shape : {"16x8x8", "128x8x32"}) {
+      roofline(variant, "gemm of toy, 2 threads", shape, "gops", 0.8 * peak);
+      roofline(variant, "gemm of toy, 2 threads", shape, "arithmetic_intensity", shape.size() * 4.0);
+    }
   }
   set.data["activations-channels"] = channels;
   const std::string site = "layer.1.ffn_output";

@@ -23,5 +23,6 @@ std::optional<Drawing> draw_transforms(const ResultSets&);
 std::optional<Drawing> draw_deployment(const ResultSets&);
 std::optional<Drawing> draw_deployment_shapes(const ResultSets&);
 std::optional<Drawing> draw_peers(const ResultSets&);
+std::optional<Drawing> draw_roofline(const ResultSets&);
 
 }  // namespace outlierlab

@@ -60,6 +60,9 @@ const std::vector<FigureEntry>& figure_entries() {
       {{"peers", "examples per second and accuracy beside other programs", {"peers"}, {}, on_request},
        per_model,
        draw_peers},
+      {{"roofline", "products below the roofs of peak and memory bandwidth", {"roofline"}, {}, on_request},
+       per_model,
+       draw_roofline},
   };
   return all;
 }

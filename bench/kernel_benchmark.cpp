@@ -1,0 +1,286 @@
+// What stands between the products, on one thread, beside a measured bound: kernels that stream values beside
+// the bandwidth of a triad over as many bytes (so of the cache that holds them), attention beside the peak of
+// the multiply-add instruction of its products. `share_of_bound` is 1 where nothing is left.
+//
+// OUTLIERLAB_ISA=avx2 (avx512, vnni, ...) chooses the kernels of another instruction set.
+#include <benchmark/benchmark.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/isa.h"
+#include "core/matrix.h"
+#include "core/random.h"
+#include "engine/cpu/attention.h"
+#include "engine/cpu/int8_gemm.h"
+#include "engine/cpu/peak.h"
+#include "engine/cpu/row_kernels.h"
+#include "engine/cpu/site_rows.h"
+#include "kernels/kernels.h"
+
+namespace outlierlab {
+namespace {
+
+using engine::FormatKind;
+using engine::RowFormat;
+using engine::SiteFormat;
+using engine::SiteRows;
+
+/// As the executor calls them: a few rows at once.
+constexpr std::size_t rows = 8;
+
+double bandwidth(std::size_t bytes) {
+  static std::map<std::size_t, double> known;
+  double& value = known[bytes];
+  if (value == 0) value = engine::triad_bandwidth(bytes, 1);
+  return value;
+}
+
+double peak(engine::PeakKind kind) {
+  static std::map<engine::PeakKind, double> known;
+  double& value = known[kind];
+  if (value == 0) value = engine::measured_peak(engine::best_peak_loop(kind), 1);
+  return value;
+}
+
+/// `bytes`: read and written by one iteration.
+void count_bytes(benchmark::State& state, std::size_t bytes) {
+  const double all = static_cast<double>(bytes) * static_cast<double>(state.iterations());
+  state.counters["rate"] = benchmark::Counter(all, benchmark::Counter::kIsRate);
+  state.counters["bound"] = bandwidth(bytes);
+  state.SetLabel("bytes/s");
+  state.counters["share_of_bound"] = benchmark::Counter(all / bandwidth(bytes), benchmark::Counter::kIsRate);
+}
+
+void count_operations(benchmark::State& state, double operations, engine::PeakKind kind) {
+  const double all = operations * static_cast<double>(state.iterations());
+  state.counters["rate"] = benchmark::Counter(all, benchmark::Counter::kIsRate);
+  state.counters["bound"] = peak(kind);
+  state.SetLabel("ops/s");
+  state.counters["share_of_bound"] = benchmark::Counter(all / peak(kind), benchmark::Counter::kIsRate);
+}
+
+AlignedVector<float> random_floats(std::size_t count) {
+  Random random(3);
+  AlignedVector<float> values(count);
+  for (float& v : values) v = static_cast<float>(4 * random.uniform() - 2);
+  return values;
+}
+
+AlignedVector<std::uint8_t> random_codes(std::size_t count) {
+  Random random(5);
+  AlignedVector<std::uint8_t> codes(count);
+  for (std::uint8_t& code : codes) code = static_cast<std::uint8_t>(random.below(256));
+  return codes;
+}
+
+SiteFormat format_of(FormatKind kind, std::size_t channels) {
+  SiteFormat format;
+  format.kind = kind;
+  if (kind == FormatKind::real) return format;
+  format.bits = 8;
+  const std::size_t grids = kind == FormatKind::tensor ? 1 : kind == FormatKind::columns ? channels : 0;
+  format.scale.assign(grids, 4.0f / 255);
+  format.zero.assign(grids, 128);
+  return format;
+}
+
+/// A site's rows to codes; with `threshold`, values above it stay in float.
+void encode(benchmark::State& state, FormatKind kind, std::size_t cols, float threshold) {
+  SiteFormat format = format_of(kind, cols);
+  if (threshold > 0) format.outlier_threshold = threshold;
+  const SiteRows site(format);
+  AlignedVector<float> values = random_floats(rows * cols), scale(rows);
+  AlignedVector<std::uint8_t> codes(rows * cols + 64);
+  AlignedVector<std::int32_t> zero(rows);
+  AlignedVector<std::uint16_t> outliers(rows * engine::outlier_words(cols));
+  for (auto _ : state) {
+    engine::row_kernels().encode(site.format(), values.data(), rows, cols, cols, -1,
+                                 {codes.data(), nullptr, cols, scale.data(), zero.data(), outliers.data()});
+    benchmark::ClobberMemory();
+  }
+  count_bytes(state, 9 * rows * cols);
+}
+
+void round_trip(benchmark::State& state, FormatKind kind, std::size_t cols) {
+  const SiteRows site(format_of(kind, cols));
+  AlignedVector<float> values = random_floats(rows * cols);
+  for (auto _ : state) {
+    engine::row_kernels().round_trip(site.format(), values.data(), rows, cols, cols, -1);
+    benchmark::ClobberMemory();
+  }
+  count_bytes(state, 8 * rows * cols);
+}
+
+void residual_norm(benchmark::State& state, FormatKind kind, std::size_t cols) {
+  const SiteRows site(format_of(kind, cols));
+  AlignedVector<float> values = random_floats(rows * cols), residual = values, out(rows * cols);
+  const AlignedVector<float> gain(cols, 1.0f), bias(cols, 0.0f);
+  for (auto _ : state) {
+    engine::row_kernels().residual_norm(site.format(), site.format(), values.data(), residual.data(),
+                                        out.data(), rows, cols, gain.data(), bias.data(), 1e-12f);
+    benchmark::ClobberMemory();
+  }
+  count_bytes(state, 16 * rows * cols);
+}
+
+void layer_norm(benchmark::State& state, std::size_t cols) {
+  const AlignedVector<float> values = random_floats(rows * cols), gain(cols, 1.0f), bias(cols, 0.0f);
+  AlignedVector<float> out(rows * cols);
+  for (auto _ : state) {
+    model_kernels().layer_norm(values.data(), out.data(), rows, cols, gain.data(), bias.data(), 1e-12f);
+    benchmark::ClobberMemory();
+  }
+  count_bytes(state, 8 * rows * cols);
+}
+
+/// Scores of one head for `length` tokens, rounded, through softmax to codes.
+void softmax_codes(benchmark::State& state, std::size_t length) {
+  const SiteRows site(format_of(FormatKind::tensor, 1));
+  const AlignedVector<float> source = random_floats(length * length);
+  AlignedVector<float> scores = source;
+  AlignedVector<std::uint8_t> codes(length * length + 64);
+  for (auto _ : state) {
+    engine::row_kernels().softmax_codes(site.format(), site.format(), scores.data(), length, length, length,
+                                        codes.data(), length);
+    benchmark::ClobberMemory();
+  }
+  count_bytes(state, 9 * length * length);
+}
+
+void gelu(benchmark::State& state, std::size_t cols) {
+  AlignedVector<float> values = random_floats(rows * cols);
+  for (auto _ : state) {
+    engine::row_kernels().gelu(values.data(), values.size());
+    benchmark::ClobberMemory();
+  }
+  count_bytes(state, 8 * rows * cols);
+}
+
+/// An outlier of LLM.int8() times its column of the weight.
+void add_column(benchmark::State& state, std::size_t cols) {
+  AlignedVector<float> out = random_floats(cols);
+  const AlignedVector<float> scale(cols, 0.01f);
+  const AlignedVector<std::uint8_t> codes = random_codes(cols);
+  for (auto _ : state) {
+    engine::row_kernels().add_column(out.data(), codes.data(), scale.data(), 1e-3f, cols);
+    benchmark::ClobberMemory();
+  }
+  count_bytes(state, 13 * cols);
+}
+
+/// Keys (transposed) or values (as they stand) of one head into the panels of a product.
+void pack_head(benchmark::State& state, bool transposed, std::size_t length, std::size_t depth) {
+  const std::size_t hidden = 12 * depth;
+  const AlignedVector<std::uint8_t> source = random_codes(length * hidden);
+  const auto* codes = reinterpret_cast<const std::int8_t*>(source.data());
+  const engine::Int8Kernels& kernels = engine::int8_kernels();
+  AlignedVector<char> panels(
+      std::max(kernels.packed_bytes(depth, length), kernels.packed_bytes(length, depth)));
+  for (auto _ : state) {
+    if (transposed) {
+      kernels.pack_transposed(codes, hidden, length, depth, 128, panels.data());
+    } else {
+      kernels.pack_rows(codes, hidden, depth, length, 128, panels.data());
+    }
+    benchmark::ClobberMemory();
+  }
+  count_bytes(state, 2 * length * depth);
+}
+
+void pack_weight(benchmark::State& state, std::size_t depth, std::size_t cols) {
+  const AlignedVector<std::uint8_t> source = random_codes(depth * cols);
+  AlignedVector<std::int8_t> codes(depth * cols);
+  for (std::size_t i = 0; i < codes.size(); ++i)
+    codes[i] = static_cast<std::int8_t>(source[i] == 128 ? 0 : static_cast<int>(source[i]) - 128);
+  const engine::Int8Kernels& kernels = engine::int8_kernels();
+  AlignedVector<char> panels(kernels.weight_bytes(depth, cols));
+  for (auto _ : state) {
+    kernels.pack_weight(codes.data(), depth, cols, depth, 0, panels.data());
+    benchmark::ClobberMemory();
+  }
+  count_bytes(state, 2 * depth * cols);
+}
+
+/// One head: scores, softmax, context, with all that the executor does in between.
+void attention(benchmark::State& state, bool integer, std::size_t length, std::size_t depth) {
+  const std::size_t hidden = 12 * depth;
+  const SiteRows site(format_of(integer ? FormatKind::tensor : FormatKind::real, 1));
+  const AlignedVector<std::uint8_t> codes = random_codes(length * hidden + 64);
+  const AlignedVector<float> values = random_floats(length * hidden), scale(length, 0.02f);
+  const AlignedVector<std::int32_t> zero(length, 128);
+  AlignedVector<std::uint8_t> context_codes(length * hidden + 64);
+  AlignedVector<float> context(length * hidden);
+  engine::AttentionPlan plan;
+  plan.hidden = hidden;
+  plan.depth = depth;
+  plan.integer_scores = plan.integer_context = integer;
+  plan.scores = plan.probs = &site;
+  if (integer) plan.context_codes = &site.format();
+  engine::AttentionTask task;
+  task.length = length;
+  task.head = 3;
+  task.query = task.key = task.value = {codes.data(), values.data(), scale.data(), zero.data()};
+  task.context_codes = context_codes.data();
+  task.context_stride = hidden;
+  task.context_values = context.data();
+  engine::AttentionScratch scratch;
+  scratch.reserve(length, depth);
+  for (auto _ : state) {
+    engine::attend(plan, task, scratch);
+    benchmark::ClobberMemory();
+  }
+  count_operations(state, 4.0 * static_cast<double>(length * length * depth),
+                   integer ? engine::PeakKind::int8 : engine::PeakKind::float32);
+}
+
+template <typename Function, typename... Arguments>
+void add(const std::string& name, Function function, Arguments... arguments) {
+  benchmark::RegisterBenchmark(name.c_str(), function, arguments...);
+}
+
+void register_all() {
+  const std::pair<const char*, FormatKind> kinds[] = {
+      {"tensor", FormatKind::tensor}, {"columns", FormatKind::columns}, {"rows", FormatKind::rows}};
+  // The widths of MiniLM and BERT-base and of their feed-forward networks.
+  for (const std::size_t cols : {384u, 768u, 1536u, 3072u}) {
+    const std::string at = "/" + std::to_string(cols);
+    for (const auto& [name, kind] : kinds) {
+      add("encode_" + std::string(name) + at, encode, kind, cols, 0.0f);
+      add("round_trip_" + std::string(name) + at, round_trip, kind, cols);
+    }
+    add("encode_outliers" + at, encode, FormatKind::rows, cols, 1.9f);
+    add("gelu" + at, gelu, cols);
+    add("add_column" + at, add_column, cols);
+    if (cols > 1000) continue;
+    add("residual_norm_real" + at, residual_norm, FormatKind::real, cols);
+    add("residual_norm_tensor" + at, residual_norm, FormatKind::tensor, cols);
+    add("residual_norm_columns" + at, residual_norm, FormatKind::columns, cols);
+    add("layer_norm" + at, layer_norm, cols);
+    add("pack_weight/" + std::to_string(cols) + "x" + std::to_string(4 * cols), pack_weight, cols, 4 * cols);
+  }
+  for (const std::size_t length : {32u, 128u, 512u}) {
+    const std::string at = "/" + std::to_string(length);
+    add("softmax_codes" + at, softmax_codes, length);
+    for (const std::size_t depth : {32u, 64u}) {
+      const std::string of = at + "x" + std::to_string(depth);
+      add("pack_keys" + of, pack_head, true, length, depth);
+      add("pack_values" + of, pack_head, false, length, depth);
+      add("attention_float" + of, attention, false, length, depth);
+      add("attention_int8" + of, attention, true, length, depth);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace outlierlab
+
+int main(int argc, char** argv) {
+  outlierlab::register_all();
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
