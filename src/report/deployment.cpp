@@ -231,10 +231,14 @@ std::string read_deployment(const std::vector<Measurement>& all) {
   const DeploymentMethod* simulated = fastest_of_kind(methods, "simulated");
   const DeploymentMethod* integer = fastest_of_kind(methods, "integer");
   if (!simulated || !integer) return "No latencies of simulated and integer methods are there yet.";
+  const auto runs = [](const DeploymentMethod& m) {
+    return fmt::format("{}, runs at {:.2f} times FP32's speed", m.variant.substr(m.variant.find(':') + 1),
+                       m.median_speedup());
+  };
   std::string text = fmt::format(
-      "In the median over batch sizes and lengths, {} is the fastest simulation, and {} the fastest "
-      "integer execution",
-      times(*simulated), times(*integer));
+      "In the median over batch sizes and lengths the fastest simulation, {}, and the fastest integer "
+      "execution, {}",
+      runs(*simulated), runs(*integer));
   const auto [low, high] =
       std::minmax_element(integer->cells.begin(), integer->cells.end(),
                           [](const auto& a, const auto& b) { return a.speedup < b.speedup; });

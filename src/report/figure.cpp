@@ -70,6 +70,7 @@ Figure render(const FigureEntry& entry, const ResultSet& set, const Drawing& dra
   const auto file = [&](const char* extension) { return folder / (name + extension); };
   Figure figure{name,
                 entry.kind.experiments.front(),
+                entry.kind.experiments.front(),
                 "",
                 drawing.title,
                 drawing.caption,

@@ -12,6 +12,7 @@ namespace outlierlab {
 struct Figure {
   std::string name;                     ///< "peg", as in `--figure peg`; per model "peg-demo-planted"
   std::string experiment;               ///< in whose section of a report it belongs; "overview" for the first
+  std::string rests_on;                 ///< the first of the experiments that it needs
   std::string model;                    ///< the result set it shows (ResultSet::name); empty: all of them
   std::string title;                    ///< what the figure asks or shows, a few words
   std::string caption;                  ///< one or two sentences, derived from the rows

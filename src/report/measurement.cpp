@@ -12,6 +12,7 @@ namespace outlierlab {
 std::string format_number(double value) {
   const double size = std::fabs(value);
   if (size >= 10 && size < 10000) return fmt::format("{:.2f}", value);
+  if (size >= 10000 && size < 1e7) return fmt::format("{:.0f}", value);
   return fmt::format("{:.4g}", value);
 }
 

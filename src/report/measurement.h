@@ -28,7 +28,8 @@ std::vector<Measurement> measurements(const std::vector<Row>& rows);
 /// "ffn_residual" for the site "layer.3.ffn_residual"; other names as they are.
 std::string without_layer(const std::string& site);
 
-/// A number at the precision that suits its size: 4 significant digits, two decimals from 10 to 10000.
+/// A number at the precision that suits its size: 4 significant digits, two decimals from 10 to 10000,
+/// none from there to ten million.
 std::string format_number(double value);
 
 }  // namespace outlierlab

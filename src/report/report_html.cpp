@@ -191,6 +191,17 @@ std::string experiment_panel(const Report& report, const ModelReport& model, con
   return html + command_line(experiment->command);
 }
 
+/// Where an experiment's figure stands if not in its own section.
+std::string figures_elsewhere(const Report& report, const std::string& experiment) {
+  std::string html;
+  for (const Figure& figure : report.figures) {
+    if (figure.rests_on == experiment && figure.experiment != experiment)
+      html += "<p>Figure: <a href=\"#figure-" + slug(figure.name) + "\">" + escape_html(figure.title) +
+              "</a>, above.</p>\n";
+  }
+  return html;
+}
+
 std::string experiment_section(const Report& report, const ExperimentInfo& info) {
   const std::string id = "experiment-" + slug(info.name);
   std::string html = "<section id=\"" + id + "\" aria-labelledby=\"" + id + "-title\">\n<h2 id=\"" + id +
@@ -201,7 +212,7 @@ std::string experiment_section(const Report& report, const ExperimentInfo& info)
     html += "<p class=\"question\"><b>" + escape_html(info.question) +
             "</b> <span>Measured: " + escape_html(info.summary) + ".</span></p>\n";
   }
-  return html + figures_html(report, info.name, "") +
+  return html + figures_elsewhere(report, info.name) + figures_html(report, info.name, "") +
          panels(report, id,
                 [&](const ModelReport& model, const std::string& panel) {
                   return experiment_panel(report, model, info, panel);

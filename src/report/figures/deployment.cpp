@@ -180,7 +180,7 @@ std::optional<Drawing> draw_speeds(const ResultSet& set, const std::string& expe
   Drawing d;
   d.title = title;
   d.caption = caption(set, methods, memory);
-  d.width = memory ? double_column : single_column + 20;
+  d.width = double_column;
   d.height = 2 * key_row_mm + foot_mm + row_mm * static_cast<double>(methods.size()) + 2;
   d.columns = {"series", "row", "speedup", "ci_low", "ci_high", "memory_mb", "batch_x_length", "method"};
   add_data(d, methods, kinds);
