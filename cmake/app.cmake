@@ -5,6 +5,9 @@ add_library(outlierlab_app STATIC ${app_sources})
 target_include_directories(outlierlab_app PUBLIC src ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
 target_link_libraries(outlierlab_app PUBLIC outlierlab_lower outlierlab_store outlierlab_report
   PRIVATE Boost::program_options)
+if(TARGET outlierlab_cuda)
+  target_link_libraries(outlierlab_app PUBLIC outlierlab_cuda)
+endif()
 target_compile_definitions(outlierlab_app PRIVATE
   OUTLIERLAB_VERSION="${PROJECT_VERSION}" OUTLIERLAB_HDF5_VERSION="${HDF5_VERSION}")
 

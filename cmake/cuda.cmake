@@ -5,7 +5,8 @@ if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
     set(CMAKE_CUDA_COMPILER ${OUTLIERLAB_NVCC})
   endif()
 endif()
-# Without a list of their own, all devices from Turing (RTX 20, T4) on; Blackwell needs a toolkit of 12.8.
+# Without a list given, all devices from Turing (RTX 20, T4) on; Blackwell needs a toolkit of 12.8. For Hopper it is 90a, whose
+# matrix instructions plain 90 lacks.
 if(NOT CMAKE_CUDA_ARCHITECTURES)
   set(CMAKE_CUDA_ARCHITECTURES 75)
   set(outlierlab_all_architectures ON)
@@ -13,7 +14,7 @@ endif()
 enable_language(CUDA)
 find_package(CUDAToolkit 11.8 REQUIRED)
 if(outlierlab_all_architectures)
-  set(CMAKE_CUDA_ARCHITECTURES 75 80 86 89 90)
+  set(CMAKE_CUDA_ARCHITECTURES 75 80 86 89 90a)
   if(CMAKE_CUDA_COMPILER_VERSION VERSION_GREATER_EQUAL 12.8)
     list(APPEND CMAKE_CUDA_ARCHITECTURES 100 120)
   endif()
@@ -25,6 +26,9 @@ file(GLOB cuda_sources CONFIGURE_DEPENDS src/engine/cuda/*.cu)
 add_library(outlierlab_cuda STATIC ${cuda_sources})
 target_include_directories(outlierlab_cuda PUBLIC src)
 target_compile_definitions(outlierlab_cuda PUBLIC OUTLIERLAB_CUDA)
+if("90a" IN_LIST CMAKE_CUDA_ARCHITECTURES)
+  target_compile_definitions(outlierlab_cuda PRIVATE OUTLIERLAB_WARPGROUPS)  # Hopper's own matrix instructions
+endif()
 target_link_libraries(outlierlab_cuda PUBLIC outlierlab_engine PRIVATE CUDA::cudart_static CUDA::cublasLt)
 
 file(GLOB gpu_bench_sources CONFIGURE_DEPENDS bench/gpu/*.cpp)

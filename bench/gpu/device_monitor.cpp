@@ -63,13 +63,15 @@ DeviceMonitor::~DeviceMonitor() {
 
 std::optional<std::string> DeviceMonitor::driver() const {
   char text[96] = {};
-  if (!library_ || !library_->driver_version || library_->driver_version(text, sizeof text) != 0) return std::nullopt;
+  if (!library_ || !library_->driver_version || library_->driver_version(text, sizeof text) != 0)
+    return std::nullopt;
   return std::string(text);
 }
 
 std::optional<unsigned> DeviceMonitor::multiprocessor_clock() const {
   unsigned value = 0;
-  if (!library_ || !library_->clock || library_->clock(library_->device, multiprocessor, &value) != 0) return std::nullopt;
+  if (!library_ || !library_->clock || library_->clock(library_->device, multiprocessor, &value) != 0)
+    return std::nullopt;
   return value;
 }
 
@@ -89,7 +91,8 @@ std::optional<unsigned> DeviceMonitor::temperature() const {
 
 std::optional<double> DeviceMonitor::energy() const {
   unsigned long long millijoules = 0;
-  if (!library_ || !library_->energy || library_->energy(library_->device, &millijoules) != 0) return std::nullopt;
+  if (!library_ || !library_->energy || library_->energy(library_->device, &millijoules) != 0)
+    return std::nullopt;
   return static_cast<double>(millijoules) / 1e3;
 }
 
@@ -101,7 +104,8 @@ std::optional<std::uint64_t> DeviceMonitor::memory_used() const {
 
 std::optional<std::string> DeviceMonitor::throttle_reasons() const {
   unsigned long long reasons = 0;
-  if (!library_ || !library_->throttle || library_->throttle(library_->device, &reasons) != 0) return std::nullopt;
+  if (!library_ || !library_->throttle || library_->throttle(library_->device, &reasons) != 0)
+    return std::nullopt;
   static const struct {
     unsigned long long bit;
     const char* name;

@@ -7,7 +7,8 @@
 
 namespace outlierlab::engine::bench {
 
-/// What NVML says of a device while it works. The library is opened at run time; where it is not there, nothing is known.
+/// What NVML says of a device while it works. The library is opened at run time; where it is not there,
+/// nothing is known.
 class DeviceMonitor {
  public:
   explicit DeviceMonitor(int device);

@@ -1,5 +1,5 @@
-// Times the CUDA executor: agreement with the CPU's first, then latency, throughput, memory, energy, and each product's
-// share of the device's peak. See README.md beside it.
+// Times the CUDA executor: agreement with the CPU's first, then latency, throughput, memory, energy, and each
+// product's share of the device's peak. See README.md beside it.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -33,7 +33,7 @@ const char usage[] = R"(gpu_bench: the CUDA executor's speed, once it agrees wit
   --shape NAME         bert-base (default), bert-large or minilm, for random weights
   --batch LIST         examples in a batch (default 1,8,32)
   --length LIST        tokens of each example (default 128)
-  --only LIST          configurations (default all): fp32, fp16, bf16, or a scheme of the model
+  --only LIST          configurations (default all): fp32, fp16, bf16, fp8, or a scheme of the model
   --repeats N          passes that are timed of each (default 200)
   --device N           CUDA device (default 0)
   --csv FILE           rows experiment,model,task,variant,parameter,value,metric,estimate,ci_low,ci_high,n,seed
@@ -43,13 +43,17 @@ const char usage[] = R"(gpu_bench: the CUDA executor's speed, once it agrees wit
 Example: gpu_bench --shape bert-base --batch 1,32 --length 128 --csv gpu.csv --json gpu.json
 )";
 
-// How far logits may be from the CPU executor's of the same model, relative to their size (root mean squares).
+// How far logits may be from the CPU executor's of the same model, relative to their size (root mean
+// squares).
 /// Integer: codes whose value lies on a boundary between two fall to either side, and what follows from it.
 constexpr double integer_tolerance = 0.03;
-/// ... but such a code is as good as its neighbour: where quantization itself moves the logits by more, half of that.
+/// ... but such a code is as good as its neighbour: where quantization itself moves the logits by more, half
+/// of that.
 constexpr double share_of_quantization_error = 0.5;
 /// float16 and bfloat16 operands (2^-11, 2^-8), over all layers.
 constexpr double float16_tolerance = 0.02, bfloat16_tolerance = 0.15, float32_tolerance = 1e-3;
+/// e4m3 operands (2^-4).
+constexpr double float8_tolerance = 0.5;
 /// Up to the first projections, the share of codes that may differ at all (tests/engine/agreement_test.cpp).
 constexpr double early_share = 0.002;
 constexpr std::size_t early_sites = 5;
@@ -83,14 +87,15 @@ std::size_t number(const std::string& option, const std::string& text, std::size
   } catch (const std::exception&) {
   }
   if (end == 0 || end != text.size() || text[0] == '-' || value < least)
-    throw UsageError(option + ": expected a number of at least " + std::to_string(least) + ", found '" + text + "'");
+    throw UsageError(option + ": expected a number of at least " + std::to_string(least) + ", found '" +
+                     text + "'");
   return value;
 }
 
 std::optional<Options> parse(int count, char** values) {
   Options options;
-  const std::vector<std::string> known = {"--model", "--shape", "--batch", "--length", "--only", "--repeats",
-                                          "--device", "--csv",  "--json",  "--list",   "--help"};
+  const std::vector<std::string> known = {"--model",  "--shape", "--batch", "--length", "--only", "--repeats",
+                                          "--device", "--csv",   "--json",  "--list",   "--help"};
   for (int i = 1; i < count; ++i) {
     const std::string name = values[i];
     if (name == "--help") return std::nullopt;
@@ -144,16 +149,18 @@ class Rows {
   Rows(std::string model, std::string task) : model_(std::move(model)), task_(std::move(task)) {}
   void add(ResultRow row) { rows_.push_back(std::move(row)); }
   std::string csv() const {
-    std::string text = "experiment,model,task,variant,parameter,value,metric,estimate,ci_low,ci_high,n,seed\n";
+    std::string text =
+        "experiment,model,task,variant,parameter,value,metric,estimate,ci_low,ci_high,n,seed\n";
     const auto number = [](double value) {
       char digits[32];
       std::snprintf(digits, sizeof digits, "%.10g", value);
       return std::string(digits);
     };
     for (const ResultRow& row : rows_) {
-      text += "gpu_bench," + model_ + "," + task_ + "," + row.variant + "," + row.parameter + "," + row.value + "," +
-              row.metric + "," + number(row.estimate) + "," + (row.low ? number(*row.low) : "") + "," +
-              (row.high ? number(*row.high) : "") + "," + (row.n ? std::to_string(row.n) : "") + ",0\n";
+      text += "gpu_bench," + model_ + "," + task_ + "," + row.variant + "," + row.parameter + "," +
+              row.value + "," + row.metric + "," + number(row.estimate) + "," +
+              (row.low ? number(*row.low) : "") + "," + (row.high ? number(*row.high) : "") + "," +
+              (row.n ? std::to_string(row.n) : "") + ",0\n";
     }
     return text;
   }
@@ -189,7 +196,8 @@ class EarlySites : public SiteObserver {
     if (site >= early_sites) return;
     std::vector<float>& to = values_[site];
     to.resize(std::max(to.size(), (first + rows) * cols));
-    for (std::size_t r = 0; r < rows; ++r) std::copy_n(values + r * stride, cols, to.data() + (first + r) * cols);
+    for (std::size_t r = 0; r < rows; ++r)
+      std::copy_n(values + r * stride, cols, to.data() + (first + r) * cols);
   }
   const std::vector<float>& operator[](std::size_t site) const { return values_[site]; }
 
@@ -238,6 +246,7 @@ void check_agreement(Configuration& c, const CudaOptions& how, Rows& rows) {
   c.distance = relative_distance(found, expected);
   c.tolerance = c.real == RealPrecision::float32   ? float32_tolerance
                 : c.real == RealPrecision::float16 ? float16_tolerance
+                : c.real == RealPrecision::float8  ? float8_tolerance
                                                    : bfloat16_tolerance;
   bool early = true;
   if (c.integer) {
@@ -255,8 +264,9 @@ void check_agreement(Configuration& c, const CudaOptions& how, Rows& rows) {
   for (const std::string& way : dropped) std::cerr << c.name << ": " << way << "\n";
   c.agrees = std::isfinite(c.distance) && c.distance <= c.tolerance && early && repeatable && dropped.empty();
   rows.add({c.name, "", "", "logit_distance", c.distance, {}, {}, tokens.view().examples});
-  std::printf("%-16s %s: logits %.2g apart (at most %.2g)%s%s%s\n", c.name.c_str(), c.agrees ? "agrees" : "DIFFERS",
-              c.distance, c.tolerance, early ? "" : ", too many codes at the first sites",
+  std::printf("%-16s %s: logits %.2g apart (at most %.2g)%s%s%s\n", c.name.c_str(),
+              c.agrees ? "agrees" : "DIFFERS", c.distance, c.tolerance,
+              early ? "" : ", too many codes at the first sites",
               repeatable ? "" : ", passes of one batch differ", dropped.empty() ? "" : ", ways were dropped");
 }
 
@@ -281,8 +291,8 @@ double seconds_of(Executor& executor, const RandomTokens& tokens, std::vector<fl
 }
 
 /// Energy of passes that fill half a second.
-std::optional<double> joules_per_pass(Executor& executor, const RandomTokens& tokens, const DeviceMonitor& monitor,
-                                      std::vector<float>& logits) {
+std::optional<double> joules_per_pass(Executor& executor, const RandomTokens& tokens,
+                                      const DeviceMonitor& monitor, std::vector<float>& logits) {
   const std::optional<double> before = monitor.energy();
   if (!before) return std::nullopt;
   double spent = 0;
@@ -291,8 +301,8 @@ std::optional<double> joules_per_pass(Executor& executor, const RandomTokens& to
   return (*monitor.energy() - *before) / static_cast<double>(passes);
 }
 
-void time_batch(std::vector<Configuration>& all, const Options& options, std::size_t batch, std::size_t length,
-                const DeviceMonitor& monitor, Rows& rows) {
+void time_batch(std::vector<Configuration>& all, const Options& options, std::size_t batch,
+                std::size_t length, const DeviceMonitor& monitor, Rows& rows) {
   const Shape& shape = all[0].model->shape;
   const RandomTokens tokens(shape, std::vector<std::size_t>(batch, length), 7);
   std::vector<float> logits(batch * shape.labels);
@@ -338,14 +348,16 @@ void time_batch(std::vector<Configuration>& all, const Options& options, std::si
                 1e3 * quantile(sorted, 0.95).value, 1e3 * quantile(sorted, 0.99).value, count / middle.value);
     if (base) std::printf("  %.2fx fp16", base->value / middle.value);
     if (joules) std::printf("  %.3f mJ/token", 1e3 * *joules / count);
-    std::printf("%s\n", clock ? ("  at " + std::to_string(*clock) + " MHz, throttled by: " +
-                                 monitor.throttle_reasons().value_or("unknown")).c_str()
+    std::printf("%s\n", clock ? ("  at " + std::to_string(*clock) +
+                                 " MHz, throttled by: " + monitor.throttle_reasons().value_or("unknown"))
+                                    .c_str()
                               : "");
   }
 }
 
 /// What share of the device's measured peak each shape of a product reached, finishing included.
-void report_products(const std::vector<Configuration>& all, const Options& options, Rows& rows, std::string& json) {
+void report_products(const std::vector<Configuration>& all, const Options& options, Rows& rows,
+                     std::string& json) {
   std::map<std::pair<bool, RealPrecision>, double> peaks;
   const auto peak = [&](bool integer, RealPrecision real) {
     const auto key = std::pair(integer, integer ? RealPrecision::float32 : real);
@@ -356,21 +368,25 @@ void report_products(const std::vector<Configuration>& all, const Options& optio
     if (!c.agrees) continue;
     for (const ProductTime& p : c.executor->product_times()) {
       if (p.seconds <= 0) continue;
-      const double rate = 2.0 * p.rows * p.columns * p.depth / p.seconds, share = 100 * rate / peak(p.integer, c.real);
+      const double rate = 2.0 * p.rows * p.columns * p.depth / p.seconds,
+                   share = 100 * rate / peak(p.integer, c.real);
       const std::string shape =
           std::to_string(p.rows) + "x" + std::to_string(p.columns) + "x" + std::to_string(p.depth);
       rows.add({c.name, "product", shape, "product_us", 1e6 * p.seconds, {}, {}, 0});
       rows.add({c.name, "product", shape, "share_of_peak", share, {}, {}, 0});
-      std::printf("%-16s %-4s %-16s %-14s %9.1f us %8.1f TOP/s %6.1f %% of the measured peak\n", c.name.c_str(),
-                  p.integer ? "int8" : "real", shape.c_str(), p.way.c_str(), 1e6 * p.seconds, rate / 1e12, share);
-      json += (json.empty() ? "" : ",\n    ") +
-              ("{\"configuration\": \"" + c.name + "\", \"shape\": \"" + shape + "\", \"way\": \"" + p.way + "\"}");
+      std::printf("%-16s %-4s %-16s %-14s %9.1f us %8.1f TOP/s %6.1f %% of the measured peak\n",
+                  c.name.c_str(), p.integer ? "int8" : "real", shape.c_str(), p.way.c_str(), 1e6 * p.seconds,
+                  rate / 1e12, share);
+      json += (json.empty() ? "" : ",\n    ") + ("{\"configuration\": \"" + c.name + "\", \"shape\": \"" +
+                                                 shape + "\", \"way\": \"" + p.way + "\"}");
     }
   }
   for (const auto& [key, value] : peaks) {
-    const char* name = key.first ? "int8" : key.second == RealPrecision::float32 ? "fp32"
-                                        : key.second == RealPrecision::float16   ? "fp16"
-                                                                                 : "bf16";
+    const char* name = key.first                              ? "int8"
+                       : key.second == RealPrecision::float32 ? "fp32"
+                       : key.second == RealPrecision::float16 ? "fp16"
+                       : key.second == RealPrecision::float8  ? "fp8"
+                                                              : "bf16";
     rows.add({name, "", "", "peak_tops", value / 1e12, {}, {}, 0});
   }
 }
@@ -378,8 +394,11 @@ void report_products(const std::vector<Configuration>& all, const Options& optio
 std::vector<Configuration> configurations(const Options& options, std::string& model_name) {
   std::vector<Configuration> all;
   std::shared_ptr<const Model> floats;
-  const auto wanted = [&](const std::string& name) { return options.only.empty() || options.only.count(name) > 0; };
-  const auto add = [&](const std::string& name, std::shared_ptr<const Model> model, RealPrecision real, bool integer) {
+  const auto wanted = [&](const std::string& name) {
+    return options.only.empty() || options.only.count(name) > 0;
+  };
+  const auto add = [&](const std::string& name, std::shared_ptr<const Model> model, RealPrecision real,
+                       bool integer) {
     if (wanted(name)) {
       Configuration c;
       c.name = name;
@@ -390,11 +409,12 @@ std::vector<Configuration> configurations(const Options& options, std::string& m
       all.push_back(std::move(c));
     }
   };
-  std::vector<std::string> names = {"fp32", "fp16", "bf16"};
+  std::vector<std::string> names = {"fp32", "fp16", "bf16", "fp8"};
   const auto add_floats = [&] {
     add("fp32", floats, RealPrecision::float32, false);
     add("fp16", floats, RealPrecision::float16, false);
     add("bf16", floats, RealPrecision::bfloat16, false);
+    add("fp8", floats, RealPrecision::float8, false);
   };
   if (options.model.empty()) {
     const Shape shape = shape_named(options.shape);
@@ -418,7 +438,8 @@ std::vector<Configuration> configurations(const Options& options, std::string& m
     add(names.back(), packed, RealPrecision::float16, true);
   }
   for (const std::string& name : options.only) {
-    if (std::find(names.begin(), names.end(), name) == names.end()) fail_unknown("configuration", name, names);
+    if (std::find(names.begin(), names.end(), name) == names.end())
+      fail_unknown("configuration", name, names);
   }
   return all;
 }
@@ -429,17 +450,17 @@ std::string json_text(const std::optional<std::string>& text) {
 
 int run(const Options& options) {
   if (options.list) {
-    std::printf("fp32\nfp16\nbf16\n");
+    std::printf("fp32\nfp16\nbf16\nfp8\n");
     for (const std::string& name : scheme_names()) std::printf("%s\n", name.c_str());
     return 0;
   }
-  if (cuda_devices() == 0) fail_expected("gpu_bench", "a CUDA device and its driver", "none");
+  if (cuda_devices() == 0) fail_expected("devices", "a CUDA device and its driver", "none");
   std::string model_name, products;
   std::vector<Configuration> all = configurations(options, model_name);
   for (const std::size_t length : options.lengths) {
     if (length > all[0].model->shape.positions)
-      throw UsageError("--length: expected at most " + std::to_string(all[0].model->shape.positions) + ", found " +
-                       std::to_string(length));
+      throw UsageError("--length: expected at most " + std::to_string(all[0].model->shape.positions) +
+                       ", found " + std::to_string(length));
   }
   const DeviceMonitor monitor(options.device);
   Rows rows(model_name, "random tokens");
@@ -449,7 +470,14 @@ int run(const Options& options) {
     CudaOptions how;
     how.device = options.device;
     how.real = c.real;
-    c.executor = make_cuda_executor(c.model, how);
+    try {
+      c.executor = make_cuda_executor(c.model, how);
+    } catch (const Error& error) {
+      // Turing has no bfloat16, and what came before Ada no float8.
+      if (c.integer || (c.real != RealPrecision::bfloat16 && c.real != RealPrecision::float8)) throw;
+      std::printf("%-16s left out: %s\n", c.name.c_str(), error.what());
+      continue;
+    }
     if (description.empty()) {
       description = c.executor->description();
       std::printf("%s, driver %s\n", description.c_str(), monitor.driver().value_or("unknown").c_str());
@@ -466,13 +494,17 @@ int run(const Options& options) {
   report_products(all, options, rows, products);
   if (!options.csv.empty()) write_file_atomically(options.csv, rows.csv());
   if (!options.json.empty()) {
-    const auto number = [](const std::optional<unsigned>& n) { return n ? std::to_string(*n) : std::string("null"); };
+    const auto number = [](const std::optional<unsigned>& n) {
+      return n ? std::to_string(*n) : std::string("null");
+    };
     write_file_atomically(
         options.json,
-        "{\n  \"program\": \"gpu_bench\",\n  \"device\": " + json_text(description) + ",\n  \"driver\": " +
-            json_text(monitor.driver()) + ",\n  \"multiprocessor_clock_mhz\": " + number(monitor.multiprocessor_clock()) +
-            ",\n  \"memory_clock_mhz\": " + number(monitor.memory_clock()) + ",\n  \"temperature_c\": " +
-            number(monitor.temperature()) + ",\n  \"throttled_by\": " + json_text(monitor.throttle_reasons()) +
+        "{\n  \"program\": \"gpu_bench\",\n  \"device\": " + json_text(description) +
+            ",\n  \"driver\": " + json_text(monitor.driver()) +
+            ",\n  \"multiprocessor_clock_mhz\": " + number(monitor.multiprocessor_clock()) +
+            ",\n  \"memory_clock_mhz\": " + number(monitor.memory_clock()) +
+            ",\n  \"temperature_c\": " + number(monitor.temperature()) +
+            ",\n  \"throttled_by\": " + json_text(monitor.throttle_reasons()) +
             ",\n  \"compiler\": \"" __VERSION__ "\",\n  \"repeats\": " + std::to_string(options.repeats) +
             ",\n  \"products\": [\n    " + products + "\n  ]\n}\n");
   }

@@ -65,8 +65,8 @@ class RangeObserver : public SiteObserver {
     ranges.low.resize(model.site_count());
     ranges.high.resize(model.site_count());
   }
-  void visit(std::size_t site, const float* values, std::size_t, std::size_t rows, std::size_t cols, std::size_t stride,
-             int head) override {
+  void visit(std::size_t site, const float* values, std::size_t, std::size_t rows, std::size_t cols,
+             std::size_t stride, int head) override {
     std::vector<float>&low = ranges_.low[site], &high = ranges_.high[site];
     const std::size_t channels = head < 0 ? cols : static_cast<std::size_t>(head) + 1;
     if (low.size() < channels) {
@@ -153,7 +153,8 @@ SiteFormat grouped_site(const std::vector<float>& low, const std::vector<float>&
 /// The 1 % of the channels with the largest magnitudes stay in float, the others share a grid.
 SiteFormat kept_site(const std::vector<float>& low, const std::vector<float>& high) {
   const std::size_t channels = low.size();
-  const auto kept = std::max<std::size_t>(1, static_cast<std::size_t>(std::lround(0.01 * static_cast<double>(channels))));
+  const auto kept =
+      std::max<std::size_t>(1, static_cast<std::size_t>(std::lround(0.01 * static_cast<double>(channels))));
   std::vector<std::size_t> order(channels);
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
@@ -272,11 +273,13 @@ SiteRanges ranges_of(const std::shared_ptr<const Model>& floats, const Tokens& t
 }
 
 const std::vector<std::string>& scheme_names() {
-  static const std::vector<std::string> names = {"w8a8", "w8a8-token", "peg-6-permuted", "mp-xhy", "mp-channel-1"};
+  static const std::vector<std::string> names = {"w8a8", "w8a8-token", "peg-6-permuted", "mp-xhy",
+                                                 "mp-channel-1"};
   return names;
 }
 
-std::shared_ptr<const Model> quantized(const Model& floats, const SiteRanges& ranges, const std::string& scheme) {
+std::shared_ptr<const Model> quantized(const Model& floats, const SiteRanges& ranges,
+                                       const std::string& scheme) {
   const std::vector<std::string>& names = scheme_names();
   if (std::find(names.begin(), names.end(), scheme) == names.end()) fail_unknown("scheme", scheme, names);
   auto model = std::make_shared<Model>(floats);

@@ -4,11 +4,11 @@
 
 #include "app/agreement.h"
 #include "app/commands.h"
+#include "app/engines.h"
 #include "app/session.h"
 #include "core/error.h"
 #include "core/files.h"
 #include "core/parallel.h"
-#include "engine/cpu/cpu_executor.h"
 #include "engine/packed_file.h"
 
 namespace outlierlab {
@@ -42,21 +42,26 @@ int command_eval(const std::vector<std::string>& arguments) {
   add_common(options, values,
              {"model", "task", "data", "limit", "scheme", "set", "json", "threads", "batch-size",
               "calibration-size", "calibration-seed"});
-  options.add("engine", "NAME", "simulated (float arithmetic on rounded values) or int8 (integer execution)",
-              &engine_name);
+  options.add(
+      "engine", "NAME",
+      "simulated (float arithmetic on rounded values), int8 (integer execution), or cuda (the same on a GPU)",
+      &engine_name);
   options.add("packed", "FILE",
-              "with --engine int8: a model that `outlierlab pack` wrote, instead of --scheme", &packed);
-  options.flag("check",
-               "with --engine int8: also compare with the simulated scheme; exit 1 if they differ too much",
-               &check);
+              "with --engine int8 or cuda: a model that `outlierlab pack` wrote, instead of --scheme",
+              &packed);
+  options.flag(
+      "check",
+      "with --engine int8 or cuda: also compare with the simulated scheme; exit 1 if they differ too much",
+      &check);
   if (!options.parse(arguments)) return 0;
-  const std::vector<std::string> engines = {"simulated", "int8"};
+  std::vector<std::string> engines = engine_names();
+  engines.insert(engines.begin(), "simulated");
   if (std::find(engines.begin(), engines.end(), engine_name) == engines.end())
     fail_unknown("engine", engine_name, engines);
-  const bool integer = engine_name == "int8";
+  const bool integer = engine_name != "simulated";
   if (!integer && (check || !packed.empty()))
     throw UsageError(std::string(check ? "--check" : "--packed") +
-                     ": expected --engine int8 beside it, found --engine simulated");
+                     ": expected --engine int8 or cuda beside it, found --engine simulated");
   if (check && !packed.empty()) throw UsageError("--check: expected a scheme to simulate, found --packed");
   const Scheme scheme = Scheme::load(values.scheme, resource_root() / "configs" / "schemes", values.set);
   Session session = open_session(values);
@@ -73,10 +78,10 @@ int command_eval(const std::vector<std::string>& arguments) {
       const auto named = model->facts.find("scheme");
       scheme_name = named == model->facts.end() ? "unnamed" : named->second;
     }
-    engine::CpuExecutor executor(model);
-    engine_description = executor.description();
-    evaluation = evaluator.evaluate(executor, model->weight_bytes());
-    if (check) agreement = engine_agreement(evaluator, scheme, executor, values.calibration_seed);
+    const std::unique_ptr<engine::Executor> executor = make_executor(engine_name, model);
+    engine_description = executor->description();
+    evaluation = evaluator.evaluate(*executor, model->weight_bytes());
+    if (check) agreement = engine_agreement(evaluator, scheme, *executor, values.calibration_seed);
   } else {
     evaluation = evaluator.evaluate(scheme, values.calibration_seed);
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "app/commands.h"
+#include "app/engines.h"
 #include "app/progress.h"
 #include "app/session.h"
 #include "app/study.h"
@@ -94,7 +95,8 @@ void run_one(const Experiment& experiment, Session& session, const CommonOptions
   study_options.overrides = options.set;
   study_options.seeds = options.seeds;
   study_options.resume = options.resume;
-  study_options.integer = engine_name == "int8";
+  study_options.integer = engine_name != "simulated";
+  if (study_options.integer) study_options.engine = engine_name;
   study_options.progress = [&progress](std::size_t done, std::size_t total, const std::string&) {
     progress(done, total);
   };
@@ -131,10 +133,12 @@ int command_run(const std::vector<std::string>& arguments) {
              {"model", "task", "data", "limit", "seeds", "out", "resume", "set", "threads", "batch-size",
               "calibration-size"});
   std::string engine_name = "simulated";
-  options.add("engine", "NAME", "simulated, or int8: integer execution of the schemes that allow it",
+  options.add("engine", "NAME",
+              "simulated, or int8 or cuda (on a GPU): integer execution of the schemes that allow it",
               &engine_name);
   if (!options.parse(arguments)) return 0;
-  const std::vector<std::string> engines = {"simulated", "int8"};
+  std::vector<std::string> engines = engine_names();
+  engines.insert(engines.begin(), "simulated");
   if (std::find(engines.begin(), engines.end(), engine_name) == engines.end())
     fail_unknown("engine", engine_name, engines);
   const std::vector<const Experiment*> chosen = choose(names);

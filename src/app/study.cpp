@@ -2,9 +2,9 @@
 
 #include <utility>
 
+#include "app/engines.h"
 #include "core/error.h"
 #include "core/files.h"
-#include "engine/cpu/cpu_executor.h"
 #include "lower/lower.h"
 
 namespace outlierlab {
@@ -64,8 +64,7 @@ Evaluation Study::evaluation(const Scheme& scheme, std::uint64_t seed) {
       // The engine says what it cannot execute; the simulation can.
     }
     if (model && integer_products(*model) > 0) {
-      engine::CpuExecutor executor(model);
-      return evaluator_.evaluate(executor, model->weight_bytes());
+      return evaluator_.evaluate(*make_executor(options_.engine, model), model->weight_bytes());
     }
   }
   return evaluator_.evaluate(scheme, seed);

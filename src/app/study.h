@@ -21,6 +21,7 @@ struct StudyOptions {
   /// Evaluate on the integer engine what it can execute (about three times as fast; where rounding decides,
   /// single predictions differ from the simulation's), the rest simulated.
   bool integer = false;
+  std::string engine = "int8";  ///< then: which (see make_executor())
   std::function<void(std::size_t done, std::size_t total, const std::string& what)> progress;
 };
 

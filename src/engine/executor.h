@@ -25,7 +25,10 @@ struct Tokens {
 enum class RealPrecision {
   float32,
   bfloat16,  ///< operands rounded to bfloat16, sums in float32
-  float16    ///< operands rounded to float16, sums in float32 (CUDA only)
+  float16,   ///< operands rounded to float16, sums in float32 (CUDA only)
+  /// Operands of products with weights rounded to e4m3 (4 bits of significand), the others to float16; sums
+  /// in float32 (CUDA only, compute capability 8.9 or higher).
+  float8
 };
 
 /// Where the time of the last profiled passes went, in seconds, summed over threads. What an executor fuses

@@ -232,9 +232,8 @@ void compare(const Network& network, const Scheme& s, const MakeExecutor& make,
 /// Every kind of scheme that the engine executes.
 std::vector<Scheme> executable_schemes() {
   std::vector<Scheme> all;
-  for (const char* name :
-       {"w8a8", "w8a8-token", "w8a8-channel-weights", "percentile-99.99", "peg-6-permuted", "peg-4", "mp-xhy",
-        "mp-xhy-16", "mp-channel-1", "w8", "w8a8-mse", "clip-6sigma"}) {
+  for (const char* name : {"w8a8", "w8a8-token", "w8a8-channel-weights", "percentile-99.99", "peg-6-permuted",
+                           "peg-4", "mp-xhy", "mp-xhy-16", "mp-channel-1", "w8", "w8a8-mse", "clip-6sigma"}) {
     all.push_back(scheme(name));
   }
   all.push_back(scheme("w8a8", {"activations.grid=symmetric"}));
@@ -247,21 +246,22 @@ std::vector<Scheme> executable_schemes() {
 /// Schemes that keep outliers in float beside the codes: from hardly any outlier to almost nothing else; at
 /// attention's sites, too, whose products then run in float; in two planes of bytes.
 std::vector<Scheme> schemes_with_outliers() {
-  return {scheme("llm-int8"),
-          scheme("llm-int8", {"activations.outlier_threshold=2.5"}),
+  return {scheme("llm-int8"), scheme("llm-int8", {"activations.outlier_threshold=2.5"}),
           scheme("llm-int8", {"activations.outlier_threshold=0.3"}),
           scheme("w8a8-token", {"activations.outlier_threshold=0.7"}),
           scheme("w8a8-token", {"activations.outlier_threshold=1", "activations.bits=12"})};
 }
 
-std::unique_ptr<engine::Executor> on_cpu(std::shared_ptr<const engine::Model> model, engine::SiteObserver* observer) {
+std::unique_ptr<engine::Executor> on_cpu(std::shared_ptr<const engine::Model> model,
+                                         engine::SiteObserver* observer) {
   engine::CpuOptions options;
   options.observer = observer;
   options.threads = observer ? 1 : 0;
   return std::make_unique<engine::CpuExecutor>(std::move(model), options);
 }
 
-/// In float32 where a product is not one of codes, as the CPU; each executor by another way of integer products.
+/// In float32 where a product is not one of codes, as the CPU; each executor by another way of integer
+/// products.
 std::unique_ptr<engine::Executor> on_emulated_cuda(std::shared_ptr<const engine::Model> model,
                                                    engine::SiteObserver* observer) {
   engine::CudaOptions options;
@@ -283,8 +283,9 @@ TEST_CASE("The integer engine agrees with the simulated scheme at every site", "
 }
 
 TEST_CASE("The CUDA back end, emulated, agrees with the simulated scheme at every site", "[engine][cuda]") {
-  for (const Network* network : {&smooth(), &odd()}) {
-    for (const Scheme& s : executable_schemes()) compare(*network, s, on_emulated_cuda, 2);
+  for (const Scheme& s : executable_schemes()) {
+    compare(smooth(), s, on_emulated_cuda, 2);
+    compare(odd(), s, on_emulated_cuda, 1);
   }
   REQUIRE_ERROR(on_emulated_cuda(lowered(smooth(), scheme("llm-int8")), nullptr), "embeddings.norm",
                 "outlier_threshold = 6");
@@ -372,6 +373,107 @@ TEST_CASE("A profile books products and quantization, attention's too, and nothi
   REQUIRE(executor.take_profile().gemm == 0);
 }
 
+TEST_CASE("Float models on the CUDA back end, emulated: float32, and the shorter formats close to it",
+          "[engine][cuda]") {
+  using engine::RealPrecision;
+  for (const char* name : {"fp32", "w8", "mp-channel-1"}) {
+    const auto model = lowered(smooth(), scheme(name));
+    const Batch batch = make_batches(smooth().evaluated, 10)[0];
+    const Matrix expected = engine_logits(*on_cpu(model, nullptr), batch);
+    double previous = 0;
+    // Two-byte operands differ by 2^-12 or 2^-9 of their size, which rounds some codes to a neighbour.
+    const double margin = name == std::string("mp-channel-1") ? 0.1 : 0;
+    const std::pair<RealPrecision, double> precisions[] = {{RealPrecision::float32, 2e-4},
+                                                           {RealPrecision::float16, 0.02},
+                                                           {RealPrecision::bfloat16, 0.15},
+                                                           {RealPrecision::float8, 0.5}};
+    for (const auto& [real, tolerance] : precisions) {
+      INFO(name << ", precision " << static_cast<int>(real));
+      engine::CudaOptions options;
+      options.real = real;
+      const Matrix found = engine_logits(*test::emulated_cuda_executor(model, options), batch);
+      double worst = 0;
+      for (std::size_t k = 0; k < found.size(); ++k)
+        worst = std::max<double>(worst, std::abs(found.data()[k] - expected.data()[k]));
+      REQUIRE(worst < tolerance + margin);
+      if (margin == 0) REQUIRE(worst > previous);  // another precision is another computation
+      previous = worst;
+    }
+  }
+}
+
+TEST_CASE(
+    "On the CUDA back end, emulated, all ways of integer products give the same logits, whatever the batch",
+    "[engine][cuda]") {
+  for (const char* name : {"w8a8", "peg-6-permuted"}) {
+    const auto model = lowered(smooth(), scheme(name));
+    const std::vector<EncodedExample> all(smooth().evaluated.begin(), smooth().evaluated.begin() + 6);
+    const Batch batch = make_batches(all, 6)[0];
+    engine::CudaOptions tuned;
+    const auto executor = test::emulated_cuda_executor(model, tuned);
+    const Matrix expected = engine_logits(*executor, batch);
+    // Tuning compares the results of all ways, too.
+    REQUIRE(executor->dropped().empty());
+    REQUIRE(!executor->product_times().empty());
+    const std::size_t ways = test::emulated_cuda_ways().size();
+    for (std::size_t way = 0; way < ways; ++way) {
+      engine::CudaOptions options;
+      options.way = static_cast<int>(way);
+      INFO(name << ", " << test::emulated_cuda_ways()[way]);
+      const auto fixed = test::emulated_cuda_executor(model, options);
+      for (const Batch& part : make_batches(all, way % 2 == 0 ? 6 : 4)) {
+        const Matrix found = engine_logits(*fixed, part);
+        for (std::size_t e = 0; e < part.size(); ++e) {
+          const auto same = std::find(batch.examples.begin(), batch.examples.end(), part.examples[e]);
+          const auto row = static_cast<std::size_t>(same - batch.examples.begin());
+          REQUIRE(std::equal(found.row(e), found.row(e) + found.cols(), expected.row(row)));
+        }
+      }
+    }
+    engine::CudaOptions unknown;
+    unknown.way = static_cast<int>(ways);
+    REQUIRE_THROWS_AS(test::emulated_cuda_executor(model, unknown), Error);
+    unknown = {};
+    unknown.device = 1;
+    REQUIRE_THROWS_AS(test::emulated_cuda_executor(model, unknown), Error);
+  }
+}
+
+#ifdef OUTLIERLAB_CUDA
+TEST_CASE("The CUDA back end agrees with the simulated scheme at every site", "[engine][cuda][device]") {
+  if (engine::cuda_devices() == 0) {
+    WARN("skipped: no CUDA device here; the emulated device has run the same test");
+    return;
+  }
+  const auto on_cuda = [](std::shared_ptr<const engine::Model> model, engine::SiteObserver* observer) {
+    engine::CudaOptions options;
+    options.real = engine::RealPrecision::float32;
+    options.observer = observer;
+    return std::unique_ptr<engine::Executor>(engine::make_cuda_executor(std::move(model), options));
+  };
+  for (const Network* network : {&smooth(), &odd()}) {
+    for (const Scheme& s : executable_schemes()) compare(*network, s, on_cuda);
+  }
+}
+
+TEST_CASE("CUDA graphs replay what the first pass computed", "[engine][cuda][device]") {
+  if (engine::cuda_devices() == 0) {
+    WARN("skipped: no CUDA device here, and the emulated one has no graphs");
+    return;
+  }
+  const auto executor = engine::make_cuda_executor(lowered(smooth(), scheme("w8a8")));
+  const std::vector<Batch> batches = make_batches(smooth().evaluated, 10);
+  std::vector<Matrix> first;
+  for (const Batch& batch : batches) first.push_back(engine_logits(*executor, batch));
+  for (int round = 0; round < 3; ++round) {
+    for (std::size_t b = 0; b < batches.size(); ++b) {
+      const Matrix again = engine_logits(*executor, batches[b]);
+      REQUIRE(std::equal(again.data(), again.data() + again.size(), first[b].data()));
+    }
+  }
+}
+#endif
+
 TEST_CASE("What the engine cannot execute is refused by name", "[engine]") {
   const auto message = [](const Scheme& s) {
     try {
@@ -388,15 +490,17 @@ TEST_CASE("What the engine cannot execute is refused by name", "[engine]") {
   REQUIRE(message(scheme("w8a8", {"weights.bits=12"})).find("at most 8 bits") != std::string::npos);
 }
 
-TEST_CASE("Tokens that the model does not have are errors", "[engine]") {
-  engine::CpuExecutor executor(lowered(odd(), scheme("w8a8")));
-  Batch batch = make_batches(odd().evaluated, 4)[0];
-  float logits[8];
-  batch.token_ids[1] = 50;
-  REQUIRE_THROWS_AS(executor.logits(tokens_of(batch), logits), Error);
-  batch.token_ids[1] = -1;
-  REQUIRE_THROWS_AS(executor.logits(tokens_of(batch), logits), Error);
-  batch.token_ids[1] = 0;
-  batch.positions[0] = 40;
-  REQUIRE_THROWS_AS(executor.logits(tokens_of(batch), logits), Error);
+TEST_CASE("Tokens that the model does not have are errors", "[engine][cuda]") {
+  for (const MakeExecutor& make : {MakeExecutor(on_cpu), MakeExecutor(on_emulated_cuda)}) {
+    const auto executor = make(lowered(odd(), scheme("w8a8")), nullptr);
+    Batch batch = make_batches(odd().evaluated, 4)[0];
+    float logits[8];
+    batch.token_ids[1] = 50;
+    REQUIRE_THROWS_AS(executor->logits(tokens_of(batch), logits), Error);
+    batch.token_ids[1] = -1;
+    REQUIRE_THROWS_AS(executor->logits(tokens_of(batch), logits), Error);
+    batch.token_ids[1] = 0;
+    batch.positions[0] = 40;
+    REQUIRE_THROWS_AS(executor->logits(tokens_of(batch), logits), Error);
+  }
 }

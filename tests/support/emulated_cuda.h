@@ -16,7 +16,8 @@ std::vector<std::string> integer_ways();
 namespace test {
 
 inline std::unique_ptr<outlierlab::engine::CudaExecutor> emulated_cuda_executor(
-    std::shared_ptr<const outlierlab::engine::Model> model, const outlierlab::engine::CudaOptions& options = {}) {
+    std::shared_ptr<const outlierlab::engine::Model> model,
+    const outlierlab::engine::CudaOptions& options = {}) {
   return outlierlab::engine::emulated::make_executor(std::move(model), options);
 }
 

@@ -151,8 +151,9 @@ struct CpuExecutor::Network {
 
 CpuExecutor::Network::Network(std::shared_ptr<const Model> the_model, const CpuOptions& the_options)
     : model(std::move(the_model)), options(the_options) {
-  if (options.real == RealPrecision::float16)
-    fail_expected("CPU executor", "float32 or bfloat16 for real products", "float16");
+  if (options.real != RealPrecision::float32 && options.real != RealPrecision::bfloat16)
+    fail_expected("CPU executor", "float32 or bfloat16 for real products",
+                  options.real == RealPrecision::float16 ? "float16" : "float8");
   model->check();
   const Shape& s = shape();
   max_rows = std::max(group_rows, s.positions);

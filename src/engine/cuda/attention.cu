@@ -1,9 +1,8 @@
-#include "engine/cuda/attention.h"
-
 #include <cmath>
 #include <string>
 
 #include "core/error.h"
+#include "engine/cuda/attention.h"
 
 namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
 
@@ -51,7 +50,7 @@ __device__ inline void transpose_bytes(std::uint32_t (&w)[4]) {
   for (int i = 0; i < 4; ++i) w[i] = t[i];
 }
 
-// --- codes -----------------------------------------------------------------------------------------------------------
+// --- codes ---
 
 /// The block's shared memory for keys padded to a multiple of chunk_keys.
 template <int DEPTH>
@@ -59,13 +58,16 @@ struct CodesMemory {
   static constexpr int key_stride = DEPTH + 16;  ///< eight keys' words lie in different banks
   __host__ __device__ static int value_stride(int padded) { return padded + 16; }
   __host__ __device__ static int value_at(int padded) { return padded * key_stride; }
-  __host__ __device__ static int key_sums_at(int padded) { return value_at(padded) + DEPTH * value_stride(padded); }
+  __host__ __device__ static int key_sums_at(int padded) {
+    return value_at(padded) + DEPTH * value_stride(padded);
+  }
   __host__ __device__ static int value_sums_at(int padded) { return key_sums_at(padded) + 4 * padded; }
   __host__ __device__ static int bytes(int padded) { return value_sums_at(padded) + 4 * DEPTH; }
 };
 
-/// Keys as they are; values transposed, [depth, keys], and in each 16 keys in the order in which the lanes of a matrix
-/// instruction hold the probabilities: key 8 h + 2 t + b is at 4 t + 2 h + b. What is beyond the last key is 0.
+/// Keys as they are; values transposed, [depth, keys], and in each 16 keys in the order in which the lanes of
+/// a matrix instruction hold the probabilities: key 8 h + 2 t + b is at 4 t + 2 h + b. What is beyond the
+/// last key is 0.
 template <int DEPTH>
 __device__ inline void load_keys_and_values(const AttentionTask& task, int first, int n, int padded, int head,
                                             unsigned char* shared) {
@@ -75,10 +77,12 @@ __device__ inline void load_keys_and_values(const AttentionTask& task, int first
   for (int i = thread; i < padded * (DEPTH / 16); i += threads) {
     const int key = i / (DEPTH / 16), chunk = i % (DEPTH / 16) * 16;
     uint4 word = make_uint4(0, 0, 0, 0);
-    if (key < n) word = *reinterpret_cast<const uint4*>(keys + static_cast<std::size_t>(key) * task.key.stride + chunk);
+    if (key < n)
+      word = *reinterpret_cast<const uint4*>(keys + static_cast<std::size_t>(key) * task.key.stride + chunk);
     *reinterpret_cast<uint4*>(shared + key * Memory::key_stride + chunk) = word;
   }
-  const std::int8_t* values = task.value.codes + static_cast<std::size_t>(first) * task.value.stride + head * DEPTH;
+  const std::int8_t* values =
+      task.value.codes + static_cast<std::size_t>(first) * task.value.stride + head * DEPTH;
   unsigned char* transposed = shared + Memory::value_at(padded);
   for (int i = thread; i < padded / 4 * (DEPTH / 4); i += threads) {
     const int depth = i % (DEPTH / 4) * 4, group = i / (DEPTH / 4) / 4, t = i / (DEPTH / 4) % 4;
@@ -91,8 +95,8 @@ __device__ inline void load_keys_and_values(const AttentionTask& task, int first
     transpose_bytes(w);
 #pragma unroll
     for (int k = 0; k < 4; ++k)
-      *reinterpret_cast<std::uint32_t*>(transposed + (depth + k) * Memory::value_stride(padded) + 16 * group + 4 * t) =
-          w[k];
+      *reinterpret_cast<std::uint32_t*>(transposed + (depth + k) * Memory::value_stride(padded) + 16 * group +
+                                        4 * t) = w[k];
   }
   __syncthreads();
   auto* key_sums = reinterpret_cast<std::int32_t*>(shared + Memory::key_sums_at(padded));
@@ -100,15 +104,17 @@ __device__ inline void load_keys_and_values(const AttentionTask& task, int first
     std::int32_t sum = 0;
 #pragma unroll
     for (int c = 0; c < DEPTH; c += 4)
-      sum = dot_bytes(*reinterpret_cast<const std::uint32_t*>(shared + key * Memory::key_stride + c), 0x01010101u, sum);
+      sum = dot_bytes(*reinterpret_cast<const std::uint32_t*>(shared + key * Memory::key_stride + c),
+                      0x01010101u, sum);
     key_sums[key] = sum;
   }
   auto* value_sums = reinterpret_cast<std::int32_t*>(shared + Memory::value_sums_at(padded));
   for (int c = thread; c < DEPTH; c += threads) {
     std::int32_t sum = 0;
     for (int key = 0; key < padded; key += 4)
-      sum = dot_bytes(*reinterpret_cast<const std::uint32_t*>(transposed + c * Memory::value_stride(padded) + key),
-                      0x01010101u, sum);
+      sum = dot_bytes(
+          *reinterpret_cast<const std::uint32_t*>(transposed + c * Memory::value_stride(padded) + key),
+          0x01010101u, sum);
     value_sums[c] = sum;
   }
   __syncthreads();
@@ -125,7 +131,8 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
   unsigned char* const shared = shared_memory();
   const int padded = round_up(n, chunk_keys), chunks = padded / chunk_keys;
   load_keys_and_values<DEPTH>(task, first, n, padded, head, shared);
-  const int warp = static_cast<int>(threadIdx.x) / warp_size, lane = static_cast<int>(threadIdx.x) % warp_size;
+  const int warp = static_cast<int>(threadIdx.x) / warp_size,
+            lane = static_cast<int>(threadIdx.x) % warp_size;
   const int group = lane / 4, quad = lane % 4, query0 = block_first + warp * warp_queries;
   if (query0 >= n) return;
 
@@ -136,8 +143,8 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
 #pragma unroll
   for (int side = 0; side < 2; ++side) {
     const int row = query[side] < n ? query[side] : n - 1;
-    const std::int8_t* from =
-        task.query.codes + static_cast<std::size_t>(first + row) * task.query.stride + head * DEPTH + 4 * quad;
+    const std::int8_t* from = task.query.codes + static_cast<std::size_t>(first + row) * task.query.stride +
+                              head * DEPTH + 4 * quad;
 #pragma unroll
     for (int k = 0; k < depth_steps; ++k) {
       q[k][side] = word_at(from + 32 * k);
@@ -161,7 +168,8 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
     for (int t = 0; t < tiles; ++t) {
       const int key0 = chunk * chunk_keys + 8 * t;
       std::int32_t sum[4] = {0, 0, 0, 0};
-      const auto* row = reinterpret_cast<const std::int8_t*>(shared + (key0 + group) * Memory::key_stride + 4 * quad);
+      const auto* row =
+          reinterpret_cast<const std::int8_t*>(shared + (key0 + group) * Memory::key_stride + 4 * quad);
 #pragma unroll
       for (int k = 0; k < depth_steps; ++k) {
         const std::uint32_t b[2] = {word_at(row + 32 * k), word_at(row + 32 * k + 16)};
@@ -170,8 +178,8 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
 #pragma unroll
       for (int e = 0; e < 4; ++e) {
         const int key = key0 + 2 * quad + e % 2;
-        const std::int32_t exact = sum[e] - query_zero * key_sums[key] - key_zero * query_sum[e / 2] +
-                                   DEPTH * query_zero * key_zero;
+        const std::int32_t exact =
+            sum[e] - query_zero * key_sums[key] - key_zero * query_sum[e / 2] + DEPTH * query_zero * key_zero;
         float v = static_cast<float>(exact) * scale;
         if (scores.kind == FormatKind::tensor) v = steps(scores.grid, v) * scores.grid.scale;
         s[t][e] = key < n ? v : -INFINITY;
@@ -227,7 +235,8 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
           const float v = fminf(fmaxf(s[4 * step + t][e] * factor[e / 2], probs.grid.low), probs.grid.high);
           const int code = static_cast<int>(rintf(v) + probs.grid.offset) - code_shift;
           // Register e / 2 + 2 (t / 2) takes, byte by byte, keys 2 quad, 2 quad + 1 of two tiles.
-          if (key < n) p[e / 2 + 2 * (t / 2)] |= static_cast<std::uint32_t>(code & 255) << (8 * (2 * (t % 2) + e % 2));
+          if (key < n)
+            p[e / 2 + 2 * (t / 2)] |= static_cast<std::uint32_t>(code & 255) << (8 * (2 * (t % 2) + e % 2));
         }
       }
 #pragma unroll
@@ -258,8 +267,8 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
     for (int e = 0; e < 4; ++e) {
       if (query[e / 2] >= n) continue;
       const int c = 8 * d + 2 * quad + e % 2;
-      const std::int32_t exact = sum[d][e] - prob_zero * value_sums[c] - value_zero * prob_sum[e / 2] +
-                                 n * prob_zero * value_zero;
+      const std::int32_t exact =
+          sum[d][e] - prob_zero * value_sums[c] - value_zero * prob_sum[e / 2] + n * prob_zero * value_zero;
       const float v = static_cast<float>(exact) * context_scale;
       const std::size_t row = static_cast<std::size_t>(first + query[e / 2]);
       if (task.context_codes) {
@@ -272,7 +281,7 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
   }
 }
 
-// --- reals -----------------------------------------------------------------------------------------------------------
+// --- reals ---
 
 /// Keys of a tile that a block reads while it computes with the one before.
 constexpr int tile_keys = 64;
@@ -280,7 +289,7 @@ constexpr int tile_keys = 64;
 template <int DEPTH>
 constexpr int real_stride_bytes = 2 * DEPTH + 16;  // eight rows that ldmatrix reads touch each bank once
 template <int DEPTH>
-constexpr int real_tile_bytes = tile_keys * real_stride_bytes<DEPTH>;
+constexpr int real_tile_bytes = tile_keys* real_stride_bytes<DEPTH>;
 
 template <int DEPTH>
 __device__ inline void copy_real_tile(const HeadRows& from, int first, int n, int head, int key0,
@@ -301,8 +310,8 @@ __device__ inline std::uint32_t pack_reals(float a, float b) {
   return x | static_cast<std::uint32_t>(y) << 16;
 }
 
-/// With ROUNDED, scores and probabilities are rounded to grids, so that the largest score and the sum have to be known
-/// before the first probability: three passes over the keys, as codes_kernel has them. Without, one.
+/// With ROUNDED, scores and probabilities are rounded to grids, so that the largest score and the sum have to
+/// be known before the first probability: three passes over the keys, as codes_kernel has them. Without, one.
 template <int DEPTH, bool BFLOAT16, bool ROUNDED>
 __global__ void __launch_bounds__(threads) reals_kernel(const AttentionTask task) {
   constexpr int depth_steps = DEPTH / 16, tiles = tile_keys / 8;
@@ -312,7 +321,8 @@ __global__ void __launch_bounds__(threads) reals_kernel(const AttentionTask task
   const int block_first = static_cast<int>(blockIdx.x) * block_queries;
   if (block_first >= n) return;
   unsigned char* const shared = shared_memory();
-  const int warp = static_cast<int>(threadIdx.x) / warp_size, lane = static_cast<int>(threadIdx.x) % warp_size;
+  const int warp = static_cast<int>(threadIdx.x) / warp_size,
+            lane = static_cast<int>(threadIdx.x) % warp_size;
   const int group = lane / 4, quad = lane % 4, query0 = block_first + warp * warp_queries;
   const int query[2] = {query0 + group, query0 + group + 8};
   const int all = (n + tile_keys - 1) / tile_keys, steps_of_passes = (3 - first_pass) * all;
@@ -321,7 +331,8 @@ __global__ void __launch_bounds__(threads) reals_kernel(const AttentionTask task
     unsigned char* stage = shared + step % 2 * 2 * real_tile_bytes<DEPTH>;
     copy_real_tile<DEPTH>(task.key, first, n, head, step % all * tile_keys, stage);
     if (first_pass + step / all == 2)
-      copy_real_tile<DEPTH>(task.value, first, n, head, step % all * tile_keys, stage + real_tile_bytes<DEPTH>);
+      copy_real_tile<DEPTH>(task.value, first, n, head, step % all * tile_keys,
+                            stage + real_tile_bytes<DEPTH>);
   };
   copy_step(0);
   commit_copies();
@@ -331,7 +342,8 @@ __global__ void __launch_bounds__(threads) reals_kernel(const AttentionTask task
   for (int side = 0; side < 2; ++side) {
     const int row = first + (query[side] < n ? query[side] : n - 1);
     const std::uint16_t* from = static_cast<const std::uint16_t*>(task.query.real) +
-                                static_cast<std::size_t>(row) * task.query.real_stride + head * DEPTH + 2 * quad;
+                                static_cast<std::size_t>(row) * task.query.real_stride + head * DEPTH +
+                                2 * quad;
 #pragma unroll
     for (int k = 0; k < depth_steps; ++k) {
       q[k][side] = *reinterpret_cast<const std::uint32_t*>(from + 16 * k);
@@ -420,7 +432,8 @@ __global__ void __launch_bounds__(threads) reals_kernel(const AttentionTask task
 #pragma unroll
           for (int e = 0; e < 4; ++e) {
             const float p = s[t][e] * factor[e / 2];
-            const float rounded = probs.kind == FormatKind::tensor ? steps(probs.grid, p) * probs.grid.scale : p;
+            const float rounded =
+                probs.kind == FormatKind::tensor ? steps(probs.grid, p) * probs.grid.scale : p;
             // A grid may have no code for 0, but what is beyond the last key counts for nothing.
             s[t][e] = tile * tile_keys + 8 * t + 2 * quad + e % 2 < n ? rounded : 0.0f;
           }
@@ -430,14 +443,15 @@ __global__ void __launch_bounds__(threads) reals_kernel(const AttentionTask task
     if (pass == 2) {
 #pragma unroll
       for (int k = 0; k < tile_keys / 16; ++k) {
-        const std::uint32_t p[4] = {
-            pack_reals<BFLOAT16>(s[2 * k][0], s[2 * k][1]), pack_reals<BFLOAT16>(s[2 * k][2], s[2 * k][3]),
-            pack_reals<BFLOAT16>(s[2 * k + 1][0], s[2 * k + 1][1]), pack_reals<BFLOAT16>(s[2 * k + 1][2], s[2 * k + 1][3])};
+        const std::uint32_t p[4] = {pack_reals<BFLOAT16>(s[2 * k][0], s[2 * k][1]),
+                                    pack_reals<BFLOAT16>(s[2 * k][2], s[2 * k][3]),
+                                    pack_reals<BFLOAT16>(s[2 * k + 1][0], s[2 * k + 1][1]),
+                                    pack_reals<BFLOAT16>(s[2 * k + 1][2], s[2 * k + 1][3])};
 #pragma unroll
         for (int d = 0; d < DEPTH / 8; d += 2) {
           std::uint32_t two[4];
-          load_matrices_transposed(two, values + (16 * k + lane % 16) * real_stride_bytes<DEPTH> +
-                                            2 * (8 * d + lane / 16 * 8));
+          load_matrices_transposed(
+              two, values + (16 * k + lane % 16) * real_stride_bytes<DEPTH> + 2 * (8 * d + lane / 16 * 8));
           const std::uint32_t b0[2] = {two[0], two[1]}, b1[2] = {two[2], two[3]};
           mma_real<BFLOAT16>(out[d], p, b0);
           mma_real<BFLOAT16>(out[d + 1], p, b1);
@@ -475,7 +489,7 @@ __global__ void __launch_bounds__(threads) reals_kernel(const AttentionTask task
   }
 }
 
-// --- any -------------------------------------------------------------------------------------------------------------
+// --- any ---
 
 /// Query `row`'s codes minus their zero point, times the keys' minus theirs; exact.
 __device__ inline std::int32_t exact_product(const std::int8_t* a, std::int32_t a_zero, const std::int8_t* b,
@@ -514,7 +528,8 @@ __device__ inline Grid grid_of(const Format& f, const float* row, int n, int lan
 __global__ void __launch_bounds__(threads) any_kernel(const AttentionTask task) {
   const int head = static_cast<int>(blockIdx.y), first = task.offsets[blockIdx.z],
             n = task.offsets[blockIdx.z + 1] - first;
-  const int warp = static_cast<int>(threadIdx.x) / warp_size, lane = static_cast<int>(threadIdx.x) % warp_size;
+  const int warp = static_cast<int>(threadIdx.x) / warp_size,
+            lane = static_cast<int>(threadIdx.x) % warp_size;
   const int query = static_cast<int>(blockIdx.x) * warps + warp;
   if (query >= n) return;  // no barrier of the block follows
   float* const row = reinterpret_cast<float*>(shared_memory()) + warp * task.longest;
@@ -524,15 +539,17 @@ __global__ void __launch_bounds__(threads) any_kernel(const AttentionTask task) 
 
   for (int j = lane; j < n; j += warp_size) {
     if (task.integer_scores) {
-      const std::int32_t sum = exact_product(
-          q.codes + static_cast<std::size_t>(r) * q.stride + head * depth, zero_of(q, r),
-          k.codes + static_cast<std::size_t>(first + j) * k.stride + head * depth, zero_of(k, first + j), depth);
+      const std::int32_t sum =
+          exact_product(q.codes + static_cast<std::size_t>(r) * q.stride + head * depth, zero_of(q, r),
+                        k.codes + static_cast<std::size_t>(first + j) * k.stride + head * depth,
+                        zero_of(k, first + j), depth);
       row[j] = static_cast<float>(sum) * (scale_of(q, r) * factor * scale_of(k, first + j));
     } else {
       const std::size_t a = static_cast<std::size_t>(r) * q.real_stride + head * depth,
                         b = static_cast<std::size_t>(first + j) * k.real_stride + head * depth;
       float sum = 0.0f;
-      for (int c = 0; c < depth; ++c) sum = fmaf(real_at(q.real, q.type, a + c), real_at(k.real, k.type, b + c), sum);
+      for (int c = 0; c < depth; ++c)
+        sum = fmaf(real_at(q.real, q.type, a + c), real_at(k.real, k.type, b + c), sum);
       row[j] = sum * factor;
     }
   }
@@ -575,33 +592,38 @@ __global__ void __launch_bounds__(threads) any_kernel(const AttentionTask task) 
       value = static_cast<float>(sum) * (grid.scale * v.grid.scale);
     } else {
       for (int j = 0; j < n; ++j) {
-        value = fmaf(row[j], real_at(v.real, v.type, static_cast<std::size_t>(first + j) * v.real_stride + head * depth + c),
-                     value);
+        value = fmaf(
+            row[j],
+            real_at(v.real, v.type, static_cast<std::size_t>(first + j) * v.real_stride + head * depth + c),
+            value);
       }
     }
     if (task.context_codes) {
       task.context_codes[static_cast<std::size_t>(r) * task.context_stride + head * depth + c] =
-          static_cast<std::int8_t>(static_cast<int>(steps(task.context_grid, value) + task.context_grid.offset) - code_shift);
+          static_cast<std::int8_t>(
+              static_cast<int>(steps(task.context_grid, value) + task.context_grid.offset) - code_shift);
     } else {
-      set_real(task.context, task.context_type, static_cast<std::size_t>(r) * task.context_real_stride + head * depth + c,
-               value);
+      set_real(task.context, task.context_type,
+               static_cast<std::size_t>(r) * task.context_real_stride + head * depth + c, value);
     }
   }
 }
 
-// --- choice ----------------------------------------------------------------------------------------------------------
+// --- choice ---
 
 bool elementwise(const Format& f) {
   return f.kind != FormatKind::rows;
 }
 
 bool aligned(const HeadRows& rows, int depth, bool codes) {
-  return codes ? rows.codes && rows.stride % 16 == 0 : rows.real && rows.real_stride % 8 == 0 && depth % 8 == 0;
+  return codes ? rows.codes && rows.stride % 16 == 0
+               : rows.real && rows.real_stride % 8 == 0 && depth % 8 == 0;
 }
 
 std::size_t codes_bytes(const AttentionTask& task) {
   const int padded = round_up(task.longest, chunk_keys);
-  return static_cast<std::size_t>(task.depth == 64 ? CodesMemory<64>::bytes(padded) : CodesMemory<32>::bytes(padded));
+  return static_cast<std::size_t>(task.depth == 64 ? CodesMemory<64>::bytes(padded)
+                                                   : CodesMemory<32>::bytes(padded));
 }
 
 }  // namespace
@@ -611,7 +633,8 @@ AttentionKernel kernel_for(const AttentionTask& task, std::size_t shared_bytes) 
   if (!size || task.seen_scores || task.seen_probs) return AttentionKernel::any;
   if (task.integer_scores && task.integer_context && elementwise(task.scores) && elementwise(task.probs) &&
       !task.query.row_scale && !task.key.row_scale && aligned(task.query, task.depth, true) &&
-      aligned(task.key, task.depth, true) && aligned(task.value, task.depth, true) && codes_bytes(task) <= shared_bytes)
+      aligned(task.key, task.depth, true) && aligned(task.value, task.depth, true) &&
+      codes_bytes(task) <= shared_bytes)
     return AttentionKernel::codes;
   const auto two_bytes = [&](const HeadRows& rows) {
     return !rows.codes && rows.type != RealType::float32 && rows.type == task.query.type &&
@@ -626,19 +649,21 @@ AttentionKernel kernel_for(const AttentionTask& task, std::size_t shared_bytes) 
 void attend(AttentionKernel kernel, const AttentionTask& task, Stream stream) {
   if (task.examples == 0) return;
   if (task.examples > 65535 || task.heads > 65535)
-    fail_expected("CUDA attention", "at most 65535 examples and heads in a batch", std::to_string(task.examples));
+    fail_expected("CUDA attention", "at most 65535 examples and heads in a batch",
+                  std::to_string(task.examples));
   const auto grid = [&](int queries) {
-    return Grid3{static_cast<unsigned>((task.longest + queries - 1) / queries), static_cast<unsigned>(task.heads),
-                 static_cast<unsigned>(task.examples)};
+    return Grid3{static_cast<unsigned>((task.longest + queries - 1) / queries),
+                 static_cast<unsigned>(task.heads), static_cast<unsigned>(task.examples)};
   };
   switch (kernel) {
     case AttentionKernel::codes:
-      launch("attention codes_kernel", task.depth == 64 ? codes_kernel<64> : codes_kernel<32>, grid(block_queries),
-             threads, codes_bytes(task), stream, task);
+      launch("attention codes_kernel", task.depth == 64 ? codes_kernel<64> : codes_kernel<32>,
+             grid(block_queries), threads, codes_bytes(task), stream, task);
       break;
     case AttentionKernel::reals: {
       const bool bfloat16 = task.query.type == RealType::bfloat16, wide = task.depth == 64;
-      const bool rounded = task.scores.kind != FormatKind::real || task.probs.kind != FormatKind::real || task.context_codes;
+      const bool rounded =
+          task.scores.kind != FormatKind::real || task.probs.kind != FormatKind::real || task.context_codes;
       using Kernel = void (*)(AttentionTask);
       static constexpr Kernel kernels[2][2][2] = {
           {{reals_kernel<32, false, false>, reals_kernel<32, false, true>},

@@ -10,10 +10,10 @@ namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
 struct HeadRows {
   const std::int8_t* codes = nullptr;  ///< [rows, stride]; null: reals
   int stride = 0;
-  Grid grid;                           ///< of the codes, where row_scale is null
+  Grid grid;  ///< of the codes, where row_scale is null
   const float* row_scale = nullptr;
   const std::int32_t* row_zero = nullptr;
-  const void* real = nullptr;          ///< [rows, real_stride]
+  const void* real = nullptr;  ///< [rows, real_stride]
   RealType type = RealType::float32;
   int real_stride = 0;
 };
@@ -38,10 +38,13 @@ struct AttentionTask {
 
 /// How a task can be computed.
 enum class AttentionKernel {
-  /// Integer matrix instructions for both products, on static grids. One warp keeps the scores of 16 queries and 128 keys
-  /// in registers; longer examples compute them again for each of the three passes over them (largest, sum, codes).
+  /// Integer matrix instructions for both products, on static grids. One warp keeps the scores of 16 queries
+  /// and 128 keys
+  /// in registers; longer examples compute them again for each of the three passes over them (largest, sum,
+  /// codes).
   codes,
-  /// float16 or bfloat16 matrix instructions, sums in float32, softmax over a stream of keys (FlashAttention-2's
+  /// float16 or bfloat16 matrix instructions, sums in float32, softmax over a stream of keys
+  /// (FlashAttention-2's
   /// order): the baseline's. Where scores or probabilities have grids, three passes as above.
   reals,
   /// One warp per query on the ordinary units; takes every format and head size.

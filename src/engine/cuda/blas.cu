@@ -1,5 +1,3 @@
-#include "engine/cuda/blas.h"
-
 #include <cublasLt.h>
 
 #include <array>
@@ -9,6 +7,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "engine/cuda/blas.h"
 
 namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
 
@@ -29,27 +28,38 @@ cudaDataType_t data_type(RealType type) {
 
 std::string text_of(const BlasProduct& p) {
   static const char* const names[] = {"float32", "float16", "bfloat16"};
-  return std::string(p.codes ? "int8" : names[static_cast<int>(p.type)]) + ", " + std::to_string(p.rows) + " x " +
-         std::to_string(p.columns) + " x " + std::to_string(p.depth);
+  return std::string(p.codes   ? "int8"
+                     : p.eight ? "float8"
+                               : names[static_cast<int>(p.type)]) +
+         ", " + std::to_string(p.rows) + " x " + std::to_string(p.columns) + " x " + std::to_string(p.depth);
 }
 
-/// cublasLt counts columns first: it sees out^T [columns, rows] = b [columns, depth] * a^T, that is, with b transposed
-/// and a as it lies ("TN", the form that its integer kernels require).
+/// cublasLt counts columns first: it sees out^T [columns, rows] = b [columns, depth] * a^T, that is, with b
+/// transposed and a as it lies ("TN", the form that its integer kernels require).
 class Descriptors {
  public:
   explicit Descriptors(const BlasProduct& p) {
     const cublasComputeType_t compute = p.codes ? CUBLAS_COMPUTE_32I : CUBLAS_COMPUTE_32F;
-    const cudaDataType_t in = p.codes ? CUDA_R_8I : data_type(p.type), out = p.codes ? CUDA_R_32I : data_type(p.out_type);
+    const cudaDataType_t in = p.codes   ? CUDA_R_8I
+                              : p.eight ? CUDA_R_8F_E4M3
+                                        : data_type(p.type),
+                         out = p.codes ? CUDA_R_32I : data_type(p.out_type);
     const std::string asked = text_of(p);
-    check(cublasLtMatmulDescCreate(&operation, compute, p.codes ? CUDA_R_32I : CUDA_R_32F), "cublasLtMatmulDescCreate",
-          asked);
+    check(cublasLtMatmulDescCreate(&operation, compute, p.codes ? CUDA_R_32I : CUDA_R_32F),
+          "cublasLtMatmulDescCreate", asked);
     const auto set = [&](cublasLtMatmulDescAttributes_t attribute, const auto& value, const char* name) {
       check(cublasLtMatmulDescSetAttribute(operation, attribute, &value, sizeof value),
             "cublasLtMatmulDescSetAttribute", std::string(name) + ", " + asked);
     };
     set(CUBLASLT_MATMUL_DESC_TRANSA, CUBLAS_OP_T, "transposed first operand");
+    if (p.eight) {
+      const std::int8_t fast = 1;
+      set(CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, p.b_scale, "scale of the weights");
+      set(CUBLASLT_MATMUL_DESC_FAST_ACCUM, fast, "fast accumulation");
+    }
     if (p.bias) {
-      set(CUBLASLT_MATMUL_DESC_EPILOGUE, p.gelu ? CUBLASLT_EPILOGUE_GELU_BIAS : CUBLASLT_EPILOGUE_BIAS, "epilogue");
+      set(CUBLASLT_MATMUL_DESC_EPILOGUE, p.gelu ? CUBLASLT_EPILOGUE_GELU_BIAS : CUBLASLT_EPILOGUE_BIAS,
+          "epilogue");
       set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, p.bias, "bias");
       set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, out, "type of the bias");
     }
@@ -94,9 +104,20 @@ using Key = std::array<std::uint32_t, 14>;
 
 Key key_of(const BlasProduct& p) {
   const auto number = [](auto value) { return static_cast<std::uint32_t>(value); };
-  return {number(p.codes), number(p.type), number(p.out_type), number(p.bias != nullptr), number(p.gelu),
-          number(p.lda), number(p.ldb), number(p.ldo), number(p.rows), number(p.columns), number(p.depth),
-          alignment_of(p.a), alignment_of(p.b), alignment_of(p.out)};
+  return {number(p.codes + 2 * p.eight),
+          number(p.type),
+          number(p.out_type),
+          number(p.bias != nullptr),
+          number(p.gelu),
+          number(p.lda),
+          number(p.ldb),
+          number(p.ldo),
+          number(p.rows),
+          number(p.columns),
+          number(p.depth),
+          alignment_of(p.a),
+          alignment_of(p.b),
+          alignment_of(p.out)};
 }
 
 }  // namespace
@@ -127,8 +148,8 @@ struct Blas::Handle {
     cublasLtMatmulHeuristicResult_t results[most_algorithms];
     int count = 0;
     if (status == CUBLAS_STATUS_SUCCESS) {
-      status = cublasLtMatmulAlgoGetHeuristic(lt, d.operation, d.b, d.a, d.c, d.c, preference, most_algorithms, results,
-                                              &count);
+      status = cublasLtMatmulAlgoGetHeuristic(lt, d.operation, d.b, d.a, d.c, d.c, preference,
+                                              most_algorithms, results, &count);
     }
     cublasLtMatmulPreferenceDestroy(preference);
     if (status == CUBLAS_STATUS_NOT_SUPPORTED) {
@@ -165,8 +186,8 @@ void Blas::multiply(const BlasProduct& product, int algorithm, Stream stream) {
   const void* alpha = p.codes ? static_cast<const void*>(&integer_one) : &one;
   const void* beta = p.codes ? static_cast<const void*>(&integer_zero) : &zero;
   check(cublasLtMatmul(handle_->lt, d.operation, alpha, p.b, d.b, p.a, d.a, beta, p.out, d.c, p.out, d.c,
-                       &known[static_cast<std::size_t>(algorithm)], handle_->workspace.data(), workspace_bytes,
-                       static_cast<cudaStream_t>(stream)),
+                       &known[static_cast<std::size_t>(algorithm)], handle_->workspace.data(),
+                       workspace_bytes, static_cast<cudaStream_t>(stream)),
         "cublasLtMatmul", text_of(p));
 }
 

@@ -10,11 +10,13 @@ namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
 
 /// out = a * b^T (+ bias) with a [rows, depth], b [columns, depth], all row-major.
 ///
-/// Codes are int8 and give int32 sums; `out` has a stride of `columns`. cublasLt's integer kernels want depth,
-/// columns and strides in multiples of 4, rows of addresses in multiples of 16; the caller pads, and so it does where
-/// they refuse few rows (see padded_rows()).
+/// Codes are int8 and give int32 sums; `out` has a stride of `columns`. cublasLt's integer kernels want
+/// depth, columns and strides in multiples of 4, rows of addresses in multiples of 16; the caller pads, and
+/// so it does where they refuse few rows (see padded_rows()).
 struct BlasProduct {
   bool codes = false;
+  bool eight = false;                     ///< a and b are e4m3, and b stands for `*b_scale` times as much
+  const float* b_scale = nullptr;         ///< device memory
   RealType type = RealType::float16;      ///< of a and b, where they are not codes
   RealType out_type = RealType::float16;  ///< float32 or `type`
   const void *a = nullptr, *b = nullptr;

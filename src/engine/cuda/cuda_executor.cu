@@ -1,7 +1,6 @@
-#include "engine/cuda/cuda_executor.h"
-
 #include <utility>
 
+#include "engine/cuda/cuda_executor.h"
 #include "engine/cuda/executor.h"
 #include "engine/cuda/products.h"
 #include "engine/cuda/runtime.h"
@@ -12,7 +11,8 @@ int cuda_devices() {
   return cuda::device_count();
 }
 
-std::unique_ptr<CudaExecutor> make_cuda_executor(std::shared_ptr<const Model> model, const CudaOptions& options) {
+std::unique_ptr<CudaExecutor> make_cuda_executor(std::shared_ptr<const Model> model,
+                                                 const CudaOptions& options) {
   return cuda::make_executor(std::move(model), options);
 }
 
@@ -22,7 +22,7 @@ double cuda_peak(int device, bool integer, RealPrecision real) {
   const RealType type = real == RealPrecision::float32    ? RealType::float32
                         : real == RealPrecision::bfloat16 ? RealType::bfloat16
                                                           : RealType::float16;
-  return cuda::Products::peak(integer, type, nullptr);
+  return cuda::Products::peak(integer, real == RealPrecision::float8, type, nullptr);
 }
 
 std::vector<std::string> cuda_integer_ways() {

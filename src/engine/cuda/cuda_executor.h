@@ -12,7 +12,7 @@ namespace outlierlab::engine {
 /// What tuning found for one shape of a product.
 struct ProductTime {
   bool integer = false;
-  int rows = 0;  ///< of the call that was timed
+  int rows = 0;                ///< of the call that was timed
   int columns = 0, depth = 0;  ///< padded
   std::string way;             ///< "mma 128x128", "cublasLt 0"
   double seconds = 0;          ///< with all that follows in the same kernels; 0: not timed
@@ -34,21 +34,28 @@ struct CudaOptions {
 
 /// Executes a Model on a CUDA device of compute capability 7.5 or higher.
 ///
-/// Between kernels a quantized site is codes, one byte per value: integer products end in the kernel that quantizes for
-/// the next site (bias, GELU and all), and one warp takes a row through both residual sites and the LayerNorm to the
-/// next codes. Sums of products of codes are exact in int32, and what follows is the same sequence of float32 operations
-/// as on the CPU without contraction; where the two differ is the order of LayerNorm's and softmax's sums, erf and exp.
-/// So logits agree with CpuExecutor's but for codes whose value lies on a boundary (tests/engine/agreement_test.cpp).
+/// Between kernels a quantized site is codes, one byte per value: integer products end in the kernel that
+/// quantizes for the next site (bias, GELU and all), and one warp takes a row through both residual sites and
+/// the LayerNorm to the next codes. Sums of products of codes are exact in int32, and what follows is the
+/// same sequence of float32 operations as on the CPU without contraction; where the two differ is the order
+/// of LayerNorm's and softmax's sums, erf and exp. So logits agree with CpuExecutor's but for codes whose
+/// value lies on a boundary (tests/engine/agreement_test.cpp).
 ///
-/// Products whose sides are not both codes round their operands to RealPrecision and sum in float32. A model without
-/// codes is the float16 or bfloat16 baseline: cublasLt with bias and GELU (in the tanh approximation) in the product,
-/// attention on matrix instructions, residual sum and LayerNorm in one kernel, the same graphs and tuning.
+/// Products whose sides are not both codes round their operands to RealPrecision and sum in float32. A model
+/// without codes is the float16 or bfloat16 baseline: cublasLt with bias and GELU (in the tanh approximation)
+/// in the product, attention on matrix instructions, residual sum and LayerNorm in one kernel, the same
+/// graphs and tuning.
+///
+/// Slow for now: values per token (their attention runs on the ordinary units, one query per warp), and head
+/// sizes other than 32 and 64. Refused: rows of more than 4,096 values, bfloat16 before compute
+/// capability 8.0, float8 before 8.9. What `src/lower` refuses (blocks, weights of 9 to 16 bits) never gets
+/// here.
 ///
 /// Compiled for sm_75 to sm_120 and executed by the tests over an emulation; no device has run it yet.
 class CudaExecutor : public Executor {
  public:
-  /// Time of the passes since the last call, by what ran; all zero without CudaOptions::profile. quantize and dequantize
-  /// stay 0: they are part of the kernels.
+  /// Time of the passes since the last call, by what ran; all zero without CudaOptions::profile. quantize and
+  /// dequantize stay 0: they are part of the kernels.
   virtual Profile take_profile() = 0;
   /// One for each shape seen.
   virtual std::vector<ProductTime> product_times() const = 0;
@@ -58,10 +65,12 @@ class CudaExecutor : public Executor {
 
 /// Number of CUDA devices; 0 also where there is no driver.
 int cuda_devices();
-/// Throws Error for a device that is not there, and for what it cannot execute (named, with what would be needed).
-std::unique_ptr<CudaExecutor> make_cuda_executor(std::shared_ptr<const Model> model, const CudaOptions& options = {});
-/// Operations (two per multiply-add) per second of cublasLt's best algorithm on a large square product: what a share of
-/// the peak is measured against. int8 where `integer`, else `real`.
+/// Throws Error for a device that is not there, and for what it cannot execute (named, with what would be
+/// needed).
+std::unique_ptr<CudaExecutor> make_cuda_executor(std::shared_ptr<const Model> model,
+                                                 const CudaOptions& options = {});
+/// Operations (two per multiply-add) per second of cublasLt's best algorithm on a large square product: what
+/// a share of the peak is measured against. int8 where `integer`, else `real`.
 double cuda_peak(int device, bool integer, RealPrecision real);
 /// The ways of integer products, for CudaOptions::way.
 std::vector<std::string> cuda_integer_ways();

@@ -1,5 +1,3 @@
-#include "engine/cuda/executor.h"
-
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -12,6 +10,7 @@
 
 #include "core/error.h"
 #include "engine/cuda/attention.h"
+#include "engine/cuda/executor.h"
 #include "engine/cuda/products.h"
 #include "engine/cuda/row_kernels.h"
 #include "engine/cuda/runtime.h"
@@ -108,8 +107,8 @@ enum class Route {
 };
 
 struct LayerPlan {
-  bool merged = false;                ///< queries, keys and values are one product
-  DeviceLinear projections[3];        ///< merged: the first alone
+  bool merged = false;          ///< queries, keys and values are one product
+  DeviceLinear projections[3];  ///< merged: the first alone
   Route routes[3] = {};
   DeviceLinear attention_output, ffn_hidden, ffn_output;
   std::array<SiteLayout, layer_sites> sites;  ///< context, ffn_input, ffn_hidden and output with their forms
@@ -122,10 +121,8 @@ struct LayerPlan {
 /// Activations of a batch.
 struct Workspace {
   int rows = 0, examples = 0;
-  DeviceArray<std::int32_t> ids, positions, offsets;
-  DeviceArray<std::uint8_t> types;
-  OperandRows hidden, ffn_input;             ///< in the union of the layers' forms: see LayerOperands
-  DeviceArray<float> wide;                   ///< a product's result in float32
+  DeviceArray<unsigned char> tokens;  ///< as TokenViews divides it
+  DeviceArray<float> wide;            ///< a product's result in float32
   DeviceArray<float> context;
   DeviceArray<std::int8_t> projection_codes;
   DeviceArray<unsigned char> projection_reals;
@@ -137,9 +134,25 @@ struct Workspace {
   DeviceArray<float> seen[3], seen_scores, seen_probs;
 };
 
+/// Where a batch's tokens lie: offsets [examples + 1], ids [rows], positions [rows], types [rows].
+struct TokenViews {
+  const std::int32_t *offsets, *ids, *positions;
+  const std::uint8_t* types;
+
+  TokenViews(const unsigned char* begin, std::size_t rows, std::size_t examples)
+      : offsets(reinterpret_cast<const std::int32_t*>(begin)),
+        ids(offsets + examples + 1),
+        positions(ids + rows),
+        types(reinterpret_cast<const std::uint8_t*>(positions + rows)) {}
+  static std::size_t bytes(std::size_t rows, std::size_t examples) {
+    return (examples + 1 + 2 * rows) * sizeof(std::int32_t) + rows;
+  }
+};
+
 /// Operands of one layer; layers of one form share memory.
 struct LayerOperands {
-  const Operand *input = nullptr, *context = nullptr, *ffn_input = nullptr, *ffn_hidden = nullptr, *output = nullptr;
+  const Operand *input = nullptr, *context = nullptr, *ffn_input = nullptr, *ffn_hidden = nullptr,
+                *output = nullptr;
 };
 
 /// Host memory that the device reads and writes directly.
@@ -215,12 +228,16 @@ class Implementation : public CudaExecutor {
   void classify(const BatchShape& batch);
   void multiply(const DeviceLinear& linear, const Operand& left, int rows, const ProductTarget& target);
   /// A product whose result meets the residual: as codes, reals or float32, whatever is smallest.
-  void residual_norm(std::size_t layer, const DeviceLinear& linear, const Operand& left, LayerSite product_site,
-                     LayerSite sum_site, const Operand& residual, const SiteLayout& residual_layout,
-                     const DeviceNorm& norm, LayerSite target_site, const Operand& target, const BatchShape& batch);
+  void residual_norm(std::size_t layer, const DeviceLinear& linear, const Operand& left,
+                     LayerSite product_site, LayerSite sum_site, const Operand& residual,
+                     const SiteLayout& residual_layout, const DeviceNorm& norm, LayerSite target_site,
+                     const Operand& target, const BatchShape& batch);
   void rows(RowTask task);
   void show(std::size_t site, const DeviceArray<float>& values, int rows, int cols);
   void show_attention(std::size_t layer, const BatchShape& batch);
+  TokenViews views(const BatchShape& batch) const {
+    return {w_.tokens.data(), static_cast<std::size_t>(batch.rows), static_cast<std::size_t>(batch.examples)};
+  }
   bool watched() const { return options_.observer != nullptr; }
   const SiteLayout& output_layout(std::size_t layer) const {
     return layer == 0 ? embeddings_norm_site_ : layers_[layer - 1].sites[output];
@@ -239,8 +256,9 @@ class Implementation : public CudaExecutor {
   std::shared_ptr<const Model> model_;
   CudaOptions options_;
   RealType real_;
+  bool eight_;  ///< products with real weights are in e4m3
   DeviceFacts device_;
-  std::size_t bytes_before_;  ///< what the process held before this executor
+  std::size_t bytes_before_;  ///< what the process held before this executor was made
   std::size_t bytes_ = 0;
   StreamOwner stream_;
   Products products_;
@@ -269,10 +287,11 @@ struct Refusals {
   void vector(const std::string&, const Array<float>&, std::size_t) const {}
   void site(const std::string& name, const SiteFormat& format, std::size_t) const {
     if (format.keeps_outliers()) {
-      fail_expected("CUDA executor, site " + name,
-                    "codes alone; outliers in float beside codes need a kernel that adds their weights' columns "
-                    "(the CPU engine has one)",
-                    "outlier_threshold = " + std::to_string(format.outlier_threshold));
+      fail_expected(
+          "CUDA executor, site " + name,
+          "codes alone; outliers in float beside codes need a kernel that adds their weights' columns "
+          "(the CPU engine has one)",
+          "outlier_threshold = " + std::to_string(format.outlier_threshold));
     }
   }
 };
@@ -281,6 +300,7 @@ Implementation::Implementation(std::shared_ptr<const Model> model, const CudaOpt
     : model_(std::move(model)),
       options_(options),
       real_(type_of(options.real)),
+      eight_(options.real == RealPrecision::float8),
       device_(use_device(options.device)),
       bytes_before_(device_bytes()),
       products_(device_, options.tune, options.way) {
@@ -288,6 +308,10 @@ Implementation::Implementation(std::shared_ptr<const Model> model, const CudaOpt
   visit_parts(*model_, Refusals());
   if (real_ == RealType::bfloat16 && device_.major < 8) {
     fail_expected(device_.name + ", bfloat16 products", "compute capability 8.0 or higher, or float16",
+                  std::to_string(device_.major) + "." + std::to_string(device_.minor));
+  }
+  if (eight_ && 10 * device_.major + device_.minor < 89) {
+    fail_expected(device_.name + ", float8 products", "compute capability 8.9 or higher, or float16",
                   std::to_string(device_.major) + "." + std::to_string(device_.minor));
   }
   const Shape& s = shape();
@@ -300,27 +324,31 @@ Implementation::Implementation(std::shared_ptr<const Model> model, const CudaOpt
   wide_stride_ = stride(std::max(s.hidden, s.intermediate));
   labels_stride_ = stride(s.labels);
 
-  const bool plain = model_->embeddings_sum_site.kind == Kind::real && model_->embeddings_norm_site.kind == Kind::real;
+  const bool plain =
+      model_->embeddings_sum_site.kind == Kind::real && model_->embeddings_norm_site.kind == Kind::real;
   const RealType table_type = plain ? real_ : RealType::float32;
   words_ = DeviceTable(model_->word_embeddings, table_type);
   types_ = DeviceTable(model_->token_type_embeddings, table_type);
   positions_ = DeviceTable(model_->position_embeddings, table_type);
   embeddings_norm_ = DeviceNorm(model_->embeddings_norm);
-  embeddings_sum_ = SiteLayout(model_->embeddings_sum_site, s.hidden, real_, {});
+  embeddings_sum_ = SiteLayout(model_->embeddings_sum_site, s.hidden, real_, false, {});
   embeddings_norm_site_ = input_layout(0);
   for (std::size_t i = 0; i < s.layers; ++i) layers_.push_back(plan_layer(i, output_layout(i)));
   pooler_ = DeviceLinear({&model_->pooler}, output_layout(s.layers), real_);
-  pooler_site_ = SiteLayout(model_->pooler_site, s.hidden, real_, {&model_->classifier.weight});
+  pooler_site_ = SiteLayout(model_->pooler_site, s.hidden, real_, eight_, {&model_->classifier.weight});
   classifier_ = DeviceLinear({&model_->classifier}, pooler_site_, real_);
   bytes_ = device_bytes() - bytes_before_;
 }
 
 /// The layout of what enters a layer (or the pooler, behind the last one).
 SiteLayout Implementation::input_layout(std::size_t layer) const {
-  const SiteFormat& site = layer == 0 ? model_->embeddings_norm_site : model_->layers[layer - 1].sites[output];
-  if (layer == shape().layers) return SiteLayout(site, shape().hidden, real_, {&model_->pooler.weight});
+  const SiteFormat& site =
+      layer == 0 ? model_->embeddings_norm_site : model_->layers[layer - 1].sites[output];
+  if (layer == shape().layers)
+    return SiteLayout(site, shape().hidden, real_, eight_, {&model_->pooler.weight});
   const Layer& next = model_->layers[layer];
-  return SiteLayout(site, shape().hidden, real_, {&next.query.weight, &next.key.weight, &next.value.weight});
+  return SiteLayout(site, shape().hidden, real_, eight_,
+                    {&next.query.weight, &next.key.weight, &next.value.weight});
 }
 
 LayerPlan Implementation::plan_layer(std::size_t i, const SiteLayout& input) const {
@@ -329,17 +357,24 @@ LayerPlan Implementation::plan_layer(std::size_t i, const SiteLayout& input) con
   LayerPlan plan;
   for (std::size_t k = 0; k < layer_sites; ++k) {
     const bool by_head = k == scores || k == probs;
-    plan.sites[k] = SiteLayout(from.sites[k], by_head ? s.heads : k == ffn_hidden ? s.intermediate : s.hidden, real_, {});
+    plan.sites[k] = SiteLayout(from.sites[k],
+                               by_head           ? s.heads
+                               : k == ffn_hidden ? s.intermediate
+                                                 : s.hidden,
+                               real_, false, {});
   }
-  plan.sites[context] = SiteLayout(from.sites[context], s.hidden, real_, {&from.attention_output.weight});
-  plan.sites[ffn_input] = SiteLayout(from.sites[ffn_input], s.hidden, real_, {&from.ffn_hidden.weight});
-  plan.sites[ffn_hidden] = SiteLayout(from.sites[ffn_hidden], s.intermediate, real_, {&from.ffn_output.weight});
+  plan.sites[context] =
+      SiteLayout(from.sites[context], s.hidden, real_, eight_, {&from.attention_output.weight});
+  plan.sites[ffn_input] =
+      SiteLayout(from.sites[ffn_input], s.hidden, real_, eight_, {&from.ffn_hidden.weight});
+  plan.sites[ffn_hidden] =
+      SiteLayout(from.sites[ffn_hidden], s.intermediate, real_, eight_, {&from.ffn_output.weight});
   plan.sites[output] = input_layout(i + 1);
 
   plan.integer_scores = on_bytes(from.sites[query]) && on_bytes(from.sites[key]);
   const SiteFormat& p = from.sites[probs];
-  const bool every_head = p.kind != Kind::columns || std::all_of(p.scale.begin(), p.scale.end(),
-                                                                 [](float scale) { return scale >= 0; });
+  const bool every_head = p.kind != Kind::columns ||
+                          std::all_of(p.scale.begin(), p.scale.end(), [](float scale) { return scale >= 0; });
   plan.integer_context =
       on_one_grid_of_bytes(from.sites[value]) && p.kind != Kind::real && p.bits <= 8 && every_head;
 
@@ -369,18 +404,21 @@ LayerPlan Implementation::plan_layer(std::size_t i, const SiteLayout& input) con
   plan.attention_norm = DeviceNorm(from.attention_norm);
   plan.output_norm = DeviceNorm(from.output_norm);
 
-  /// A kernel can write a site's only form itself: codes on one grid, or reals that are not rounded to a grid.
+  /// A kernel can write a site's only form itself: codes on one grid, or reals that are not rounded to a
+  /// grid.
   const auto writable = [&](LayerSite site) {
     const SiteLayout& layout = plan.sites[site];
     if (watched()) return false;
-    if (layout.codes_as == Operand::Codes::plane) return on_one_grid_of_bytes(from.sites[site]) && !layout.real;
-    return layout.codes_as == Operand::Codes::none && from.sites[site].kind == Kind::real;
+    if (layout.codes_as == Operand::Codes::plane)
+      return on_one_grid_of_bytes(from.sites[site]) && !layout.real;
+    return layout.codes_as == Operand::Codes::none && from.sites[site].kind == Kind::real && !layout.eight;
   };
   plan.fuse_context = writable(context);
   const bool codes = plan.sites[ffn_hidden].codes_as == Operand::Codes::plane;
   // cublasLt's GELU is good enough for reals of two bytes.
-  plan.fuse_hidden = writable(ffn_hidden) &&
-                     (codes ? plan.ffn_hidden.integer() : !plan.ffn_hidden.integer() && real_ != RealType::float32);
+  plan.fuse_hidden =
+      writable(ffn_hidden) &&
+      (codes ? plan.ffn_hidden.integer() : !plan.ffn_hidden.integer() && real_ != RealType::float32);
   return plan;
 }
 
@@ -390,7 +428,8 @@ void Implementation::check(const Tokens& tokens) const {
     const std::string place = "example " + std::to_string(e);
     if (tokens.length(e) == 0) fail_expected(place, "at least one token", "none");
     if (tokens.length(e) > s.positions)
-      fail_expected(place, "at most " + std::to_string(s.positions) + " tokens", std::to_string(tokens.length(e)));
+      fail_expected(place, "at most " + std::to_string(s.positions) + " tokens",
+                    std::to_string(tokens.length(e)));
     for (std::size_t t = tokens.offsets[e]; t < tokens.offsets[e + 1]; ++t) {
       const auto inside = [&](const char* what, long long value, std::size_t limit) {
         if (value < 0 || static_cast<std::size_t>(value) >= limit) {
@@ -405,7 +444,7 @@ void Implementation::check(const Tokens& tokens) const {
   }
 }
 
-// --- Memory ----------------------------------------------------------------------------------------------------------
+// --- Memory ---
 
 void Implementation::reserve(const BatchShape& batch) {
   const Shape& s = shape();
@@ -417,12 +456,10 @@ void Implementation::reserve(const BatchShape& batch) {
     w_.rows = round_up(batch.rows, row_step);
     w_.examples = round_up(batch.examples, 16);
     const auto n = static_cast<std::size_t>(w_.rows), examples = static_cast<std::size_t>(w_.examples);
-    const auto hidden = static_cast<std::size_t>(hidden_stride_), wide = static_cast<std::size_t>(wide_stride_);
+    const auto hidden = static_cast<std::size_t>(hidden_stride_),
+               wide = static_cast<std::size_t>(wide_stride_);
     const auto real_bytes = static_cast<std::size_t>(bytes_of(real_));
-    w_.ids.reset(n);
-    w_.positions.reset(n);
-    w_.types.reset(n);
-    w_.offsets.reset(examples + 1);
+    w_.tokens.reset(TokenViews::bytes(n, examples));
     w_.wide.reset(std::max(n * wide, examples * hidden));
     w_.context.reset(n * hidden);
     w_.projection_codes.reset(3 * n * hidden);
@@ -435,8 +472,8 @@ void Implementation::reserve(const BatchShape& batch) {
     w_.product_reals.reset(n * hidden * real_bytes);
     w_.logits.reset(examples * static_cast<std::size_t>(labels_stride_));
 
-    // What enters a layer is dead once its output is written, so two buffers of a form alternate; a layer whose form
-    // differs from its neighbours' has its own.
+    // What enters a layer is dead once its output is written, so two buffers of a form alternate; a layer
+    // whose form differs from its neighbours' has its own.
     const auto owned = [&](const SiteLayout& layout, int rows) {
       owned_.emplace_back(layout, rows);
       return &owned_.back().view();
@@ -445,7 +482,8 @@ void Implementation::reserve(const BatchShape& batch) {
       const auto plain = [](const SiteLayout& l) {
         return l.codes_as != Operand::Codes::segments && l.format.kind != FormatKind::rows;
       };
-      return plain(a) && plain(b) && a.codes_as == b.codes_as && a.real == b.real && a.stride == b.stride;
+      return plain(a) && plain(b) && a.codes_as == b.codes_as && a.real == b.real && a.eight == b.eight &&
+             a.stride == b.stride;
     };
     const auto shared = [&](const SiteLayout& layout, const Operand* LayerOperands::*field, LayerSite site) {
       for (std::size_t i = 0; i < operands_.size(); ++i) {
@@ -472,40 +510,46 @@ void Implementation::reserve(const BatchShape& batch) {
   if (watched()) {
     const std::size_t row = static_cast<std::size_t>(std::max(s.hidden, s.intermediate));
     for (DeviceArray<float>& seen : w_.seen) {
-      if (seen.size() < static_cast<std::size_t>(w_.rows) * row) seen.reset(static_cast<std::size_t>(w_.rows) * row);
+      if (seen.size() < static_cast<std::size_t>(w_.rows) * row)
+        seen.reset(static_cast<std::size_t>(w_.rows) * row);
     }
-    const std::size_t attention = static_cast<std::size_t>(batch.rows) * s.heads * static_cast<std::size_t>(batch.longest);
+    const std::size_t attention =
+        static_cast<std::size_t>(batch.rows) * s.heads * static_cast<std::size_t>(batch.longest);
     for (DeviceArray<float>* seen : {&w_.seen_scores, &w_.seen_probs}) {
       if (seen->size() < attention) seen->reset(attention);
     }
   }
-  bytes_ = device_bytes() - bytes_before_;
 }
 
-/// Tokens go through pinned memory, which the stream reads when it gets there: logits() waits before it returns.
+/// Tokens go through pinned memory in one copy, which the stream makes when it gets there: logits() waits
+/// before it returns.
 void Implementation::upload(const Tokens& tokens, const BatchShape& batch) {
   const auto rows = static_cast<std::size_t>(batch.rows), examples = static_cast<std::size_t>(batch.examples);
-  unsigned char* at = staging_.reserve((2 * rows + examples + 1) * sizeof(std::int32_t) + rows);
-  const auto send = [&](void* to, const void* from, std::size_t bytes) {
-    std::memcpy(at, from, bytes);
-    copy_to_device(to, at, bytes, stream_);
-    at += bytes;
+  const std::size_t bytes = TokenViews::bytes(rows, examples);
+  unsigned char* const begin = staging_.reserve(bytes);
+  unsigned char* at = begin;
+  const auto put = [&](const void* from, std::size_t size) {
+    std::memcpy(at, from, size);
+    at += size;
   };
-  std::vector<std::int32_t> offsets(examples + 1);
-  for (std::size_t e = 0; e <= examples; ++e) offsets[e] = static_cast<std::int32_t>(tokens.offsets[e]);
-  send(w_.ids.data(), tokens.ids, rows * sizeof(std::int32_t));
-  send(w_.positions.data(), tokens.positions, rows * sizeof(std::int32_t));
-  send(w_.offsets.data(), offsets.data(), offsets.size() * sizeof(std::int32_t));
-  send(w_.types.data(), tokens.types, rows);
+  for (std::size_t e = 0; e <= examples; ++e) {
+    const auto offset = static_cast<std::int32_t>(tokens.offsets[e]);
+    put(&offset, sizeof offset);
+  }
+  put(tokens.ids, rows * sizeof(std::int32_t));
+  put(tokens.positions, rows * sizeof(std::int32_t));
+  put(tokens.types, rows);
+  copy_to_device(w_.tokens.data(), begin, bytes, stream_);
 }
 
-// --- A pass ----------------------------------------------------------------------------------------------------------
+// --- A pass ---
 
 void Implementation::logits(const Tokens& tokens, float* logits) {
   if (tokens.examples == 0) return;
   if (tokens.offsets[0] != 0) fail_expected("tokens", "offsets from 0", std::to_string(tokens.offsets[0]));
   check(tokens);
-  use_device(options_.device);
+  select_device(options_.device);
+  const std::size_t bytes_before = device_bytes();
   BatchShape batch;
   batch.examples = static_cast<int>(tokens.examples);
   batch.rows = static_cast<int>(tokens.count());
@@ -516,7 +560,8 @@ void Implementation::logits(const Tokens& tokens, float* logits) {
   tokens_ = &tokens;
 
   const bool graphs = options_.graphs && Graph::supported() && !watched() && !options_.profile;
-  const auto known = std::find_if(known_.begin(), known_.end(), [&](const KnownShape& k) { return k.shape == batch; });
+  const auto known =
+      std::find_if(known_.begin(), known_.end(), [&](const KnownShape& k) { return k.shape == batch; });
   if (!graphs) {
     pass(batch);
   } else if (known == known_.end()) {
@@ -545,8 +590,9 @@ void Implementation::logits(const Tokens& tokens, float* logits) {
   const auto* host = reinterpret_cast<float*>(result_.reserve(tokens.examples * row * sizeof(float)));
   copy_to_host(const_cast<float*>(host), w_.logits.data(), tokens.examples * row * sizeof(float), stream_);
   synchronize(stream_);
-  for (std::size_t e = 0; e < tokens.examples; ++e) std::copy_n(host + e * row, shape().labels, logits + e * shape().labels);
-  bytes_ = device_bytes() - bytes_before_;
+  for (std::size_t e = 0; e < tokens.examples; ++e)
+    std::copy_n(host + e * row, shape().labels, logits + e * shape().labels);
+  bytes_ += device_bytes() - bytes_before;
 }
 
 void Implementation::pass(const BatchShape& batch) {
@@ -559,7 +605,8 @@ void Implementation::pass(const BatchShape& batch) {
   classify(batch);
 }
 
-void Implementation::multiply(const DeviceLinear& linear, const Operand& left, int rows, const ProductTarget& target) {
+void Implementation::multiply(const DeviceLinear& linear, const Operand& left, int rows,
+                              const ProductTarget& target) {
   timed(&Profile::gemm, [&] { products_.multiply(linear, left, rows, target, stream_); });
 }
 
@@ -573,8 +620,8 @@ void Implementation::show(std::size_t site, const DeviceArray<float>& values, in
   std::vector<float> host(static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols));
   copy_to_host(host.data(), values.data(), host.size() * sizeof(float), stream_);
   synchronize(stream_);
-  options_.observer->visit(site, host.data(), 0, static_cast<std::size_t>(rows), static_cast<std::size_t>(cols),
-                           static_cast<std::size_t>(cols), -1);
+  options_.observer->visit(site, host.data(), 0, static_cast<std::size_t>(rows),
+                           static_cast<std::size_t>(cols), static_cast<std::size_t>(cols), -1);
 }
 
 void Implementation::embed(const BatchShape& batch) {
@@ -585,9 +632,10 @@ void Implementation::embed(const BatchShape& batch) {
   task.words = words_.view;
   task.types = types_.view;
   task.positions = positions_.view;
-  task.ids = w_.ids.data();
-  task.type_ids = w_.types.data();
-  task.position_ids = w_.positions.data();
+  const TokenViews tokens = views(batch);
+  task.ids = tokens.ids;
+  task.type_ids = tokens.types;
+  task.position_ids = tokens.positions;
   task.first = embeddings_sum_.format;
   task.gain = embeddings_norm_.gain.data();
   task.bias = embeddings_norm_.bias.data();
@@ -674,8 +722,9 @@ void Implementation::show_attention(std::size_t layer, const BatchShape& batch) 
     for (std::size_t e = 0; e < tokens_->examples; ++e) {
       const std::size_t first = tokens_->offsets[e], n = tokens_->length(e);
       for (std::size_t head = 0; head < heads; ++head) {
-        options_.observer->visit(model_->site_index(layer, site), host.data() + (first * heads + head) * longest, first, n,
-                                 n, heads * longest, static_cast<int>(head));
+        options_.observer->visit(model_->site_index(layer, site),
+                                 host.data() + (first * heads + head) * longest, first, n, n, heads * longest,
+                                 static_cast<int>(head));
       }
     }
   }
@@ -685,7 +734,7 @@ void Implementation::attend_all(std::size_t layer, const BatchShape& batch) {
   const LayerPlan& plan = layers_[layer];
   const int part = hidden_stride_;
   AttentionTask task;
-  task.offsets = w_.offsets.data();
+  task.offsets = views(batch).offsets;
   task.examples = batch.examples;
   task.longest = batch.longest;
   task.heads = static_cast<int>(shape().heads);
@@ -747,8 +796,8 @@ void Implementation::attend_all(std::size_t layer, const BatchShape& batch) {
 
 void Implementation::residual_norm(std::size_t layer, const DeviceLinear& linear, const Operand& left,
                                    LayerSite product_site, LayerSite sum_site, const Operand& residual,
-                                   const SiteLayout& residual_layout, const DeviceNorm& norm, LayerSite target_site,
-                                   const Operand& target, const BatchShape& batch) {
+                                   const SiteLayout& residual_layout, const DeviceNorm& norm,
+                                   LayerSite target_site, const Operand& target, const BatchShape& batch) {
   const LayerPlan& plan = layers_[layer];
   const SiteFormat& site = model_->layers[layer].sites[product_site];
   ProductTarget product;
@@ -831,13 +880,14 @@ void Implementation::feed_forward(std::size_t layer, const BatchShape& batch) {
     rows(task);
     show(model_->site_index(layer, ffn_hidden), w_.seen[2], task.rows, task.cols);
   }
-  residual_norm(layer, plan.ffn_output, *o.ffn_hidden, ffn_output, ffn_residual, *o.ffn_input, plan.sites[ffn_input],
-                plan.output_norm, output, *o.output, batch);
+  residual_norm(layer, plan.ffn_output, *o.ffn_hidden, ffn_output, ffn_residual, *o.ffn_input,
+                plan.sites[ffn_input], plan.output_norm, output, *o.output, batch);
 }
 
 void Implementation::classify(const BatchShape& batch) {
   const Operand& last = operands_.empty() ? owned_.front().view() : *operands_.back().output;
-  timed(&Profile::rest, [&] { gather_rows(last, first_tokens_, w_.offsets.data(), batch.examples, stream_); });
+  timed(&Profile::rest,
+        [&] { gather_rows(last, first_tokens_, views(batch).offsets, batch.examples, stream_); });
   ProductTarget target;
   target.out = w_.wide.data();
   target.stride = hidden_stride_;
@@ -860,8 +910,9 @@ void Implementation::classify(const BatchShape& batch) {
 
 std::string Implementation::description() const {
   static const char* const names[] = {"float32", "float16", "bfloat16"};
-  return "cuda sm_" + std::to_string(device_.major) + std::to_string(device_.minor) + " " + device_.name + ", " +
-         names[static_cast<int>(real_)];
+  const std::string precision = eight_ ? "float8" : names[static_cast<int>(real_)];
+  return "cuda sm_" + std::to_string(device_.major) + std::to_string(device_.minor) + " " + device_.name +
+         ", " + names[static_cast<int>(real_)];
 }
 
 }  // namespace

@@ -8,11 +8,12 @@ namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
 /// The depth of a product is a multiple of this; what is added are weights of 0.
 constexpr int depth_unit = 64;
 
-/// A run of a product's depth whose left codes share a grid per tensor (PEG's groups; the planes of wide codes).
+/// A run of a product's depth whose left codes share a grid per tensor (PEG's groups; the planes of wide
+/// codes).
 struct Segment {
-  int end = 0;              ///< in units of depth_unit, exclusive
-  float scale = 0;          ///< of the left codes; with per-row grids, what the row's scale is multiplied by
-  std::int32_t zero = 0;    ///< of the signed codes
+  int end = 0;            ///< in units of depth_unit, exclusive
+  float scale = 0;        ///< of the left codes; with per-row grids, what the row's scale is multiplied by
+  std::int32_t zero = 0;  ///< of the signed codes
   enum class Zero : unsigned char { fixed, of_row, low_of_row, high_of_row } zero_from = Zero::fixed;
 };
 
@@ -28,11 +29,12 @@ struct Finishing {
   void* out = nullptr;  ///< [rows, stride]
   int stride = 0;       ///< in elements; of codes, a multiple of 16
   RealType type = RealType::float32;
-  Grid grids[3];        ///< codes: of columns [i part, (i + 1) part)
+  Grid grids[3];  ///< codes: of columns [i part, (i + 1) part)
   int part = 1 << 30;
   const Segment* segments = nullptr;  ///< device memory
   int segment_count = 1;
-  Segment first;                      ///< segments[0], for products that have one
+  bool whole_segments = true;  ///< they end at even units
+  Segment first;               ///< segments[0], for products that have one
   const float* column_scale = nullptr;
   const std::int32_t* column_sums = nullptr;  ///< [segments, columns]
   const float* bias = nullptr;
@@ -49,18 +51,23 @@ struct Int8Product {
   int lda = 0;
   const std::int8_t* b = nullptr;  ///< [columns, depth]
   int rows = 0;
-  int columns = 0;                 ///< a multiple of 16 (padded)
-  int depth = 0;                   ///< a multiple of depth_unit
+  int columns = 0;  ///< a multiple of 16 (padded)
+  int depth = 0;    ///< a multiple of depth_unit
   Finishing finish;
 };
 
-/// Number of tile shapes of our own kernel, and what they are called.
+/// Number of tile shapes of our own kernels, and what they are called.
 int tile_count();
 const char* tile_name(int tile);
+/// Whether the device and the build have the tile's instructions, and the product's sizes suit it.
+bool tile_can(int tile, const Int8Product& product, const DeviceFacts& device);
+/// The largest tile on mma instructions of which so many multiprocessors are full.
+int full_tile(int rows, int columns, int multiprocessors);
 /// Matrix instructions with the finishing in the same kernel. All tile shapes give the same bits.
 void multiply_tiled(int tile, const Int8Product& product, Stream stream);
 
-/// The finishing alone: `sums` is [segments, rows rounded up to 16, columns] int32 of another product (cublasLt's).
+/// The finishing alone: `sums` is [segments, rows rounded up to 16, columns] int32 of another product
+/// (cublasLt's).
 void finish_sums(const Int8Product& product, const std::int32_t* sums, Stream stream);
 
 }  // namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE

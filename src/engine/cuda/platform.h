@@ -3,9 +3,10 @@
 #include <cstddef>
 #include <cstdint>
 
-// The kernels of this folder are compiled twice: by nvcc for devices, and by the host's compiler over an emulation
-// of blocks, warps and matrix instructions (tests/engine/cuda_emulation), so that tests execute them where no GPU is.
-// Each compilation has a namespace of its own, as the instruction sets of src/core/simd.h have.
+// The kernels of this folder are compiled twice: by nvcc for devices, and by the host's compiler over an
+// emulation of blocks, warps and matrix instructions (tests/engine/cuda_emulation), so that tests execute
+// them where no GPU is. Each compilation has a namespace of its own, as the instruction sets of
+// src/core/simd.h have.
 #ifdef OUTLIERLAB_CUDA_EMULATION
 #define OUTLIERLAB_CUDA_NAMESPACE emulated
 #include "emulation.h"

@@ -1,11 +1,11 @@
-#include "engine/cuda/products.h"
-
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <numeric>
 #include <utility>
 
 #include "core/error.h"
+#include "engine/cuda/products.h"
 #include "engine/cuda/row_kernels.h"
 
 namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
@@ -29,7 +29,8 @@ Grid grid_of(const SiteFormat& site, std::size_t i) {
 }
 
 Operand::Codes form_of(const SiteFormat& site, const std::vector<const Weight*>& weights) {
-  const bool integer = std::any_of(weights.begin(), weights.end(), [](const Weight* w) { return w->is_integer(); });
+  const bool integer =
+      std::any_of(weights.begin(), weights.end(), [](const Weight* w) { return w->is_integer(); });
   if (!integer || site.kind == Kind::real) return Operand::Codes::none;
   if (site.kind == Kind::columns) return site.bits <= 8 ? Operand::Codes::segments : Operand::Codes::none;
   return site.bits <= 8 ? Operand::Codes::plane : Operand::Codes::planes;
@@ -37,11 +38,13 @@ Operand::Codes form_of(const SiteFormat& site, const std::vector<const Weight*>&
 
 }  // namespace
 
-SiteLayout::SiteLayout(const SiteFormat& site, std::size_t count, RealType real_type,
+SiteLayout::SiteLayout(const SiteFormat& site, std::size_t count, RealType real_type, bool with_eight,
                        const std::vector<const Weight*>& weights)
     : codes_as(form_of(site, weights)), type(real_type), cols(static_cast<int>(count)) {
-  const bool some_real = std::any_of(weights.begin(), weights.end(), [](const Weight* w) { return !w->is_integer(); });
+  const bool some_real =
+      std::any_of(weights.begin(), weights.end(), [](const Weight* w) { return !w->is_integer(); });
   real = codes_as == Operand::Codes::none || some_real;
+  eight = with_eight && real && !weights.empty();
   format.kind = site.kind;
   format.bits = site.bits;
   format.symmetric = site.symmetric;
@@ -65,7 +68,8 @@ SiteLayout::SiteLayout(const SiteFormat& site, std::size_t count, RealType real_
   switch (codes_as) {
     case Operand::Codes::plane:
       natural();
-      segments.push_back({width / depth_unit, scale, zero - code_shift, of_rows ? Zero::of_row : Zero::fixed});
+      segments.push_back(
+          {width / depth_unit, scale, zero - code_shift, of_rows ? Zero::of_row : Zero::fixed});
       break;
     case Operand::Codes::planes:
       natural();
@@ -94,8 +98,8 @@ SiteLayout::SiteLayout(const SiteFormat& site, std::size_t count, RealType real_
           source.push_back(c);
         }
         source.resize(static_cast<std::size_t>(round_up(static_cast<int>(source.size()), depth_unit)), -1);
-        segments.push_back({static_cast<int>(source.size()) / depth_unit, grid.first, grid.second - code_shift,
-                            Zero::fixed});
+        segments.push_back({static_cast<int>(source.size()) / depth_unit, grid.first,
+                            grid.second - code_shift, Zero::fixed});
       }
       place = places;
       break;
@@ -132,6 +136,10 @@ OperandRows::OperandRows(const SiteLayout& layout, int rows) {
     view_.real_stride = round_up(layout.cols, 16);
     real_.reset(count * static_cast<std::size_t>(view_.real_stride * bytes_of(layout.type)));
     view_.real = real_.data();
+    if (layout.eight) {
+      eight_.reset(count * static_cast<std::size_t>(view_.real_stride));
+      view_.eight = eight_.data();
+    }
   }
 }
 
@@ -150,6 +158,7 @@ DeviceLinear::DeviceLinear(const std::vector<const Linear*>& linears, const Site
     add_integer(linears, left);
   } else {
     add_real(linears);
+    if (left.eight) add_eight(linears);
   }
 }
 
@@ -188,7 +197,8 @@ void DeviceLinear::add_integer(const std::vector<const Linear*>& linears, const 
 void DeviceLinear::add_real(const std::vector<const Linear*>& linears) {
   const auto size = static_cast<std::size_t>(bytes_of(type_)), columns = static_cast<std::size_t>(columns_);
   depth_ = padded(linears[0]->weight.cols);
-  std::vector<unsigned char> values(columns * static_cast<std::size_t>(depth_) * size, 0), bias(columns * size, 0);
+  std::vector<unsigned char> values(columns * static_cast<std::size_t>(depth_) * size, 0),
+      bias(columns * size, 0);
   const auto put = [&](std::vector<unsigned char>& to, std::size_t at, float v) {
     if (type_ == RealType::float32) {
       std::memcpy(to.data() + at * size, &v, size);
@@ -210,7 +220,30 @@ void DeviceLinear::add_real(const std::vector<const Linear*>& linears) {
   real_bias_ = bias;
 }
 
-// --- Ways ------------------------------------------------------------------------------------------------------------
+/// Weights as e4m3 with one scale, so that the largest is the largest that e4m3 has.
+void DeviceLinear::add_eight(const std::vector<const Linear*>& linears) {
+  constexpr float most = 448.0f;
+  float largest = 0.0f;
+  const auto each = [&](auto body) {
+    for (std::size_t p = 0; p < linears.size(); ++p) {
+      const Weight& weight = linears[p]->weight;
+      for (std::size_t r = 0; r < weight.rows; ++r) {
+        const std::size_t column = p * static_cast<std::size_t>(part_) + r;
+        for (std::size_t c = 0; c < weight.cols; ++c)
+          body(column * static_cast<std::size_t>(depth_) + c, weight.value(r, c));
+      }
+    }
+  };
+  each([&](std::size_t, float v) { largest = std::max(largest, std::abs(v)); });
+  const float scale = largest > 0 ? largest / most : 1.0f;
+  std::vector<unsigned char> values(static_cast<std::size_t>(columns_) * static_cast<std::size_t>(depth_), 0);
+  each([&](std::size_t at, float v) { values[at] = float_to_e4m3(v / scale); });
+  real_ = values;
+  eight_scale_ = std::vector<float>{scale};
+  eight_ = true;
+}
+
+// --- Ways ---
 
 namespace {
 
@@ -241,9 +274,11 @@ struct Products::Call {
   std::size_t out_bytes() const {
     const std::size_t elements = static_cast<std::size_t>(rows) * static_cast<std::size_t>(target.stride);
     // The last row of a part of a wider row ends before the stride does.
-    const std::size_t last = static_cast<std::size_t>(target.stride - std::min(linear.columns(), target.stride));
-    return (elements - last) *
-           (target.output == ProductTarget::Output::codes ? 1 : static_cast<std::size_t>(bytes_of(target.type)));
+    const std::size_t last =
+        static_cast<std::size_t>(target.stride - std::min(linear.columns(), target.stride));
+    return (elements - last) * (target.output == ProductTarget::Output::codes
+                                    ? 1
+                                    : static_cast<std::size_t>(bytes_of(target.type)));
   }
 };
 
@@ -259,12 +294,12 @@ int Products::integer_ways() {
 }
 
 std::string Products::way_name(int way) {
-  if (way < tile_count()) return std::string("mma ") + tile_name(way);
+  if (way < tile_count()) return tile_name(way);
   return "cublasLt " + std::to_string(way - tile_count());
 }
 
-void Products::multiply(const DeviceLinear& linear, const Operand& left, int rows, const ProductTarget& target,
-                        Stream stream) {
+void Products::multiply(const DeviceLinear& linear, const Operand& left, int rows,
+                        const ProductTarget& target, Stream stream) {
   if (rows == 0) return;
   const Call call = {linear, left, rows, target};
   run(call, choose(call, stream).way, stream);
@@ -273,18 +308,20 @@ void Products::multiply(const DeviceLinear& linear, const Operand& left, int row
 Products::Choice Products::choose(const Call& call, Stream stream) {
   if (call.linear.integer() && only_ >= 0) return {only_, 0, 0};
   // Rows that need the same number of 64-row tiles are one shape.
-  const Key key = {call.linear.integer(),
-                   (call.rows + 63) / 64,
-                   call.linear.columns(),
-                   call.linear.depth(),
-                   static_cast<int>(call.linear.segments_.size()) + 100 * call.linear.kept_count_,
-                   4 * static_cast<int>(call.target.output) + 2 * static_cast<int>(call.target.type) + call.target.gelu};
+  const Key key = {
+      call.linear.integer(),
+      (call.rows + 63) / 64,
+      call.linear.columns(),
+      call.linear.depth(),
+      static_cast<int>(call.linear.segments_.size()) + 100 * call.linear.kept_count_,
+      4 * static_cast<int>(call.target.output) + 2 * static_cast<int>(call.target.type) + call.target.gelu};
   const auto known = choices_.find(key);
   if (known != choices_.end()) return known->second;
   const std::vector<int> ways = ways_of(call);
   if (ways.empty()) {
-    fail_expected("cublasLt", "an algorithm for a product of " + std::to_string(call.rows) + " x " +
-                                  std::to_string(call.linear.columns()) + " x " + std::to_string(call.linear.depth()),
+    fail_expected("cublasLt",
+                  "an algorithm for a product of " + std::to_string(call.rows) + " x " +
+                      std::to_string(call.linear.columns()) + " x " + std::to_string(call.linear.depth()),
                   "none");
   }
   Choice choice = {call.linear.integer() ? guess(call) : ways[0], 0, 0};
@@ -294,33 +331,31 @@ Products::Choice Products::choose(const Call& call, Stream stream) {
   return choice;
 }
 
-/// The largest tile of which the device is full, or else the one that fills most of it.
 int Products::guess(const Call& call) const {
-  static constexpr int sizes[][2] = {{128, 128}, {128, 64}, {64, 64}, {32, 64}, {16, 32}};
-  for (int tile = 0; tile < tile_count() - 1; ++tile) {
-    const int blocks = ((call.rows + sizes[tile][0] - 1) / sizes[tile][0]) *
-                       ((call.linear.columns() + sizes[tile][1] - 1) / sizes[tile][1]);
-    if (blocks >= device_.multiprocessors) return tile;
-  }
-  return tile_count() - 1;
+  return full_tile(call.rows, call.linear.columns(), device_.multiprocessors);
 }
 
 std::vector<int> Products::ways_of(const Call& call) {
   std::vector<int> ways;
   if (!call.linear.integer()) {
-    int count = blas_.algorithms(real_product(call, true));
+    int count = has_bias(call) ? blas_.algorithms(real_product(call, true)) : 0;
     if (count == 0) count = blas_.algorithms(real_product(call, false));
     ways.resize(static_cast<std::size_t>(count));
     std::iota(ways.begin(), ways.end(), 0);
     return ways;
   }
-  for (int tile = 0; tile < tile_count(); ++tile) ways.push_back(tile);
+  const Int8Product product = integer_product(call);
+  for (int tile = 0; tile < tile_count(); ++tile) {
+    if (tile_can(tile, product, device_)) ways.push_back(tile);
+  }
   const std::size_t segments = call.linear.segments_.size();
-  const std::size_t sum_bytes = segments * sizeof(std::int32_t) * static_cast<std::size_t>(padded_rows(call.rows)) *
+  const std::size_t sum_bytes = segments * sizeof(std::int32_t) *
+                                static_cast<std::size_t>(padded_rows(call.rows)) *
                                 static_cast<std::size_t>(call.linear.columns());
   if (sum_bytes > most_sum_bytes || segments == 0) return ways;
   int usable = lt_ways;
-  for (std::size_t s = 0; s < segments; ++s) usable = std::min(usable, blas_.algorithms(segment_product(call, s)));
+  for (std::size_t s = 0; s < segments; ++s)
+    usable = std::min(usable, blas_.algorithms(segment_product(call, s)));
   for (int i = 0; i < usable; ++i) ways.push_back(tile_count() + i);
   return ways;
 }
@@ -350,8 +385,9 @@ Products::Choice Products::measure(const Call& call, const std::vector<int>& way
       synchronize(stream);
       if (differences > 0) {
         dropped_.push_back(way_name(way) + " differs from " + way_name(reference) + " in " +
-                           std::to_string(differences) + " words of a product of " + std::to_string(call.rows) + " x " +
-                           std::to_string(call.linear.columns()) + " x " + std::to_string(call.linear.depth()));
+                           std::to_string(differences) + " words of a product of " +
+                           std::to_string(call.rows) + " x " + std::to_string(call.linear.columns()) + " x " +
+                           std::to_string(call.linear.depth()));
         continue;
       }
     }
@@ -381,7 +417,8 @@ Int8Product product_of(const Operand& left, int rows, const ProductTarget& targe
   p.lda = left.stride;
   p.rows = rows;
   Finishing& f = p.finish;
-  f.output = target.output == ProductTarget::Output::codes ? Finishing::Output::codes : Finishing::Output::reals;
+  f.output =
+      target.output == ProductTarget::Output::codes ? Finishing::Output::codes : Finishing::Output::reals;
   f.gelu = target.gelu;
   f.out = target.out;
   f.stride = target.stride;
@@ -395,7 +432,7 @@ Int8Product product_of(const Operand& left, int rows, const ProductTarget& targe
 
 }  // namespace
 
-void Products::run_integer(const Call& call, int way, Stream stream) {
+Int8Product Products::integer_product(const Call& call) const {
   const DeviceLinear& linear = call.linear;
   Int8Product p = product_of(call.left, call.rows, call.target);
   p.b = linear.codes_.data();
@@ -406,13 +443,26 @@ void Products::run_integer(const Call& call, int way, Stream stream) {
   f.segments = linear.device_segments_.data();
   f.segment_count = static_cast<int>(linear.segments_.size());
   if (!linear.segments_.empty()) f.first = linear.segments_[0];
+  for (const Segment& segment : linear.segments_) f.whole_segments = f.whole_segments && segment.end % 2 == 0;
   f.column_scale = linear.column_scale_.data();
   f.column_sums = linear.column_sums_.data();
   f.bias = linear.bias_.data();
   f.kept_weights = linear.kept_weights_.data();
   f.kept_count = linear.kept_count_;
-  if (way < tile_count()) return multiply_tiled(way, p, stream);
+  return p;
+}
 
+void Products::run_integer(const Call& call, int way, Stream stream) {
+  const DeviceLinear& linear = call.linear;
+  const Int8Product p = integer_product(call);
+  // A way that CudaOptions asks for may not suit every product.
+  if (way < tile_count()) return multiply_tiled(tile_can(way, p, device_) ? way : guess(call), p, stream);
+  const std::size_t plane =
+      static_cast<std::size_t>(padded_rows(p.rows)) * static_cast<std::size_t>(p.columns);
+  if (sums_.size() < plane * linear.segments_.size()) {
+    sums_.reset(plane * linear.segments_.size());
+    ++generation_;
+  }
   for (std::size_t s = 0; s < linear.segments_.size(); ++s) {
     const BlasProduct part = segment_product(call, s);
     blas_.multiply(part, std::min(way - tile_count(), blas_.algorithms(part) - 1), stream);
@@ -421,14 +471,10 @@ void Products::run_integer(const Call& call, int way, Stream stream) {
 }
 
 /// The sums of one segment, into its plane of sums_.
-BlasProduct Products::segment_product(const Call& call, std::size_t segment) {
+BlasProduct Products::segment_product(const Call& call, std::size_t segment) const {
   const DeviceLinear& linear = call.linear;
-  const std::size_t plane = static_cast<std::size_t>(padded_rows(call.rows)) * static_cast<std::size_t>(linear.columns_);
-  const std::size_t needed = plane * linear.segments_.size();
-  if (sums_.size() < needed) {
-    sums_.reset(needed);
-    ++generation_;
-  }
+  const std::size_t plane =
+      static_cast<std::size_t>(padded_rows(call.rows)) * static_cast<std::size_t>(linear.columns_);
   const int begin = segment == 0 ? 0 : linear.segments_[segment - 1].end * depth_unit;
   BlasProduct p;
   p.codes = true;
@@ -441,6 +487,11 @@ BlasProduct Products::segment_product(const Call& call, std::size_t segment) {
   p.rows = call.rows;
   p.depth = linear.segments_[segment].end * depth_unit - begin;
   return p;
+}
+
+/// cublasLt has no float32 bias for products of e4m3.
+bool Products::has_bias(const Call& call) const {
+  return !call.linear.eight_ || call.target.type != RealType::float32;
 }
 
 BlasProduct Products::real_product(const Call& call, bool with_bias) const {
@@ -456,6 +507,11 @@ BlasProduct Products::real_product(const Call& call, bool with_bias) const {
   p.ldo = call.target.stride;
   p.rows = call.rows;
   p.columns = linear.columns_;
+  if (linear.eight_) {
+    p.eight = true;
+    p.a = call.left.eight;
+    p.b_scale = linear.eight_scale_.data();
+  }
   if (!with_bias) return p;
   const bool wide = p.out_type == RealType::float32;
   p.bias = wide ? static_cast<const void*>(linear.bias_.data()) : linear.real_bias_.data();
@@ -465,7 +521,7 @@ BlasProduct Products::real_product(const Call& call, bool with_bias) const {
 
 void Products::run_real(const Call& call, int algorithm, Stream stream) {
   BlasProduct p = real_product(call, true);
-  int count = blas_.algorithms(p);
+  int count = has_bias(call) ? blas_.algorithms(p) : 0;
   if (count > 0) return blas_.multiply(p, std::min(algorithm, count - 1), stream);
   p = real_product(call, false);
   count = blas_.algorithms(p);
@@ -478,32 +534,40 @@ std::vector<ProductTime> Products::times() const {
   for (const auto& [key, choice] : choices_) {
     const bool integer = std::get<0>(key);
     all.push_back({integer, choice.rows, std::get<2>(key), std::get<3>(key),
-                   integer ? way_name(choice.way) : "cublasLt " + std::to_string(choice.way), choice.seconds});
+                   integer ? way_name(choice.way) : "cublasLt " + std::to_string(choice.way),
+                   choice.seconds});
   }
   return all;
 }
 
-double Products::peak(bool integer, RealType type, Stream stream) {
+double Products::peak(bool integer, bool eight, RealType type, Stream stream) {
   constexpr int size = 8192;
   const std::size_t elements = static_cast<std::size_t>(size) * size;
-  const auto bytes = static_cast<std::size_t>(integer ? 1 : bytes_of(type));
-  // Values that are neither all equal nor beyond what their type holds: power, and with it the clock, depends on them.
+  const auto bytes = static_cast<std::size_t>(integer || eight ? 1 : bytes_of(type));
+  // Values that are neither all equal nor beyond what their type holds: power, and with it the clock, depends
+  // on them.
   std::vector<unsigned char> values(elements * bytes);
   std::uint32_t state = 1;
   for (std::size_t i = 0; i < elements; ++i) {
     state = state * 1664525u + 1013904223u;
-    if (integer) {
-      values[i] = static_cast<unsigned char>(state >> 24);
+    if (integer || eight) {
+      // As e4m3, at most 30.
+      values[i] = static_cast<unsigned char>(state >> 24 & (eight ? 0xdfu : 0xffu));
       continue;
     }
     const float v = static_cast<float>(state >> 8) * 0x1p-24f - 0.5f;
     const std::uint16_t bits = type == RealType::float32 ? std::uint16_t{0} : to_bits(v, type);
-    std::memcpy(values.data() + i * bytes, type == RealType::float32 ? static_cast<const void*>(&v) : &bits, bytes);
+    std::memcpy(values.data() + i * bytes, type == RealType::float32 ? static_cast<const void*>(&v) : &bits,
+                bytes);
   }
-  const DeviceArray<unsigned char> a(values), out(elements * (integer ? 4 : bytes));
+  const DeviceArray<unsigned char> a(values),
+      out(elements * (integer ? 4 : static_cast<std::size_t>(bytes_of(type))));
+  const DeviceArray<float> one(std::vector<float>{1.0f});
   Blas blas;
   BlasProduct p;
   p.codes = integer;
+  p.eight = eight;
+  p.b_scale = one.data();
   p.type = p.out_type = type;
   p.a = p.b = a.data();
   p.out = out.data();

@@ -19,19 +19,21 @@ namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
 struct SiteLayout {
   Format format;
   Operand::Codes codes_as = Operand::Codes::none;
-  bool real = false;               ///< also, or only, as reals
+  bool eight = false;  ///< beside the reals, e4m3 of them
+  bool real = false;   ///< also, or only, as reals
   RealType type = RealType::float32;
   int cols = 0;
-  int stride = 0, high = 0;        ///< of codes, as in Operand
+  int stride = 0, high = 0;          ///< of codes, as in Operand
   std::vector<std::int32_t> source;  ///< channel at each place of a row of codes; -1: none
-  std::vector<int> kept;           ///< segments: float channels
-  std::vector<Segment> segments;   ///< of a product's depth
+  std::vector<int> kept;             ///< segments: float channels
+  std::vector<Segment> segments;     ///< of a product's depth
   DeviceArray<Grid> column_grids;
   DeviceArray<int> place;
 
   SiteLayout() = default;
   /// For products with `weights`; without any (attention's sites), the grids alone.
-  SiteLayout(const SiteFormat& site, std::size_t cols, RealType type, const std::vector<const Weight*>& weights);
+  SiteLayout(const SiteFormat& site, std::size_t cols, RealType type, bool with_eight,
+             const std::vector<const Weight*>& weights);
 };
 
 /// Rows of a site in device memory.
@@ -47,10 +49,11 @@ class OperandRows {
   DeviceArray<float> kept_, row_scale_;
   DeviceArray<std::int32_t> row_zero_;
   DeviceArray<unsigned char> real_;
+  DeviceArray<std::uint8_t> eight_;
 };
 
-/// Weights [out, in] with biases for one form of their left side; or several of the same shape below each other, as one
-/// product of `parts` times as many columns. Columns of a part are padded to a multiple of 16.
+/// Weights [out, in] with biases for one form of their left side; or several of the same shape below each
+/// other, as one product of `parts` times as many columns. Columns of a part are padded to a multiple of 16.
 class DeviceLinear {
  public:
   DeviceLinear() = default;
@@ -64,6 +67,7 @@ class DeviceLinear {
   friend class Products;
   void add_integer(const std::vector<const Linear*>& linears, const SiteLayout& left);
   void add_real(const std::vector<const Linear*>& linears);
+  void add_eight(const std::vector<const Linear*>& linears);
 
   bool integer_ = false;
   RealType type_ = RealType::float32;
@@ -74,6 +78,8 @@ class DeviceLinear {
   DeviceArray<std::int32_t> column_sums_;
   DeviceArray<float> column_scale_, bias_, kept_weights_;
   DeviceArray<unsigned char> real_, real_bias_;
+  bool eight_ = false;  ///< real_ is e4m3
+  DeviceArray<float> eight_scale_;
 };
 
 /// Where a product goes.
@@ -86,15 +92,17 @@ struct ProductTarget {
   Grid grids[3];  ///< codes: one per part
 };
 
-/// Runs products, each by the fastest of several ways. Integer products: our kernel with one of its tile shapes, or
-/// cublasLt and our finishing; all give the same bits. Real products: one of cublasLt's algorithms. With `tune`, the ways
-/// are timed when a shape is first seen, and one that does not give the reference's bits is never used.
+/// Runs products, each by the fastest of several ways. Integer products: our kernel with one of its tile
+/// shapes, or cublasLt and our finishing; all give the same bits. Real products: one of cublasLt's
+/// algorithms. With `tune`, the ways are timed when a shape is first seen, and one that does not give the
+/// reference's bits is never used.
 class Products {
  public:
   /// `only`: for tests and comparisons, all integer products by this way (see way_name()); -1: the fastest.
   Products(const DeviceFacts& device, bool tune, int only);
 
-  void multiply(const DeviceLinear& linear, const Operand& left, int rows, const ProductTarget& target, Stream stream);
+  void multiply(const DeviceLinear& linear, const Operand& left, int rows, const ProductTarget& target,
+                Stream stream);
 
   std::vector<ProductTime> times() const;
   /// Ways that were dropped because their results differed.
@@ -104,7 +112,7 @@ class Products {
   static int integer_ways();
   static std::string way_name(int way);
   /// See cuda_peak().
-  static double peak(bool integer, RealType type, Stream stream);
+  static double peak(bool integer, bool eight, RealType type, Stream stream);
 
  private:
   struct Call;
@@ -121,7 +129,9 @@ class Products {
   void run(const Call& call, int way, Stream stream);
   void run_integer(const Call& call, int way, Stream stream);
   void run_real(const Call& call, int algorithm, Stream stream);
-  BlasProduct segment_product(const Call& call, std::size_t segment);
+  Int8Product integer_product(const Call& call) const;
+  BlasProduct segment_product(const Call& call, std::size_t segment) const;
+  bool has_bias(const Call& call) const;
   BlasProduct real_product(const Call& call, bool with_bias) const;
 
   DeviceFacts device_;

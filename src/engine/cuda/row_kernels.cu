@@ -1,8 +1,7 @@
-#include "engine/cuda/row_kernels.h"
-
 #include <string>
 
 #include "core/error.h"
+#include "engine/cuda/row_kernels.h"
 
 namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
 
@@ -153,7 +152,15 @@ __device__ inline void encode(const Format& f, Row<FOURS, WARPS>& row, const Ope
     for (int k = 0; k < 4; ++k) {
       if (c + k >= row.cols) row.part[i].v[k] = 0.0f;
     }
-    set_reals(to.real, to.type, static_cast<std::size_t>(r) * to.real_stride + c, row.part[i]);
+    const std::size_t at = static_cast<std::size_t>(r) * to.real_stride + c;
+    set_reals(to.real, to.type, at, row.part[i]);
+    if (to.eight) {
+      std::uint32_t word = 0;
+#pragma unroll
+      for (int k = 0; k < 4; ++k)
+        word |= static_cast<std::uint32_t>(float_to_e4m3(row.part[i].v[k])) << (8 * k);
+      *reinterpret_cast<std::uint32_t*>(to.eight + at) = word;
+    }
   }
 }
 
@@ -191,9 +198,11 @@ __device__ inline void layer_norm(const RowTask& task, Row<FOURS, WARPS>& row) {
   for (int i = 0; i < FOURS; ++i) {
     const int c = row.column(i);
     if (c >= row.cols) continue;
-    const Four gain = reals_at(task.gain, RealType::float32, c), bias = reals_at(task.bias, RealType::float32, c);
+    const Four gain = reals_at(task.gain, RealType::float32, c),
+               bias = reals_at(task.bias, RealType::float32, c);
 #pragma unroll
-    for (int k = 0; k < 4; ++k) row.part[i].v[k] = fmaf((row.part[i].v[k] - mean) * scale, gain.v[k], bias.v[k]);
+    for (int k = 0; k < 4; ++k)
+      row.part[i].v[k] = fmaf((row.part[i].v[k] - mean) * scale, gain.v[k], bias.v[k]);
   }
 }
 
@@ -245,17 +254,20 @@ __global__ void gather_kernel(const Operand from, const Operand to, const std::i
     for (std::size_t i = thread; i < width; i += threads) target[e * width + i] = source[row * width + i];
   };
   copy(from.codes, to.codes, from.stride);
+  copy(from.eight, to.eight, from.real_stride);
   copy(from.kept, to.kept, from.kept_count);
   copy(from.row_scale, to.row_scale, 1);
   copy(from.row_zero, to.row_zero, 1);
   if (from.type == RealType::float32) {
     copy(static_cast<const float*>(from.real), static_cast<float*>(to.real), from.real_stride);
   } else {
-    copy(static_cast<const std::uint16_t*>(from.real), static_cast<std::uint16_t*>(to.real), from.real_stride);
+    copy(static_cast<const std::uint16_t*>(from.real), static_cast<std::uint16_t*>(to.real),
+         from.real_stride);
   }
 }
 
-__global__ void bias_kernel(void* values, RealType type, const float* bias, bool with_gelu, int cols, int stride) {
+__global__ void bias_kernel(void* values, RealType type, const float* bias, bool with_gelu, int cols,
+                            int stride) {
   const int j = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (j >= cols) return;
   const std::size_t at = static_cast<std::size_t>(blockIdx.y) * stride + j;
@@ -267,8 +279,9 @@ template <int FOURS, int WARPS>
 void start(const RowTask& task, Stream stream) {
   const int rows_here = WARPS > 1 ? 1 : rows_per_block;
   const auto blocks = static_cast<unsigned>((task.rows + rows_here - 1) / rows_here);
-  launch("rows_kernel", rows_kernel<FOURS, WARPS>, {blocks, 1, 1}, (WARPS > 1 ? WARPS : rows_per_block) * warp_size,
-         WARPS > 1 ? WARPS * sizeof(float) : 0, stream, task);
+  launch("rows_kernel", rows_kernel<FOURS, WARPS>, {blocks, 1, 1},
+         (WARPS > 1 ? WARPS : rows_per_block) * warp_size, WARPS > 1 ? WARPS * sizeof(float) : 0, stream,
+         task);
 }
 
 }  // namespace
@@ -290,8 +303,10 @@ void add_bias(void* values, RealType type, const float* bias, bool with_gelu, in
   constexpr int most_rows = 65535;  // of a grid
   for (int r = 0; r < rows; r += most_rows) {
     const int here = rows - r < most_rows ? rows - r : most_rows;
-    launch("bias_kernel", bias_kernel, {static_cast<unsigned>((cols + 127) / 128), static_cast<unsigned>(here), 1}, 128, 0,
-           stream, static_cast<void*>(static_cast<char*>(values) + static_cast<std::size_t>(r) * stride * bytes_of(type)),
+    launch("bias_kernel", bias_kernel,
+           {static_cast<unsigned>((cols + 127) / 128), static_cast<unsigned>(here), 1}, 128, 0, stream,
+           static_cast<void*>(static_cast<char*>(values) +
+                              static_cast<std::size_t>(r) * stride * bytes_of(type)),
            type, bias, with_gelu, cols, stride);
   }
 }

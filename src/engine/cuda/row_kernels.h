@@ -59,7 +59,8 @@ void run_rows(const RowTask& task, Stream stream);
 /// Widest row that run_rows() takes.
 constexpr int largest_row = 4096;
 
-/// values[r, j] += bias[j], then GELU: what cublasLt does at a product's end, for where it refuses to. Rows of `stride`.
+/// values[r, j] += bias[j], then GELU: what cublasLt does at a product's end, for where it refuses to. Rows
+/// of `stride`.
 void add_bias(void* values, RealType type, const float* bias, bool with_gelu, int rows, int cols, int stride,
               Stream stream);
 

@@ -1,6 +1,5 @@
-#include "engine/cuda/runtime.h"
-
 #include "core/error.h"
+#include "engine/cuda/runtime.h"
 
 namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
 
@@ -32,7 +31,8 @@ DeviceFacts use_device(int device) {
                   std::to_string(count) + " devices");
   check(cudaSetDevice(device), "cudaSetDevice", "device " + std::to_string(device));
   cudaDeviceProp properties;
-  check(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties", "device " + std::to_string(device));
+  check(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties",
+        "device " + std::to_string(device));
   if (properties.major * 10 + properties.minor < 75)
     fail_expected(properties.name, "compute capability 7.5 or higher",
                   std::to_string(properties.major) + "." + std::to_string(properties.minor));
@@ -42,6 +42,10 @@ DeviceFacts use_device(int device) {
           properties.multiProcessorCount,
           properties.sharedMemPerBlockOptin,
           properties.totalGlobalMem};
+}
+
+void select_device(int device) {
+  check(cudaSetDevice(device), "cudaSetDevice", "device " + std::to_string(device));
 }
 
 void* allocate(std::size_t bytes) {
@@ -88,7 +92,8 @@ void copy_on_device(void* to, const void* from, std::size_t bytes, Stream stream
 
 Stream create_stream() {
   cudaStream_t stream = nullptr;
-  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags", "non-blocking");
+  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags",
+        "non-blocking");
   return stream;
 }
 
@@ -123,7 +128,8 @@ void Stopwatch::stop(Stream stream) {
 double Stopwatch::seconds() {
   check(cudaEventSynchronize(static_cast<cudaEvent_t>(events_[1])), "cudaEventSynchronize", "stop");
   float milliseconds = 0;
-  check(cudaEventElapsedTime(&milliseconds, static_cast<cudaEvent_t>(events_[0]), static_cast<cudaEvent_t>(events_[1])),
+  check(cudaEventElapsedTime(&milliseconds, static_cast<cudaEvent_t>(events_[0]),
+                             static_cast<cudaEvent_t>(events_[1])),
         "cudaEventElapsedTime", "start to stop");
   return milliseconds / 1e3;
 }
@@ -133,11 +139,13 @@ Graph::~Graph() {
 }
 
 void Graph::launch(Stream stream) const {
-  check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(executable_), native(stream)), "cudaGraphLaunch", "a pass");
+  check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(executable_), native(stream)), "cudaGraphLaunch",
+        "a pass");
 }
 
 void Graph::begin_capture(Stream stream) {
-  check(cudaStreamBeginCapture(native(stream), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture", "a pass");
+  check(cudaStreamBeginCapture(native(stream), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture",
+        "a pass");
 }
 
 Graph Graph::end_capture(Stream stream) {

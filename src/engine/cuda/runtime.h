@@ -12,13 +12,13 @@
 
 namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
 
-/// A cudaStream_t. The functions below are all that the executor needs of the CUDA runtime; a status that is not
-/// success becomes an Error that names the call and what was asked of it, here and nowhere else.
+/// A cudaStream_t. The functions below are all that the executor needs of the CUDA runtime; a status that is
+/// not success becomes an Error that names the call and what was asked of it, here and nowhere else.
 using Stream = void*;
 
 /// What a device is.
 struct DeviceFacts {
-  std::string name;    ///< "NVIDIA H100 80GB HBM3"
+  std::string name;  ///< "NVIDIA H100 80GB HBM3"
   int major = 0, minor = 0;
   int multiprocessors = 0;
   std::size_t shared_bytes = 0;  ///< of a block, at most
@@ -29,6 +29,8 @@ struct DeviceFacts {
 int device_count();
 /// Makes a device this thread's. Throws Error where it does not exist.
 DeviceFacts use_device(int device);
+/// The same for one that use_device() has described.
+void select_device(int device);
 
 void* allocate(std::size_t bytes);
 void release(void* memory) noexcept;

@@ -12,8 +12,8 @@ __host__ __device__ inline int bytes_of(RealType type) {
   return type == RealType::float32 ? 4 : 2;
 }
 
-/// Codes are stored signed: the unsigned code of engine/cpu/row_kernels.h minus this, so that both sides of a product
-/// are signed bytes.
+/// Codes are stored signed: the unsigned code of engine/cpu/row_kernels.h minus this, so that both sides of a
+/// product are signed bytes.
 constexpr int code_shift = 128;
 
 /// code = rint(clamp(v * inverse, low, high)) + offset, with the unsigned code's offset.
@@ -26,26 +26,27 @@ struct Format {
   FormatKind kind = FormatKind::real;
   int bits = 32;
   bool symmetric = false;
-  Grid grid;                              ///< tensor
-  const Grid* column_grids = nullptr;     ///< columns; a kept (float) channel has scale < 0
+  Grid grid;                           ///< tensor
+  const Grid* column_grids = nullptr;  ///< columns; a kept (float) channel has scale < 0
 };
 
-/// Rows of one site as kernels write and read them: as codes (one plane, two planes, or sorted into segments), as
-/// reals, or both, depending on the products that take them.
+/// Rows of one site as kernels write and read them: as codes (one plane, two planes, or sorted into
+/// segments), as reals, or both, depending on the products that take them.
 struct Operand {
   enum class Codes : unsigned char { none, plane, planes, segments };
   Codes codes_as = Codes::none;
-  std::int8_t* codes = nullptr;     ///< [rows, stride]
-  int stride = 0;                   ///< bytes
-  int high = 0;                     ///< planes: where in a row the high bytes begin
-  const int* place = nullptr;       ///< segments: [cols] place of a channel in the row; ~i for kept channel i
-  float* kept = nullptr;            ///< segments: [rows, kept_count]
+  std::int8_t* codes = nullptr;  ///< [rows, stride]
+  int stride = 0;                ///< bytes
+  int high = 0;                  ///< planes: where in a row the high bytes begin
+  const int* place = nullptr;    ///< segments: [cols] place of a channel in the row; ~i for kept channel i
+  float* kept = nullptr;         ///< segments: [rows, kept_count]
   int kept_count = 0;
-  float* row_scale = nullptr;       ///< [rows] format rows
-  std::int32_t* row_zero = nullptr; ///< [rows] format rows; of the unsigned codes
-  void* real = nullptr;             ///< [rows, real_stride]
+  float* row_scale = nullptr;        ///< [rows] format rows
+  std::int32_t* row_zero = nullptr;  ///< [rows] format rows; of the unsigned codes
+  void* real = nullptr;              ///< [rows, real_stride]
   RealType type = RealType::float32;
   int real_stride = 0;
+  std::uint8_t* eight = nullptr;  ///< [rows, real_stride] e4m3 of the reals, for products in float8
 };
 
 /// Steps from the zero point.
@@ -124,7 +125,8 @@ __device__ inline Four reals_at(const void* values, RealType type, std::size_t a
 
 __device__ inline void set_reals(void* values, RealType type, std::size_t at, const Four& f) {
   if (type == RealType::float32) {
-    *reinterpret_cast<float4*>(static_cast<float*>(values) + at) = make_float4(f.v[0], f.v[1], f.v[2], f.v[3]);
+    *reinterpret_cast<float4*>(static_cast<float*>(values) + at) =
+        make_float4(f.v[0], f.v[1], f.v[2], f.v[3]);
   } else {
     *reinterpret_cast<ushort4*>(static_cast<std::uint16_t*>(values) + at) = make_ushort4(
         to_bits(f.v[0], type), to_bits(f.v[1], type), to_bits(f.v[2], type), to_bits(f.v[3], type));
@@ -152,9 +154,8 @@ __device__ inline Four decode(const Operand& from, const Format& format, int row
       if (c + i >= cols) continue;
       const int place = from.place[c + i];
       const Grid& g = format.column_grids[c + i];
-      out.v[i] = place < 0
-                     ? from.kept[static_cast<std::size_t>(row) * from.kept_count + ~place]
-                     : (static_cast<float>(codes[place] + code_shift) - g.offset) * g.scale;
+      out.v[i] = place < 0 ? from.kept[static_cast<std::size_t>(row) * from.kept_count + ~place]
+                           : (static_cast<float>(codes[place] + code_shift) - g.offset) * g.scale;
     }
     return out;
   }

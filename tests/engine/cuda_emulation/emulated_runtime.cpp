@@ -1,5 +1,5 @@
-// The twin of src/engine/cuda/runtime.cu and blas.cu on the host: a device whose memory is the host's and whose stream
-// is done with everything at once.
+// The twin of src/engine/cuda/runtime.cu and blas.cu on the host: a device whose memory is the host's and
+// whose stream is done with everything at once.
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -17,9 +17,13 @@ int device_count() {
 
 DeviceFacts use_device(int device) {
   if (device != 0)
-    fail_expected("CUDA device " + std::to_string(device), "one of the devices that the driver reports", "1 devices");
-  return {"emulated", 8, 0, 4, 99 * 1024, std::size_t{1} << 30};
+    fail_expected("CUDA device " + std::to_string(device), "one of the devices that the driver reports",
+                  "1 devices");
+  // A small Hopper.
+  return {"emulated", 9, 0, 4, 227 * 1024, std::size_t{1} << 30};
 }
+
+void select_device(int) {}
 
 void* allocate(std::size_t bytes) {
   void* memory = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
@@ -97,7 +101,8 @@ float gelu_by_tanh(float v) {
 }  // namespace
 
 void Blas::multiply(const BlasProduct& p, int algorithm, Stream) {
-  if (algorithm < 0 || algorithm >= algorithms(p)) fail_expected("emulated cublasLt", "an algorithm", "another");
+  if (algorithm < 0 || algorithm >= algorithms(p))
+    fail_expected("emulated cublasLt", "an algorithm", "another");
   // As blas.cu, into room for whole sets of rows.
   const int rows = p.codes ? padded_rows(p.rows) : p.rows;
   for (int r = 0; r < rows; ++r) {
@@ -105,7 +110,8 @@ void Blas::multiply(const BlasProduct& p, int algorithm, Stream) {
       const std::size_t a = static_cast<std::size_t>(r) * p.lda, b = static_cast<std::size_t>(j) * p.ldb,
                         at = static_cast<std::size_t>(r) * p.ldo + j;
       if (p.codes) {
-        const auto *left = static_cast<const std::int8_t*>(p.a) + a, *right = static_cast<const std::int8_t*>(p.b) + b;
+        const auto *left = static_cast<const std::int8_t*>(p.a) + a,
+                   *right = static_cast<const std::int8_t*>(p.b) + b;
         std::int32_t sum = 0;
         for (int k = 0; k < p.depth; ++k) sum += left[k] * right[k];
         static_cast<std::int32_t*>(p.out)[at] = sum;
@@ -113,8 +119,14 @@ void Blas::multiply(const BlasProduct& p, int algorithm, Stream) {
       }
       float sum = 0.0f;
       for (int k = 0; k < p.depth; ++k)
-        sum = std::fma(real_at(p.a, p.type, a + static_cast<std::size_t>(k)),
-                       real_at(p.b, p.type, b + static_cast<std::size_t>(k)), sum);
+        sum = p.eight
+                  ? std::fma(
+                        e4m3_to_float(static_cast<const std::uint8_t*>(p.a)[a + static_cast<std::size_t>(k)]),
+                        e4m3_to_float(static_cast<const std::uint8_t*>(p.b)[b + static_cast<std::size_t>(k)]),
+                        sum)
+                  : std::fma(real_at(p.a, p.type, a + static_cast<std::size_t>(k)),
+                             real_at(p.b, p.type, b + static_cast<std::size_t>(k)), sum);
+      if (p.eight) sum *= *p.b_scale;
       if (p.bias) sum += real_at(p.bias, p.out_type, static_cast<std::size_t>(j));
       set_real(p.out, p.out_type, at, p.gelu ? gelu_by_tanh(sum) : sum);
     }

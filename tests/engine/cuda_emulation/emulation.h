@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -8,9 +9,6 @@
 #include "core/error.h"
 #include "fibers.h"
 #include "model/half.h"
-
-// Kernels carry `#pragma unroll`.
-#pragma GCC diagnostic ignored "-Wunknown-pragmas"
 
 // CUDA's language and instructions (engine/cuda/instructions.h) for the host's compiler.
 
@@ -38,28 +36,37 @@ struct alignas(8) ushort4 {
 struct alignas(4) char4 {
   signed char x, y, z, w;
 };
-inline uint4 make_uint4(std::uint32_t x, std::uint32_t y, std::uint32_t z, std::uint32_t w) { return {x, y, z, w}; }
-inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
-inline ushort4 make_ushort4(std::uint16_t x, std::uint16_t y, std::uint16_t z, std::uint16_t w) { return {x, y, z, w}; }
+inline uint4 make_uint4(std::uint32_t x, std::uint32_t y, std::uint32_t z, std::uint32_t w) {
+  return {x, y, z, w};
+}
+inline float4 make_float4(float x, float y, float z, float w) {
+  return {x, y, z, w};
+}
+inline ushort4 make_ushort4(std::uint16_t x, std::uint16_t y, std::uint16_t z, std::uint16_t w) {
+  return {x, y, z, w};
+}
 
 struct Grid3 {
   unsigned x = 1, y = 1, z = 1;
 };
 
 template <typename... Parameters, typename... Arguments>
-void launch(const char* name, void (*kernel)(Parameters...), Grid3 grid, int threads, std::size_t shared, void*,
-            const Arguments&... arguments) {
+void launch(const char* name, void (*kernel)(Parameters...), Grid3 grid, int threads, std::size_t shared,
+            void*, const Arguments&... arguments) {
   run_grid(name, {grid.x, grid.y, grid.z}, threads, shared, [&] { kernel(arguments...); });
 }
 
-inline unsigned char* shared_memory() { return block_memory(); }
+inline unsigned char* shared_memory() {
+  return block_memory();
+}
 
 inline void require_aligned(const void* p, std::size_t bytes, const char* what) {
   if (reinterpret_cast<std::uintptr_t>(p) % bytes != 0)
     fail_expected(what, "an address that is a multiple of " + std::to_string(bytes), "another");
 }
 
-// --- Matrix instructions, as the PTX manual lays out their fragments -------------------------------------------------
+// --- Matrix instructions, as the PTX manual lays out their fragments
+// -------------------------------------------------
 
 struct Int8Operands {
   std::int32_t* d;
@@ -108,7 +115,8 @@ void execute_mma_real(void* const (&lanes)[32]) {
   for (int lane = 0; lane < 32; ++lane) {
     const auto& o = *static_cast<const RealOperands*>(lanes[lane]);
     for (int i = 0; i < 4; ++i) {
-      for (int k = 0; k < 16; ++k) o.d[i] += value(a[lane / 4 + i / 2 * 8][k]) * value(b[lane % 4 * 2 + i % 2][k]);
+      for (int k = 0; k < 16; ++k)
+        o.d[i] += value(a[lane / 4 + i / 2 * 8][k]) * value(b[lane % 4 * 2 + i % 2][k]);
     }
   }
 }
@@ -157,11 +165,62 @@ inline void copy_async(void* shared, const void* global) {
   require_aligned(global, 16, "cp.async from global memory");
   start_copy(shared, global);
 }
-inline void commit_copies() { commit_started_copies(); }
+inline void commit_copies() {
+  commit_started_copies();
+}
 template <int PENDING>
 void wait_copies() {
   wait_for_copies(PENDING);
 }
+
+// --- Hopper's instructions for four warps ---
+
+inline unsigned shared_address(const void* p) {
+  // As on a device, not aligned to more than 16 bytes.
+  return static_cast<unsigned>(static_cast<const unsigned char*>(p) - block_memory()) + 16;
+}
+
+inline std::uint64_t matrix_at(const void* p) {
+  return static_cast<std::uint64_t>((shared_address(p) & 0x3ffffu) >> 4) | std::uint64_t{1024 >> 4} << 32 |
+         std::uint64_t{1} << 62;
+}
+
+/// Byte k of row r of a matrix that a descriptor stands for, with the 128-byte swizzle: address bits 4 to 6
+/// are xored with bits 7 to 9.
+inline const std::int8_t* matrix_byte(std::uint64_t matrix, int r, int k) {
+  if (matrix >> 62 != 1) fail_expected("wgmma descriptor", "the 128-byte swizzle", "another");
+  const unsigned start = static_cast<unsigned>(matrix & 0x3fffu) << 4,
+                 eight_rows = static_cast<unsigned>(matrix >> 32 & 0x3fffu) << 4;
+  const unsigned address = start + static_cast<unsigned>(r / 8) * eight_rows +
+                           static_cast<unsigned>(r % 8) * 128 + static_cast<unsigned>(k);
+  return reinterpret_cast<const std::int8_t*>(block_memory()) + ((address ^ (address >> 7 & 7) << 4) - 16);
+}
+
+/// wgmma.mma_async.sync.aligned.m64n128k32.s32.s8.s8, at once. Each warp's part depends on its own rows
+/// alone.
+inline void multiply_warpgroup(std::int32_t (&d)[16][4], std::uint64_t a, std::uint64_t b) {
+  const int lane = static_cast<int>(current_thread.x % 32),
+            warp = static_cast<int>(current_thread.x / 32 % 4);
+  for (int half = 0; half < 2; ++half) {
+    std::int8_t row[32];
+    for (int k = 0; k < 32; k += 16)
+      std::memcpy(row + k, matrix_byte(a, 16 * warp + lane / 4 + 8 * half, k), 16);
+    for (int j = 0; j < 16; ++j) {
+      for (int side = 0; side < 2; ++side) {
+        std::int8_t column[32];
+        for (int k = 0; k < 32; k += 16)
+          std::memcpy(column + k, matrix_byte(b, 8 * j + 2 * (lane % 4) + side, k), 16);
+        std::int32_t sum = 0;
+        for (int k = 0; k < 32; ++k) sum += row[k] * column[k];
+        d[j][2 * half + side] += sum;
+      }
+    }
+  }
+}
+inline void fence_warpgroup() {}
+inline void commit_warpgroup() {}
+inline void wait_warpgroup() {}
+inline void fence_for_matrices() {}
 
 template <typename T>
 struct XorOperands {
@@ -185,7 +244,9 @@ T from_lane_xor(T value, int mask) {
 }
 
 inline void execute_nothing(void* const (&)[32]) {}
-inline void sync_warp() { warp_instruction(execute_nothing, nullptr); }
+inline void sync_warp() {
+  warp_instruction(execute_nothing, nullptr);
+}
 
 inline std::int32_t dot_bytes(std::uint32_t a, std::uint32_t b, std::int32_t c) {
   for (int i = 0; i < 4; ++i)
@@ -193,17 +254,48 @@ inline std::int32_t dot_bytes(std::uint32_t a, std::uint32_t b, std::int32_t c) 
   return c;
 }
 
-inline void add_atomically(std::int32_t* sum, std::int32_t value) { *sum += value; }
+inline void add_atomically(std::int32_t* sum, std::int32_t value) {
+  *sum += value;
+}
 
-inline float half_to_float(std::uint16_t bits) { return f16_to_float(bits); }
-inline std::uint16_t float_to_half(float v) { return float_to_f16(v); }
-inline float bfloat_to_float(std::uint16_t bits) { return bf16_to_float(bits); }
+inline float half_to_float(std::uint16_t bits) {
+  return f16_to_float(bits);
+}
+inline std::uint16_t float_to_half(float v) {
+  return float_to_f16(v);
+}
+inline float bfloat_to_float(std::uint16_t bits) {
+  return bf16_to_float(bits);
+}
 /// To the nearest, ties to even.
 inline std::uint16_t float_to_bfloat(float v) {
   const std::uint32_t bits = float_to_bits(v);
   if (v != v) return static_cast<std::uint16_t>(bits >> 16 | 0x40u);
   return static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
-inline float fast_exp(float x) { return std::exp(x); }
+/// e4m3: 4 exponent bits with bias 7, 3 of the significand, no infinity.
+inline float e4m3_to_float(std::uint8_t bits) {
+  const int exponent = bits >> 3 & 15, significand = bits & 7;
+  const float magnitude = exponent == 0 ? std::ldexp(static_cast<float>(significand), -9)
+                                        : std::ldexp(static_cast<float>(8 + significand), exponent - 10);
+  return bits & 0x80 ? -magnitude : magnitude;
+}
+/// To the nearest, ties to even; what is beyond 448 becomes 448.
+inline std::uint8_t float_to_e4m3(float v) {
+  const float magnitude = std::abs(v);
+  const std::uint8_t sign = std::signbit(v) ? 0x80 : 0;
+  if (!(magnitude < 448.0f)) return v != v ? std::uint8_t{0x7f} : static_cast<std::uint8_t>(sign | 0x7e);
+  int exponent = 0;
+  std::frexp(magnitude, &exponent);
+  exponent = magnitude == 0.0f ? -6 : std::max(exponent - 1, -6);  // 2^exponent <= magnitude, or subnormal
+  const float step = std::ldexp(1.0f, exponent - 3);
+  const int units = static_cast<int>(std::nearbyint(magnitude / step));  // 8 to 16, or 0 to 8 at the bottom
+  // A carry out of the significand goes into the exponent by itself.
+  return static_cast<std::uint8_t>(sign | (exponent == -6 ? units : ((exponent + 7) << 3) + units - 8));
+}
+
+inline float fast_exp(float x) {
+  return std::exp(x);
+}
 
 }  // namespace outlierlab::engine::emulated

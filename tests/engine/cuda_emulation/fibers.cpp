@@ -26,7 +26,7 @@ namespace {
 constexpr int warp_lanes = 32;
 constexpr std::size_t stack_bytes = 96 * 1024;
 
-// --- Switching -------------------------------------------------------------------------------------------------------
+// --- Switching ---
 // swapcontext() asks the kernel for the signal mask at every switch; on x86-64 a few instructions do.
 
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
@@ -102,12 +102,14 @@ void arrived() {
   __sanitizer_finish_switch_fiber(nullptr, &main_stack, &main_stack_bytes);
 }
 #else
-void switch_context(Context& from, Context& to, const void*, bool) { swapcontext(&from.state, &to.state); }
+void switch_context(Context& from, Context& to, const void*, bool) {
+  swapcontext(&from.state, &to.state);
+}
 void arrived() {}
 #endif
 #endif
 
-// --- Blocks ----------------------------------------------------------------------------------------------------------
+// --- Blocks ---
 
 enum class State { ready, at_barrier, at_instruction, done };
 
@@ -156,8 +158,9 @@ void fiber_main() {
 }
 
 std::string place(const std::string& kernel, int thread) {
-  return "kernel " + kernel + ", block (" + std::to_string(current_block.x) + ", " + std::to_string(current_block.y) +
-         ", " + std::to_string(current_block.z) + "), thread " + std::to_string(thread);
+  return "kernel " + kernel + ", block (" + std::to_string(current_block.x) + ", " +
+         std::to_string(current_block.y) + ", " + std::to_string(current_block.z) + "), thread " +
+         std::to_string(thread);
 }
 
 void resume(const std::string& kernel, int thread) {
@@ -176,7 +179,8 @@ void resume(const std::string& kernel, int thread) {
     return any;
   };
   if (fiber.state == State::done && under_way())
-    fail_expected(place(kernel, thread), "every asynchronous copy waited for before the end", "a copy under way");
+    fail_expected(place(kernel, thread), "every asynchronous copy waited for before the end",
+                  "a copy under way");
 }
 
 /// Runs a warp until its lanes wait for the block or are done.
@@ -219,7 +223,8 @@ void run_block(const std::string& kernel, int threads) {
     }
     if (at_barrier == 0) return;
     if (missing >= 0)
-      fail_expected(place(kernel, missing), "every thread of the block at the barrier", "a thread that has ended");
+      fail_expected(place(kernel, missing), "every thread of the block at the barrier",
+                    "a thread that has ended");
     for (int t = 0; t < threads; ++t) block.fibers[static_cast<std::size_t>(t)]->state = State::ready;
   }
 }
@@ -231,9 +236,8 @@ void run_grid(const std::string& kernel, Index3 grid, int threads, std::size_t s
   if (threads <= 0 || threads > 1024 || threads % warp_lanes != 0)
     fail_expected("kernel " + kernel, "whole warps, at most 1024 threads", std::to_string(threads));
   if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.y > 65535 || grid.z > 65535)
-    fail_expected("kernel " + kernel, "a grid that a device takes", std::to_string(grid.x) + " x " +
-                                                                        std::to_string(grid.y) + " x " +
-                                                                        std::to_string(grid.z));
+    fail_expected("kernel " + kernel, "a grid that a device takes",
+                  std::to_string(grid.x) + " x " + std::to_string(grid.y) + " x " + std::to_string(grid.z));
   while (block.fibers.size() < static_cast<std::size_t>(threads)) {
     block.fibers.push_back(std::make_unique<Fiber>());
     block.fibers.back()->stack = std::make_unique<unsigned char[]>(stack_bytes);

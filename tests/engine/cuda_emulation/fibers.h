@@ -14,10 +14,11 @@ struct Index3 {
 /// What an instruction that a whole warp executes together does: `operands` has each lane's.
 using WarpInstruction = void (*)(void* const (&operands)[32]);
 
-/// Runs `body` once for each thread of each block, blocks one after the other, the threads of a block as fibers that
-/// take turns in a fixed order. A thread waits at a barrier for the block and at a warp instruction for its warp. What
-/// would hang or be undefined on a device is an Error that names kernel, block and thread: a barrier that some threads
-/// of the block do not reach, an instruction that some lanes of the warp do not reach or reach another one.
+/// Runs `body` once for each thread of each block, blocks one after the other, the threads of a block as
+/// fibers that take turns in a fixed order. A thread waits at a barrier for the block and at a warp
+/// instruction for its warp. What would hang or be undefined on a device is an Error that names kernel, block
+/// and thread: a barrier that some threads of the block do not reach, an instruction that some lanes of the
+/// warp do not reach or reach another one.
 void run_grid(const std::string& kernel, Index3 grid, int threads, std::size_t shared_bytes,
               const std::function<void()>& body);
 
