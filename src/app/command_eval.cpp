@@ -34,6 +34,7 @@ int command_eval(const std::vector<std::string>& arguments) {
   CommonOptions values;
   values.scheme = "w8a8";
   std::string engine_name = "simulated";
+  std::string precision;
   std::filesystem::path packed;
   bool check = false;
   Options options(
@@ -49,6 +50,11 @@ int command_eval(const std::vector<std::string>& arguments) {
   options.add("packed", "FILE",
               "with --engine int8 or cuda: a model that `outlierlab pack` wrote, instead of --scheme",
               &packed);
+  options.add(
+      "precision", "NAME",
+      "with --engine int8 or cuda: how products whose sides are not both codes run: float32, bfloat16, "
+      "and on a GPU float16 (its default) or float8",
+      &precision);
   options.flag(
       "check",
       "with --engine int8 or cuda: also compare with the simulated scheme; exit 1 if they differ too much",
@@ -59,10 +65,14 @@ int command_eval(const std::vector<std::string>& arguments) {
   if (std::find(engines.begin(), engines.end(), engine_name) == engines.end())
     fail_unknown("engine", engine_name, engines);
   const bool integer = engine_name != "simulated";
-  if (!integer && (check || !packed.empty()))
-    throw UsageError(std::string(check ? "--check" : "--packed") +
+  if (!integer && (check || !packed.empty() || !precision.empty()))
+    throw UsageError(std::string(check             ? "--check"
+                                 : !packed.empty() ? "--packed"
+                                                   : "--precision") +
                      ": expected --engine int8 or cuda beside it, found --engine simulated");
   if (check && !packed.empty()) throw UsageError("--check: expected a scheme to simulate, found --packed");
+  std::optional<engine::RealPrecision> real;
+  if (!precision.empty()) real = precision_named(precision);
   const Scheme scheme = Scheme::load(values.scheme, resource_root() / "configs" / "schemes", values.set);
   Session session = open_session(values);
   Evaluator& evaluator = *session.evaluator;
@@ -78,7 +88,7 @@ int command_eval(const std::vector<std::string>& arguments) {
       const auto named = model->facts.find("scheme");
       scheme_name = named == model->facts.end() ? "unnamed" : named->second;
     }
-    const std::unique_ptr<engine::Executor> executor = make_executor(engine_name, model);
+    const std::unique_ptr<engine::Executor> executor = make_executor(engine_name, model, real);
     engine_description = executor->description();
     evaluation = evaluator.evaluate(*executor, model->weight_bytes());
     if (check) agreement = engine_agreement(evaluator, scheme, *executor, values.calibration_seed);

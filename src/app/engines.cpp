@@ -1,5 +1,6 @@
 #include "app/engines.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/error.h"
@@ -15,12 +16,26 @@ const std::vector<std::string>& engine_names() {
   return names;
 }
 
+engine::RealPrecision precision_named(const std::string& name) {
+  const std::vector<std::string> names = {"float32", "bfloat16", "float16", "float8"};
+  const auto at = std::find(names.begin(), names.end(), name);
+  if (at == names.end()) fail_unknown("precision", name, names);
+  return static_cast<engine::RealPrecision>(at - names.begin());
+}
+
 std::unique_ptr<engine::Executor> make_executor(const std::string& name,
-                                                std::shared_ptr<const engine::Model> model) {
-  if (name == "int8") return std::make_unique<engine::CpuExecutor>(std::move(model));
+                                                std::shared_ptr<const engine::Model> model,
+                                                std::optional<engine::RealPrecision> real) {
+  if (name == "int8") {
+    engine::CpuOptions options;
+    if (real) options.real = *real;
+    return std::make_unique<engine::CpuExecutor>(std::move(model), options);
+  }
   if (name != "cuda") fail_unknown("engine", name, engine_names());
 #ifdef OUTLIERLAB_CUDA
-  return engine::make_cuda_executor(std::move(model));
+  engine::CudaOptions options;
+  if (real) options.real = *real;
+  return engine::make_cuda_executor(std::move(model), options);
 #else
   fail_expected("engine cuda", "a build with the CUDA back end (cmake --preset cuda)", "one without");
 #endif

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,9 +12,14 @@ namespace outlierlab {
 /// What executes a model in integers: "int8" on the CPU, "cuda" on a GPU.
 const std::vector<std::string>& engine_names();
 
-/// An executor by name, with its default options. "cuda" in a build without it, or where there is no device,
-/// is an Error that says what is needed.
+/// "float32", "bfloat16", "float16" or "float8"; anything else is a UsageError.
+engine::RealPrecision precision_named(const std::string& name);
+
+/// An executor by name; `real` is how it computes products whose sides are not both codes, its own choice
+/// where none is given. "cuda" in a build without it, or where there is no device, is an Error that says what
+/// is needed; so is a precision that the executor lacks.
 std::unique_ptr<engine::Executor> make_executor(const std::string& name,
-                                                std::shared_ptr<const engine::Model> model);
+                                                std::shared_ptr<const engine::Model> model,
+                                                std::optional<engine::RealPrecision> real = std::nullopt);
 
 }  // namespace outlierlab
