@@ -15,6 +15,14 @@ const std::vector<std::string>& engine_names() {
   return names;
 }
 
+std::vector<std::string> available_engines() {
+  std::vector<std::string> names = {"int8"};
+#ifdef OUTLIERLAB_CUDA
+  if (engine::cuda_devices() > 0) names.push_back("cuda");
+#endif
+  return names;
+}
+
 std::unique_ptr<engine::Executor> make_executor(const std::string& name,
                                                 std::shared_ptr<const engine::Model> model) {
   if (name == "int8") return std::make_unique<engine::CpuExecutor>(std::move(model));
