@@ -4,9 +4,12 @@
 #include <chrono>
 #include <cmath>
 #include <functional>
+#include <memory>
+#include <utility>
 
 #include "app/agreement.h"
 #include "app/commands.h"
+#include "app/engines.h"
 #include "app/session.h"
 #include "core/error.h"
 #include "core/files.h"
@@ -73,7 +76,7 @@ int command_bench(const std::vector<std::string>& arguments) {
       {"fp32", [&] { run_batches(evaluator.float_runner(), evaluator.batches(), n, nullptr); }, {}});
   contenders.push_back({"capture", [&] { evaluator.evaluation_statistics(); }, {}});
   std::vector<ActivationQuantizer> quantizers;
-  std::vector<std::unique_ptr<engine::CpuExecutor>> engines;
+  std::vector<std::unique_ptr<engine::Executor>> engines;
   for (const std::string& name : schemes) {
     const Scheme scheme = Scheme::load(name, resource_root() / "configs" / "schemes", {});
     quantizers.push_back(evaluator.quantizer(scheme));
@@ -85,11 +88,10 @@ int command_bench(const std::vector<std::string>& arguments) {
         {schemes[i], [&, i] { run_batches(quantized, evaluator.batches(), n, &quantizers[i]); }, {}});
   }
   fmt::print("Agreement of the engine with what it replaces:\n");
-  const auto add_engine = [&](const std::string& name, const std::string& scheme_name,
-                              const engine::CpuOptions& how) {
+  const auto add_engine = [&](const std::string& name, const std::string& scheme_name, const auto& make) {
     const Scheme scheme = Scheme::load(scheme_name, resource_root() / "configs" / "schemes", {});
-    engines.push_back(std::make_unique<engine::CpuExecutor>(evaluator.lowered(scheme), how));
-    engine::CpuExecutor& executor = *engines.back();
+    engines.push_back(make(evaluator.lowered(scheme)));
+    engine::Executor& executor = *engines.back();
     const Agreement agreement = engine_agreement(evaluator, scheme, executor);
     fmt::print("{:<22} {}\n", name, agreement.text());
     if (!agreement.holds()) {
@@ -99,10 +101,16 @@ int command_bench(const std::vector<std::string>& arguments) {
     }
     contenders.push_back({name, [&] { run_batches(executor, evaluator.batches(), n); }, {}});
   };
-  for (const std::string& name : schemes) add_engine("int8:" + name, name, {});
-  engine::CpuOptions half;
-  half.real = engine::RealPrecision::bfloat16;
-  add_engine("bf16", "fp32", half);
+  using Model = std::shared_ptr<const engine::Model>;
+  for (const std::string& engine : available_engines()) {
+    for (const std::string& name : schemes)
+      add_engine(engine + ":" + name, name, [&](Model model) { return make_executor(engine, model); });
+  }
+  add_engine("bf16", "fp32", [](Model model) {
+    engine::CpuOptions half;
+    half.real = engine::RealPrecision::bfloat16;
+    return std::make_unique<engine::CpuExecutor>(std::move(model), half);
+  });
   fmt::print("\n");
   measure(contenders, repeats);
 

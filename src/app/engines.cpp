@@ -16,6 +16,14 @@ const std::vector<std::string>& engine_names() {
   return names;
 }
 
+std::vector<std::string> available_engines() {
+  std::vector<std::string> names = {"int8"};
+#ifdef OUTLIERLAB_CUDA
+  if (engine::cuda_devices() > 0) names.push_back("cuda");
+#endif
+  return names;
+}
+
 engine::RealPrecision precision_named(const std::string& name) {
   const std::vector<std::string> names = {"float32", "bfloat16", "float16", "float8"};
   const auto at = std::find(names.begin(), names.end(), name);

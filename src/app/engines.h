@@ -12,6 +12,9 @@ namespace outlierlab {
 /// What executes a model in integers: "int8" on the CPU, "cuda" on a GPU.
 const std::vector<std::string>& engine_names();
 
+/// Those that this build has and this machine can run.
+std::vector<std::string> available_engines();
+
 /// "float32", "bfloat16", "float16" or "float8"; anything else is a UsageError.
 engine::RealPrecision precision_named(const std::string& name);
 

@@ -1,8 +1,9 @@
+#include "engine/cuda/attention.h"
+
 #include <cmath>
 #include <string>
 
 #include "core/error.h"
-#include "engine/cuda/attention.h"
 
 namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
 

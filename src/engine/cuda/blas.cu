@@ -1,3 +1,5 @@
+#include "engine/cuda/blas.h"
+
 #include <cublasLt.h>
 
 #include <array>
@@ -7,7 +9,6 @@
 #include <vector>
 
 #include "core/error.h"
-#include "engine/cuda/blas.h"
 
 namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
 

@@ -1,6 +1,7 @@
+#include "engine/cuda/cuda_executor.h"
+
 #include <utility>
 
-#include "engine/cuda/cuda_executor.h"
 #include "engine/cuda/executor.h"
 #include "engine/cuda/products.h"
 #include "engine/cuda/runtime.h"

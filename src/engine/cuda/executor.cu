@@ -1,3 +1,5 @@
+#include "engine/cuda/executor.h"
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -10,7 +12,7 @@
 
 #include "core/error.h"
 #include "engine/cuda/attention.h"
-#include "engine/cuda/executor.h"
+#include "engine/cuda/network.h"
 #include "engine/cuda/products.h"
 #include "engine/cuda/row_kernels.h"
 #include "engine/cuda/runtime.h"
@@ -37,86 +39,6 @@ RealType type_of(RealPrecision precision) {
       return RealType::float16;
   }
 }
-
-bool on_bytes(const SiteFormat& site) {
-  return site.bits <= 8 && (site.kind == Kind::tensor || site.kind == Kind::rows);
-}
-
-bool on_one_grid_of_bytes(const SiteFormat& site) {
-  return site.bits <= 8 && site.kind == Kind::tensor;
-}
-
-DeviceArray<float> to_device(const Array<float>& values, std::size_t padded_size) {
-  std::vector<float> padded(padded_size, 0.0f);
-  std::copy(values.begin(), values.end(), padded.begin());
-  return DeviceArray<float>(padded);
-}
-
-/// An embedding table in device memory.
-struct DeviceTable {
-  DeviceArray<std::int8_t> codes;
-  DeviceArray<float> scales;
-  DeviceArray<unsigned char> values;
-  Table view;
-
-  DeviceTable() = default;
-  DeviceTable(const Weight& weight, RealType type) {
-    const std::size_t stride = (weight.cols + 15) / 16 * 16;
-    view.stride = static_cast<int>(stride);
-    if (weight.is_integer()) {
-      std::vector<std::int8_t> padded(weight.rows * stride, 0);
-      for (std::size_t r = 0; r < weight.rows; ++r)
-        std::copy_n(weight.codes.data() + r * weight.cols, weight.cols, padded.data() + r * stride);
-      codes = padded;
-      scales = to_device(weight.scales, weight.scales.size());
-      view.codes = codes.data();
-      view.scales = scales.data();
-      view.scale_per_row = weight.scales.size() > 1;
-      return;
-    }
-    const auto size = static_cast<std::size_t>(bytes_of(type));
-    std::vector<unsigned char> padded(weight.rows * stride * size, 0);
-    for (std::size_t r = 0; r < weight.rows; ++r) {
-      for (std::size_t c = 0; c < weight.cols; ++c) {
-        const float v = weight.values[r * weight.cols + c];
-        const std::uint16_t bits = type == RealType::float32 ? std::uint16_t{0} : to_bits(v, type);
-        std::memcpy(padded.data() + (r * stride + c) * size,
-                    type == RealType::float32 ? static_cast<const void*>(&v) : &bits, size);
-      }
-    }
-    values = padded;
-    view.values = values.data();
-    view.type = type;
-  }
-};
-
-struct DeviceNorm {
-  DeviceArray<float> gain, bias;
-  DeviceNorm() = default;
-  explicit DeviceNorm(const LayerNorm& norm)
-      : gain(to_device(norm.gain, (norm.gain.size() + 15) / 16 * 16)),
-        bias(to_device(norm.bias, (norm.bias.size() + 15) / 16 * 16)) {}
-};
-
-/// How queries, keys or values get from their product to the attention.
-enum class Route {
-  fused,    ///< the product writes codes
-  encoded,  ///< the product writes float32, a row kernel codes
-  direct,   ///< the product writes reals
-  rounded   ///< the product writes float32, a row kernel reals
-};
-
-struct LayerPlan {
-  bool merged = false;          ///< queries, keys and values are one product
-  DeviceLinear projections[3];  ///< merged: the first alone
-  Route routes[3] = {};
-  DeviceLinear attention_output, ffn_hidden, ffn_output;
-  std::array<SiteLayout, layer_sites> sites;  ///< context, ffn_input, ffn_hidden and output with their forms
-  DeviceNorm attention_norm, output_norm;
-  bool integer_scores = false, integer_context = false;
-  bool fuse_context = false;  ///< attention writes the operand of the next product
-  bool fuse_hidden = false;   ///< so does the product before GELU
-};
 
 /// Activations of a batch.
 struct Workspace {
@@ -215,8 +137,6 @@ class Implementation : public CudaExecutor {
     Graph graph;
   };
 
-  LayerPlan plan_layer(std::size_t i, const SiteLayout& input) const;
-  SiteLayout input_layout(std::size_t layer) const;
   void check(const Tokens& tokens) const;
   void reserve(const BatchShape& batch);
   void upload(const Tokens& tokens, const BatchShape& batch);
@@ -239,10 +159,6 @@ class Implementation : public CudaExecutor {
     return {w_.tokens.data(), static_cast<std::size_t>(batch.rows), static_cast<std::size_t>(batch.examples)};
   }
   bool watched() const { return options_.observer != nullptr; }
-  const SiteLayout& output_layout(std::size_t layer) const {
-    return layer == 0 ? embeddings_norm_site_ : layers_[layer - 1].sites[output];
-  }
-
   template <typename Body>
   void timed(double Profile::*part, Body body) {
     if (!options_.profile) return body();
@@ -263,11 +179,7 @@ class Implementation : public CudaExecutor {
   StreamOwner stream_;
   Products products_;
   int hidden_stride_, wide_stride_, labels_stride_;
-  DeviceTable words_, types_, positions_;
-  DeviceNorm embeddings_norm_;
-  SiteLayout embeddings_sum_, embeddings_norm_site_, pooler_site_;
-  std::vector<LayerPlan> layers_;
-  DeviceLinear pooler_, classifier_;
+  DeviceNetwork net_;
   Workspace w_;
   std::vector<LayerOperands> operands_;
   std::list<OperandRows> owned_;
@@ -324,102 +236,8 @@ Implementation::Implementation(std::shared_ptr<const Model> model, const CudaOpt
   wide_stride_ = stride(std::max(s.hidden, s.intermediate));
   labels_stride_ = stride(s.labels);
 
-  const bool plain =
-      model_->embeddings_sum_site.kind == Kind::real && model_->embeddings_norm_site.kind == Kind::real;
-  const RealType table_type = plain ? real_ : RealType::float32;
-  words_ = DeviceTable(model_->word_embeddings, table_type);
-  types_ = DeviceTable(model_->token_type_embeddings, table_type);
-  positions_ = DeviceTable(model_->position_embeddings, table_type);
-  embeddings_norm_ = DeviceNorm(model_->embeddings_norm);
-  embeddings_sum_ = SiteLayout(model_->embeddings_sum_site, s.hidden, real_, false, {});
-  embeddings_norm_site_ = input_layout(0);
-  for (std::size_t i = 0; i < s.layers; ++i) layers_.push_back(plan_layer(i, output_layout(i)));
-  pooler_ = DeviceLinear({&model_->pooler}, output_layout(s.layers), real_);
-  pooler_site_ = SiteLayout(model_->pooler_site, s.hidden, real_, eight_, {&model_->classifier.weight});
-  classifier_ = DeviceLinear({&model_->classifier}, pooler_site_, real_);
+  net_ = DeviceNetwork(*model_, {real_, eight_}, watched());
   bytes_ = device_bytes() - bytes_before_;
-}
-
-/// The layout of what enters a layer (or the pooler, behind the last one).
-SiteLayout Implementation::input_layout(std::size_t layer) const {
-  const SiteFormat& site =
-      layer == 0 ? model_->embeddings_norm_site : model_->layers[layer - 1].sites[output];
-  if (layer == shape().layers)
-    return SiteLayout(site, shape().hidden, real_, eight_, {&model_->pooler.weight});
-  const Layer& next = model_->layers[layer];
-  return SiteLayout(site, shape().hidden, real_, eight_,
-                    {&next.query.weight, &next.key.weight, &next.value.weight});
-}
-
-LayerPlan Implementation::plan_layer(std::size_t i, const SiteLayout& input) const {
-  const Layer& from = model_->layers[i];
-  const Shape& s = shape();
-  LayerPlan plan;
-  for (std::size_t k = 0; k < layer_sites; ++k) {
-    const bool by_head = k == scores || k == probs;
-    plan.sites[k] = SiteLayout(from.sites[k],
-                               by_head           ? s.heads
-                               : k == ffn_hidden ? s.intermediate
-                                                 : s.hidden,
-                               real_, false, {});
-  }
-  plan.sites[context] =
-      SiteLayout(from.sites[context], s.hidden, real_, eight_, {&from.attention_output.weight});
-  plan.sites[ffn_input] =
-      SiteLayout(from.sites[ffn_input], s.hidden, real_, eight_, {&from.ffn_hidden.weight});
-  plan.sites[ffn_hidden] =
-      SiteLayout(from.sites[ffn_hidden], s.intermediate, real_, eight_, {&from.ffn_output.weight});
-  plan.sites[output] = input_layout(i + 1);
-
-  plan.integer_scores = on_bytes(from.sites[query]) && on_bytes(from.sites[key]);
-  const SiteFormat& p = from.sites[probs];
-  const bool every_head = p.kind != Kind::columns ||
-                          std::all_of(p.scale.begin(), p.scale.end(), [](float scale) { return scale >= 0; });
-  plan.integer_context =
-      on_one_grid_of_bytes(from.sites[value]) && p.kind != Kind::real && p.bits <= 8 && every_head;
-
-  const Linear* linears[3] = {&from.query, &from.key, &from.value};
-  for (std::size_t k = 0; k < 3; ++k) {
-    const SiteFormat& site = from.sites[query + k];
-    const bool as_codes = k < 2 ? plan.integer_scores : plan.integer_context;
-    const bool integer = input.codes_as != Operand::Codes::none && linears[k]->weight.is_integer();
-    if (as_codes) {
-      plan.routes[k] = integer && site.kind == Kind::tensor && !watched() ? Route::fused : Route::encoded;
-    } else {
-      plan.routes[k] = !integer && site.kind == Kind::real && !watched() ? Route::direct : Route::rounded;
-    }
-  }
-  const auto all = [&](Route route) {
-    return plan.routes[0] == route && plan.routes[1] == route && plan.routes[2] == route;
-  };
-  plan.merged = all(Route::fused) || all(Route::direct);
-  if (plan.merged) {
-    plan.projections[0] = DeviceLinear({&from.query, &from.key, &from.value}, input, real_);
-  } else {
-    for (std::size_t k = 0; k < 3; ++k) plan.projections[k] = DeviceLinear({linears[k]}, input, real_);
-  }
-  plan.attention_output = DeviceLinear({&from.attention_output}, plan.sites[context], real_);
-  plan.ffn_hidden = DeviceLinear({&from.ffn_hidden}, plan.sites[ffn_input], real_);
-  plan.ffn_output = DeviceLinear({&from.ffn_output}, plan.sites[ffn_hidden], real_);
-  plan.attention_norm = DeviceNorm(from.attention_norm);
-  plan.output_norm = DeviceNorm(from.output_norm);
-
-  /// A kernel can write a site's only form itself: codes on one grid, or reals that are not rounded to a
-  /// grid.
-  const auto writable = [&](LayerSite site) {
-    const SiteLayout& layout = plan.sites[site];
-    if (watched()) return false;
-    if (layout.codes_as == Operand::Codes::plane)
-      return on_one_grid_of_bytes(from.sites[site]) && !layout.real;
-    return layout.codes_as == Operand::Codes::none && from.sites[site].kind == Kind::real && !layout.eight;
-  };
-  plan.fuse_context = writable(context);
-  const bool codes = plan.sites[ffn_hidden].codes_as == Operand::Codes::plane;
-  // cublasLt's GELU is good enough for reals of two bytes.
-  plan.fuse_hidden =
-      writable(ffn_hidden) &&
-      (codes ? plan.ffn_hidden.integer() : !plan.ffn_hidden.integer() && real_ != RealType::float32);
-  return plan;
 }
 
 void Implementation::check(const Tokens& tokens) const {
@@ -487,25 +305,26 @@ void Implementation::reserve(const BatchShape& batch) {
     };
     const auto shared = [&](const SiteLayout& layout, const Operand* LayerOperands::*field, LayerSite site) {
       for (std::size_t i = 0; i < operands_.size(); ++i) {
-        if (alike(layers_[i].sites[site], layout) && operands_[i].*field) return operands_[i].*field;
+        if (alike(net_.layers[i].sites[site], layout) && operands_[i].*field) return operands_[i].*field;
       }
       return owned(layout, w_.rows);
     };
-    const Operand* input = owned(embeddings_norm_site_, w_.rows);
+    const Operand* input = owned(net_.embeddings_norm_site, w_.rows);
     for (std::size_t i = 0; i < s.layers; ++i) {
       LayerOperands o;
-      const LayerPlan& plan = layers_[i];
+      const LayerPlan& plan = net_.layers[i];
       o.input = input;
       o.context = shared(plan.sites[context], &LayerOperands::context, context);
       o.ffn_input = shared(plan.sites[ffn_input], &LayerOperands::ffn_input, ffn_input);
       o.ffn_hidden = shared(plan.sites[ffn_hidden], &LayerOperands::ffn_hidden, ffn_hidden);
       // The output is written when only ffn_input is read, so it may take the input's place.
-      o.output = alike(output_layout(i), plan.sites[output]) ? input : owned(plan.sites[output], w_.rows);
+      o.output =
+          alike(net_.output_layout(i), plan.sites[output]) ? input : owned(plan.sites[output], w_.rows);
       input = o.output;
       operands_.push_back(o);
     }
-    first_tokens_ = *owned(output_layout(s.layers), w_.examples);
-    pooled_ = *owned(pooler_site_, w_.examples);
+    first_tokens_ = *owned(net_.output_layout(s.layers), w_.examples);
+    pooled_ = *owned(net_.pooler_site, w_.examples);
   }
   if (watched()) {
     const std::size_t row = static_cast<std::size_t>(std::max(s.hidden, s.intermediate));
@@ -597,7 +416,7 @@ void Implementation::logits(const Tokens& tokens, float* logits) {
 
 void Implementation::pass(const BatchShape& batch) {
   embed(batch);
-  for (std::size_t i = 0; i < layers_.size(); ++i) {
+  for (std::size_t i = 0; i < net_.layers.size(); ++i) {
     project(i, batch);
     attend_all(i, batch);
     feed_forward(i, batch);
@@ -629,18 +448,18 @@ void Implementation::embed(const BatchShape& batch) {
   task.rows = batch.rows;
   task.cols = static_cast<int>(shape().hidden);
   task.from = RowTask::From::embeddings;
-  task.words = words_.view;
-  task.types = types_.view;
-  task.positions = positions_.view;
+  task.words = net_.words.view;
+  task.types = net_.types.view;
+  task.positions = net_.positions.view;
   const TokenViews tokens = views(batch);
   task.ids = tokens.ids;
   task.type_ids = tokens.types;
   task.position_ids = tokens.positions;
-  task.first = embeddings_sum_.format;
-  task.gain = embeddings_norm_.gain.data();
-  task.bias = embeddings_norm_.bias.data();
+  task.first = net_.embeddings_sum.format;
+  task.gain = net_.embeddings_norm.gain.data();
+  task.bias = net_.embeddings_norm.bias.data();
   task.epsilon = shape().epsilon;
-  task.target_format = embeddings_norm_site_.format;
+  task.target_format = net_.embeddings_norm_site.format;
   task.target = owned_.front().view();
   if (watched()) {
     task.seen_first = w_.seen[0].data();
@@ -652,7 +471,7 @@ void Implementation::embed(const BatchShape& batch) {
 }
 
 void Implementation::project(std::size_t layer, const BatchShape& batch) {
-  const LayerPlan& plan = layers_[layer];
+  const LayerPlan& plan = net_.layers[layer];
   const Operand& left = *operands_[layer].input;
   const int part = hidden_stride_, stride = 3 * part;
   if (plan.merged) {
@@ -731,7 +550,7 @@ void Implementation::show_attention(std::size_t layer, const BatchShape& batch) 
 }
 
 void Implementation::attend_all(std::size_t layer, const BatchShape& batch) {
-  const LayerPlan& plan = layers_[layer];
+  const LayerPlan& plan = net_.layers[layer];
   const int part = hidden_stride_;
   AttentionTask task;
   task.offsets = views(batch).offsets;
@@ -798,7 +617,7 @@ void Implementation::residual_norm(std::size_t layer, const DeviceLinear& linear
                                    LayerSite product_site, LayerSite sum_site, const Operand& residual,
                                    const SiteLayout& residual_layout, const DeviceNorm& norm,
                                    LayerSite target_site, const Operand& target, const BatchShape& batch) {
-  const LayerPlan& plan = layers_[layer];
+  const LayerPlan& plan = net_.layers[layer];
   const SiteFormat& site = model_->layers[layer].sites[product_site];
   ProductTarget product;
   product.stride = hidden_stride_;
@@ -845,10 +664,10 @@ void Implementation::residual_norm(std::size_t layer, const DeviceLinear& linear
 }
 
 void Implementation::feed_forward(std::size_t layer, const BatchShape& batch) {
-  const LayerPlan& plan = layers_[layer];
+  const LayerPlan& plan = net_.layers[layer];
   const LayerOperands& o = operands_[layer];
   residual_norm(layer, plan.attention_output, *o.context, attention_output, attention_residual, *o.input,
-                output_layout(layer), plan.attention_norm, ffn_input, *o.ffn_input, batch);
+                net_.output_layout(layer), plan.attention_norm, ffn_input, *o.ffn_input, batch);
   const SiteLayout& site = plan.sites[ffn_hidden];
   ProductTarget target;
   if (plan.fuse_hidden) {
@@ -891,28 +710,28 @@ void Implementation::classify(const BatchShape& batch) {
   ProductTarget target;
   target.out = w_.wide.data();
   target.stride = hidden_stride_;
-  multiply(pooler_, first_tokens_, batch.examples, target);
+  multiply(net_.pooler, first_tokens_, batch.examples, target);
   RowTask task;
   task.rows = batch.examples;
   task.cols = static_cast<int>(shape().hidden);
   task.source = w_.wide.data();
   task.source_stride = hidden_stride_;
   task.map = RowTask::Map::tanh;
-  task.target_format = pooler_site_.format;
+  task.target_format = net_.pooler_site.format;
   task.target = pooled_;
   if (watched()) task.seen_target = w_.seen[2].data();
   rows(task);
   show(model_->site_count() - 1, w_.seen[2], task.rows, task.cols);
   target.out = w_.logits.data();
   target.stride = labels_stride_;
-  multiply(classifier_, pooled_, batch.examples, target);
+  multiply(net_.classifier, pooled_, batch.examples, target);
 }
 
 std::string Implementation::description() const {
   static const char* const names[] = {"float32", "float16", "bfloat16"};
   const std::string precision = eight_ ? "float8" : names[static_cast<int>(real_)];
   return "cuda sm_" + std::to_string(device_.major) + std::to_string(device_.minor) + " " + device_.name +
-         ", " + names[static_cast<int>(real_)];
+         ", " + precision;
 }
 
 }  // namespace

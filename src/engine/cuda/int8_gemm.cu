@@ -1,8 +1,9 @@
+#include "engine/cuda/int8_gemm.h"
+
 #include <string>
 
 #include "core/error.h"
 #include "engine/cuda/finishing.h"
-#include "engine/cuda/int8_gemm.h"
 #include "engine/cuda/warpgroup_gemm.h"
 
 namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {

@@ -1,7 +1,8 @@
+#include "engine/cuda/row_kernels.h"
+
 #include <string>
 
 #include "core/error.h"
-#include "engine/cuda/row_kernels.h"
 
 namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
 

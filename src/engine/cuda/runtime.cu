@@ -1,5 +1,6 @@
-#include "core/error.h"
 #include "engine/cuda/runtime.h"
+
+#include "core/error.h"
 
 namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
 

@@ -1,5 +1,6 @@
-#include "engine/cuda/finishing.h"
 #include "engine/cuda/warpgroup_gemm.h"
+
+#include "engine/cuda/finishing.h"
 
 namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
 
