@@ -112,6 +112,7 @@ std::string latex_setting(const std::string& variant, const std::string& paramet
                                                            {"a8", "8-bit activations"},
                                                            {"w8a8", "W8A8"},
                                                            {"w8a8-token", "W8A8, range per token"},
+                                                           {"llm-int8", "LLM.int8()"},
                                                            {"minmax", "min-max"},
                                                            {"running_minmax", "running min-max"},
                                                            {"mse", "least squared error"},
