@@ -242,7 +242,7 @@ void attention(benchmark::State& state, bool integer, std::size_t length, std::s
 
 template <typename Function, typename... Arguments>
 void add(const std::string& name, Function function, Arguments... arguments) {
-  benchmark::RegisterBenchmark(name.c_str(), function, arguments...);
+  benchmark::RegisterBenchmark(name.c_str(), function, arguments...)->UseRealTime();
 }
 
 void register_all() {
