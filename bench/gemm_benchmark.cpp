@@ -161,7 +161,7 @@ void register_all() {
   for (const ProductShape& s : shapes) {
     const std::string name = s.name;
     const auto add = [&](const std::string& what, auto&&... arguments) {
-      benchmark::RegisterBenchmark((name + "/" + what).c_str(), arguments...);
+      benchmark::RegisterBenchmark((name + "/" + what).c_str(), arguments...)->UseRealTime();
     };
     if (isa() >= Isa::avx2) add("float_avx2", float_product, &avx2::model_kernels, s);
     if (isa() == Isa::avx512) add("float_avx512", float_product, &avx512::model_kernels, s);

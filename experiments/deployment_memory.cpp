@@ -11,7 +11,6 @@
 #include "core/parallel.h"
 #include "experiments/deployment_methods.h"
 #include "lower/packed_model.h"
-#include "store/activation_store.h"
 
 namespace outlierlab {
 
@@ -55,11 +54,9 @@ std::size_t process_peak(Networks& networks, const Method& method, std::size_t e
     arguments.push_back("--model-folder=" + networks.evaluator().options().model_folder.string());
   }
   if (method.kind == Method::Kind::simulated) {
-    const fs::path scheme = folder / "scheme.ini", statistics = folder / "statistics.h5";
+    const fs::path scheme = folder / "scheme.ini";
     write_file_atomically(scheme, networks.scheme(method.scheme).ini().to_string());
-    write_activation_store(statistics, networks.evaluator().statistics(), {});
     arguments.push_back("--scheme=" + scheme.string());
-    arguments.push_back("--statistics=" + statistics.string());
   }
   return std::strtoull(run_self(arguments).c_str(), nullptr, 10);
 }

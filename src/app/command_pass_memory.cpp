@@ -16,14 +16,13 @@
 #include "experiments/deployment_batch.h"
 #include "lower/tokens.h"
 #include "quant/scheme.h"
-#include "store/activation_store.h"
 
 namespace outlierlab {
 
 namespace {
 
 struct PassOptions {
-  std::filesystem::path model_folder, scheme, statistics, packed;
+  std::filesystem::path model_folder, scheme, packed;
   bool bfloat16 = false;
   int threads = 0;
   std::uint64_t examples = 32, length = 128;
@@ -50,14 +49,18 @@ Pass engine_pass(const PassOptions& options) {
   };
 }
 
-/// Weights as loaded and statistics are gone when this returns: a deployed network needs neither.
+/// Weights as loaded and statistics are gone when this returns: a deployed network needs neither. Grids come
+/// from the random tokens: which ranges they have changes no memory.
 Pass float_pass(const PassOptions& options) {
   BertWeights weights = BertWeights::load(options.model_folder);
   const auto batch = std::make_shared<Batch>(batch_of(options, weights.config.vocab_size));
   std::shared_ptr<ActivationQuantizer> hook;
   if (!options.scheme.empty()) {
     const Scheme scheme = Scheme::load(options.scheme.string(), resource_root() / "configs" / "schemes");
-    const NetworkStatistics statistics = read_activation_store(options.statistics);
+    const BertRunner in_float(weights);
+    StatisticsCollector collector(in_float.sites());
+    in_float.logits(*batch, &collector);
+    const NetworkStatistics statistics = collector.finish();
     weights = quantize_weights(weights, scheme, &statistics);
     hook = std::make_shared<ActivationQuantizer>(scheme, SiteTable(weights.config), &statistics);
   }
@@ -76,8 +79,7 @@ int command_pass_memory(const std::vector<std::string>& arguments) {
       "it once per method.",
       "outlierlab pass-memory --model-folder models/demo/planted --examples 32 --length 64");
   options.add("model-folder", "DIR", "a Hugging Face folder: the float network", &values.model_folder);
-  options.add("scheme", "FILE", "simulated on it; needs --statistics", &values.scheme);
-  options.add("statistics", "FILE", "what `outlierlab capture` wrote", &values.statistics);
+  options.add("scheme", "NAME", "simulated on it, with grids from the random tokens", &values.scheme);
   options.add("packed", "FILE",
               "what `outlierlab pack` wrote: the integer engine, in place of --model-folder", &values.packed);
   options.flag("bfloat16", "with --packed: products of floats in bfloat16", &values.bfloat16);
@@ -87,8 +89,8 @@ int command_pass_memory(const std::vector<std::string>& arguments) {
   if (!options.parse(arguments)) return 0;
   if (values.packed.empty() == values.model_folder.empty())
     throw UsageError("pass-memory: expected either --packed or --model-folder, found both or none");
-  if (values.scheme.empty() != values.statistics.empty())
-    throw UsageError("pass-memory: expected --scheme and --statistics together, found one");
+  if (!values.scheme.empty() && values.model_folder.empty())
+    throw UsageError("pass-memory: expected --model-folder beside --scheme, found --packed");
   set_threads(values.threads);
   const Pass pass = values.packed.empty() ? float_pass(values) : engine_pass(values);
   ::malloc_trim(0);

@@ -7,7 +7,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 
 #include "core/error.h"
 
@@ -30,9 +29,10 @@ std::string read_all(int pipe) {
 }  // namespace
 
 std::string run_self(const std::vector<std::string>& arguments) {
-  const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
+  // The file itself, even where another build has taken its name meanwhile.
+  const char* const program = "/proc/self/exe";
   std::vector<std::string> words = arguments;
-  words.insert(words.begin(), program);
+  words.insert(words.begin(), "outlierlab");
   std::vector<char*> pointers;
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
@@ -44,7 +44,7 @@ std::string run_self(const std::vector<std::string>& arguments) {
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
   pid_t child = 0;
-  const int started = ::posix_spawn(&child, program.c_str(), &actions, nullptr, pointers.data(), environ);
+  const int started = ::posix_spawn(&child, program, &actions, nullptr, pointers.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   ::close(ends[1]);
   const std::string text = started == 0 ? read_all(ends[0]) : "";

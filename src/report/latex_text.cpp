@@ -115,6 +115,7 @@ std::string latex_setting(const std::string& variant, const std::string& paramet
                                                            {"w8a8-token", "W8A8, range per token"},
                                                            {"mp-xhy", "$x$, $h$, $y$ in float"},
                                                            {"attention-4-bit", "attention's sites at 4 bits"},
+                                                           {"llm-int8", "LLM.int8()"},
                                                            {"minmax", "min-max"},
                                                            {"running_minmax", "running min-max"},
                                                            {"mse", "least squared error"},

@@ -97,7 +97,13 @@ TEST_CASE("pass-memory prints the peak of one network's passes", "[app]") {
   REQUIRE((bytes == 0 || (bytes > 5e6 && bytes < 2e9)));
   REQUIRE(run("pass-memory").code == 2);
   REQUIRE(run("pass-memory --packed x" + model).code == 2);
-  REQUIRE(run("pass-memory --scheme w8a8" + model).code == 2);
+  REQUIRE(run("pass-memory --packed x --scheme w8a8").code == 2);
+  REQUIRE(run("pass-memory --examples 2 --length 16 --scheme w8a9" + model).err.find("w8a8") !=
+          std::string::npos);
+  // Simulated weights are as large as float ones.
+  const double simulated =
+      std::stod(run("pass-memory --examples 2 --length 16 --threads 1 --scheme w8a8" + model).out);
+  REQUIRE(simulated >= 0.8 * bytes);
   REQUIRE(run("pass-memory --packed none.safetensors").err.find("none.safetensors") != std::string::npos);
 }
 

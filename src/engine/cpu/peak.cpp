@@ -43,7 +43,7 @@ std::vector<PeakLoop> find_loops() {
     loops.push_back(loops.front());
     loops.back().kind = PeakKind::bfloat16;
   }
-  if (has_amx() && amx::may_use_tiles()) {
+  if (has_amx()) {
     loops.push_back(amx::int8_loop);
     loops.push_back(amx::bf16_loop);
   }

@@ -52,8 +52,6 @@ namespace bf16 {
 extern const PeakLoop bf16_loop;
 }
 namespace amx {
-/// Asks the system for the use of tiles. False: the loops would end the process.
-bool may_use_tiles();
 extern const PeakLoop int8_loop, bf16_loop;
 }  // namespace amx
 
