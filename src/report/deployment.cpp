@@ -188,6 +188,11 @@ std::vector<DeploymentMethod> deployment_methods(const std::vector<Measurement>&
       if (const auto interval = m.interval()) std::tie(c.low, c.high) = *interval;
     }
   }
+  for (DeploymentMethod& m : methods) {
+    m.cells.erase(std::remove_if(m.cells.begin(), m.cells.end(),
+                                 [](const DeploymentMethod::Cell& c) { return c.speedup <= 0; }),
+                  m.cells.end());
+  }
   return methods;
 }
 

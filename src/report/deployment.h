@@ -35,6 +35,7 @@ struct DeploymentMethod {
   bool is_integer() const { return kind() == "integer"; }
   double median_speedup() const;  ///< over the cells; 0 without cells
 };
+/// Cells without a speed relative to fp32 are left out.
 std::vector<DeploymentMethod> deployment_methods(const std::vector<Measurement>& all);
 
 /// "simulated w8a8", "integer w8a8", "FP32", "bfloat16"; also of a row's variant, such as "float:fp32".

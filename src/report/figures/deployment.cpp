@@ -144,22 +144,28 @@ std::string speed_panel(const Drawing& d, const Panel& panel, const std::vector<
   return commands + key(d, entries, 3) + plot(parts);
 }
 
-std::string memory_panel(const Drawing& d, const Panel& panel, std::size_t rows, double fp32,
-                         const std::vector<Kind>& kinds) {
+/// The memory that each method is known to take; `most` MB fit.
+std::string memory_panel(const Drawing& d, const Panel& panel, const std::vector<DeploymentMethod>& methods,
+                         double fp32, double most, const std::vector<Kind>& kinds) {
   std::string commands =
       margins(d, panel) +
       fmt::format("set xrange [0:{}]\nset xtics autofreq\nset yrange [{}.5:0.5]\nunset ytics\n",
-                  number(1.15 * fp32), rows) +
+                  number(1.15 * std::max(fp32, most)), methods.size()) +
       fmt::format(
           "set arrow from first {0}, graph 0 to first {0}, graph 1 nohead linestyle {1} back\n"
           "set label 'FP32' at first {0}, screen {2:.5f} center textcolor linestyle {1}\n",
           number(fp32), style::fp32, (panel.top + 1.8) / d.height) +
       x_title(d, panel, "weights and scratch (MB)");
   std::vector<std::string> parts;
-  for (const Kind& kind : kinds)
+  for (const Kind& kind : kinds) {
+    // gnuplot warns of series without data.
+    if (std::none_of(methods.begin(), methods.end(),
+                     [&](const DeploymentMethod& m) { return m.kind() == kind.name && m.weights_mb; }))
+      continue;
     parts.push_back(
         fmt::format("data using (at({}, 'memory_mb')):'row' with points linestyle {} pointsize 0.9",
                     literal(kind.name + " median"), kind.style));
+  }
   return commands + plot(parts);
 }
 
@@ -191,8 +197,8 @@ std::optional<Drawing> draw_speeds(const ResultSet& set, const std::string& expe
   const Panel speed{label_mm, memory ? right - memory_mm : right, foot_mm, top};
   d.panels = {speed_panel(d, speed, methods, kinds, names)};
   if (memory)
-    d.panels.push_back(memory_panel(d, {right - memory_mm + 8, right, foot_mm, top}, methods.size(),
-                                    std::max(*fp32_mb, most_mb / 1.1), kinds));
+    d.panels.push_back(
+        memory_panel(d, {right - memory_mm + 8, right, foot_mm, top}, methods, *fp32_mb, most_mb, kinds));
   return d;
 }
 
