@@ -391,6 +391,7 @@ TEST_CASE("Float models on the CUDA back end, emulated: float32, and the shorter
       INFO(name << ", precision " << static_cast<int>(real));
       engine::CudaOptions options;
       options.real = real;
+      options.tune = false;
       const Matrix found = engine_logits(*test::emulated_cuda_executor(model, options), batch);
       double worst = 0;
       for (std::size_t k = 0; k < found.size(); ++k)

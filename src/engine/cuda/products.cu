@@ -1,6 +1,7 @@
 #include "engine/cuda/products.h"
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 #include <utility>
 

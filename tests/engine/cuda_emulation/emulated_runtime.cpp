@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "core/error.h"
 #include "engine/cuda/blas.h"
@@ -98,39 +99,57 @@ float gelu_by_tanh(float v) {
   return 0.5f * v * (1.0f + std::tanh(0.7978845608f * (v + 0.044715f * v * v * v)));
 }
 
+/// Rows of an operand as floats.
+std::vector<float> floats_of(const BlasProduct& p, const void* values, int rows, int stride) {
+  std::vector<float> floats;
+  for (int r = 0; r < rows; ++r) {
+    for (int k = 0; k < p.depth; ++k) {
+      const std::size_t at =
+          static_cast<std::size_t>(r) * static_cast<std::size_t>(stride) + static_cast<std::size_t>(k);
+      floats.push_back(p.eight ? e4m3_to_float(static_cast<const std::uint8_t*>(values)[at])
+                               : real_at(values, p.type, at));
+    }
+  }
+  return floats;
+}
+
+/// As blas.cu, into room for whole sets of rows.
+void multiply_codes(const BlasProduct& p) {
+  for (int r = 0; r < padded_rows(p.rows); ++r) {
+    const auto* a = static_cast<const std::int8_t*>(p.a) + static_cast<std::size_t>(r) * p.lda;
+    for (int j = 0; j < p.columns; ++j) {
+      const auto* b = static_cast<const std::int8_t*>(p.b) + static_cast<std::size_t>(j) * p.ldb;
+      std::int32_t sum = 0;
+      for (int k = 0; k < p.depth; ++k) sum += a[k] * b[k];
+      static_cast<std::int32_t*>(p.out)[static_cast<std::size_t>(r) * p.ldo + j] = sum;
+    }
+  }
+}
+
+void multiply_reals(const BlasProduct& p) {
+  const std::vector<float> left = floats_of(p, p.a, p.rows, p.lda),
+                           right = floats_of(p, p.b, p.columns, p.ldb);
+  for (int r = 0; r < p.rows; ++r) {
+    for (int j = 0; j < p.columns; ++j) {
+      const float *a = left.data() + static_cast<std::size_t>(r) * p.depth,
+                  *b = right.data() + static_cast<std::size_t>(j) * p.depth;
+      double exact = 0;
+      for (int k = 0; k < p.depth; ++k) exact += static_cast<double>(a[k]) * b[k];
+      float sum = static_cast<float>(exact);
+      if (p.eight) sum *= *p.b_scale;
+      if (p.bias) sum += real_at(p.bias, p.out_type, static_cast<std::size_t>(j));
+      set_real(p.out, p.out_type, static_cast<std::size_t>(r) * p.ldo + j, p.gelu ? gelu_by_tanh(sum) : sum);
+    }
+  }
+}
+
 }  // namespace
 
 void Blas::multiply(const BlasProduct& p, int algorithm, Stream) {
   if (algorithm < 0 || algorithm >= algorithms(p))
     fail_expected("emulated cublasLt", "an algorithm", "another");
-  // As blas.cu, into room for whole sets of rows.
-  const int rows = p.codes ? padded_rows(p.rows) : p.rows;
-  for (int r = 0; r < rows; ++r) {
-    for (int j = 0; j < p.columns; ++j) {
-      const std::size_t a = static_cast<std::size_t>(r) * p.lda, b = static_cast<std::size_t>(j) * p.ldb,
-                        at = static_cast<std::size_t>(r) * p.ldo + j;
-      if (p.codes) {
-        const auto *left = static_cast<const std::int8_t*>(p.a) + a,
-                   *right = static_cast<const std::int8_t*>(p.b) + b;
-        std::int32_t sum = 0;
-        for (int k = 0; k < p.depth; ++k) sum += left[k] * right[k];
-        static_cast<std::int32_t*>(p.out)[at] = sum;
-        continue;
-      }
-      float sum = 0.0f;
-      for (int k = 0; k < p.depth; ++k)
-        sum = p.eight
-                  ? std::fma(
-                        e4m3_to_float(static_cast<const std::uint8_t*>(p.a)[a + static_cast<std::size_t>(k)]),
-                        e4m3_to_float(static_cast<const std::uint8_t*>(p.b)[b + static_cast<std::size_t>(k)]),
-                        sum)
-                  : std::fma(real_at(p.a, p.type, a + static_cast<std::size_t>(k)),
-                             real_at(p.b, p.type, b + static_cast<std::size_t>(k)), sum);
-      if (p.eight) sum *= *p.b_scale;
-      if (p.bias) sum += real_at(p.bias, p.out_type, static_cast<std::size_t>(j));
-      set_real(p.out, p.out_type, at, p.gelu ? gelu_by_tanh(sum) : sum);
-    }
-  }
+  if (p.codes) return multiply_codes(p);
+  multiply_reals(p);
 }
 
 }  // namespace outlierlab::engine::emulated

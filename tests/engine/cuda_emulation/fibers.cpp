@@ -14,6 +14,7 @@
 #include "core/matrix.h"
 
 #if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -29,10 +30,11 @@ constexpr std::size_t stack_bytes = 96 * 1024;
 // --- Switching ---
 // swapcontext() asks the kernel for the signal mask at every switch; on x86-64 a few instructions do.
 
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__x86_64__)
 
 struct Context {
   void* stack_pointer = nullptr;
+  void* fake_stack = nullptr;
 };
 
 extern "C" void outlierlab_switch(void** save, void* load);
@@ -67,10 +69,9 @@ void prepare(Context& context, unsigned char* stack, void (*entry)()) {
   context.stack_pointer = top;
 }
 
-void switch_context(Context& from, Context& to, const void*, bool) {
+void jump(Context& from, Context& to) {
   outlierlab_switch(&from.stack_pointer, to.stack_pointer);
 }
-void arrived() {}
 
 #else
 
@@ -87,6 +88,14 @@ void prepare(Context& context, unsigned char* stack, void (*entry)()) {
   makecontext(&context.state, entry, 0);
 }
 
+void jump(Context& from, Context& to) {
+  swapcontext(&from.state, &to.state);
+}
+
+#endif
+
+// AddressSanitizer wants to know of every change of the stack, and the frames that a fiber leaves behind for
+// good must not count when its stack is used again.
 #if defined(__SANITIZE_ADDRESS__)
 const void* main_stack = nullptr;
 std::size_t main_stack_bytes = 0;
@@ -94,19 +103,22 @@ std::size_t main_stack_bytes = 0;
 void switch_context(Context& from, Context& to, const void* stack, bool ends) {
   __sanitizer_start_switch_fiber(ends ? nullptr : &from.fake_stack, stack ? stack : main_stack,
                                  stack ? stack_bytes : main_stack_bytes);
-  swapcontext(&from.state, &to.state);
+  jump(from, to);
   __sanitizer_finish_switch_fiber(from.fake_stack, nullptr, nullptr);
 }
 /// The first thing on a new stack.
 void arrived() {
   __sanitizer_finish_switch_fiber(nullptr, &main_stack, &main_stack_bytes);
 }
+void forget_frames(unsigned char* stack) {
+  __asan_unpoison_memory_region(stack, stack_bytes);
+}
 #else
 void switch_context(Context& from, Context& to, const void*, bool) {
-  swapcontext(&from.state, &to.state);
+  jump(from, to);
 }
 void arrived() {}
-#endif
+void forget_frames(unsigned char*) {}
 #endif
 
 // --- Blocks ---
@@ -209,6 +221,7 @@ void run_block(const std::string& kernel, int threads) {
     Fiber& fiber = *block.fibers[static_cast<std::size_t>(t)];
     fiber.state = State::ready;
     fiber.committed.clear();
+    forget_frames(fiber.stack.get());
     prepare(fiber.context, fiber.stack.get(), fiber_main);
   }
   for (;;) {
