@@ -185,10 +185,11 @@ void add_deployment_tables(std::map<std::string, std::string>& files, const Resu
   const std::vector<Table> tables = deployment_tables(experiment, measurements(set.rows(experiment)));
   for (const Table& table : tables) {
     const auto about = [&](const char* word) { return table.title.find(word) != std::string::npos; };
-    const std::string suffix = about("latency")   ? "-latency"
-                               : about("speedup") ? "-speedup"
-                               : about("share")   ? "-time"
-                                                  : "";
+    const std::string suffix = about("latency")        ? "-latency"
+                               : about("speedup")      ? "-speedup"
+                               : about("share")        ? "-time"
+                               : about("tokenization") ? "-tokenization"
+                                                       : "";
     files[set.name + "-" + experiment + suffix + ".tex"] = plain_table(
         table, suffix == "-speedup" ? "Brackets: 95\\,\\% interval of the median over rounds." : "");
   }
