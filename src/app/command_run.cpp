@@ -76,6 +76,21 @@ void require_same_settings(const std::filesystem::path& file, const nlohmann::or
   }
 }
 
+/// The engines by the names of --engine.
+const std::map<std::string, StudyEngine>& engines() {
+  static const std::map<std::string, StudyEngine> all = {
+      {"auto", StudyEngine::automatic}, {"int8", StudyEngine::int8}, {"simulated", StudyEngine::simulated}};
+  return all;
+}
+
+/// What evaluated the rows that a resumed file holds already.
+nlohmann::ordered_json engines_before(const std::filesystem::path& file) {
+  if (!std::filesystem::exists(file)) return nlohmann::ordered_json::object();
+  const auto before = nlohmann::ordered_json::parse(read_file(file), nullptr, false);
+  const bool known = before.is_object() && before.contains("engines") && before["engines"].is_object();
+  return known ? before["engines"] : nlohmann::ordered_json::object();
+}
+
 void run_one(const Experiment& experiment, Session& session, const CommonOptions& options,
              const std::string& engine_name, const std::vector<std::string>& arguments) {
   Provenance provenance = session_provenance(session, "run", arguments);
@@ -94,7 +109,7 @@ void run_one(const Experiment& experiment, Session& session, const CommonOptions
   study_options.overrides = options.set;
   study_options.seeds = options.seeds;
   study_options.resume = options.resume;
-  study_options.integer = engine_name == "int8";
+  study_options.engine = engines().at(engine_name);
   study_options.progress = [&progress](std::size_t done, std::size_t total, const std::string&) {
     progress(done, total);
   };
@@ -102,14 +117,20 @@ void run_one(const Experiment& experiment, Session& session, const CommonOptions
   experiment.state(study);
   nlohmann::ordered_json settings = settings_of(*session.evaluator, options);
   // Files from before there was a choice were simulated.
-  if (study_options.integer) settings["engine"] = engine_name;
+  const bool simulated = study_options.engine == StudyEngine::simulated;
+  if (!simulated) settings["engine"] = engine_name;
   const std::filesystem::path file = std::filesystem::path(study.file()).replace_extension(".json");
   if (options.resume) require_same_settings(file, settings);
   provenance.set("settings", settings);
+  nlohmann::ordered_json engine_of = nlohmann::ordered_json::object();
+  if (options.resume && !simulated) engine_of = engines_before(file);
+  if (!simulated) provenance.set("engines", engine_of);
   write_file_atomically(file, provenance.to_json().dump(2) + "\n");
   const std::vector<Row>& rows = study.run();
   add_evaluator_facts(provenance, *session.evaluator);
   provenance.set("rows", rows.size());
+  for (const auto& [measurement, engine] : study.engines()) engine_of[measurement] = engine;
+  if (!simulated) provenance.set("engines", engine_of);
   write_file_atomically(file, provenance.to_json().dump(2) + "\n");
   const std::string planted = session.model.planted ? ", planted" : "";
   fmt::print("\n{} ({}{}): {} [{}]\n\n{}", experiment.name, session.model.name, planted, experiment.summary,
@@ -131,12 +152,14 @@ int command_run(const std::vector<std::string>& arguments) {
              {"model", "task", "data", "limit", "seeds", "out", "resume", "set", "threads", "batch-size",
               "calibration-size"});
   std::string engine_name = "simulated";
-  options.add("engine", "NAME", "simulated, or int8: integer execution of the schemes that allow it",
+  options.add("engine", "NAME",
+              "simulated; int8: integer execution of the schemes that allow it; auto: of those that moreover "
+              "agree with their simulation on the first examples",
               &engine_name);
   if (!options.parse(arguments)) return 0;
-  const std::vector<std::string> engines = {"simulated", "int8"};
-  if (std::find(engines.begin(), engines.end(), engine_name) == engines.end())
-    fail_unknown("engine", engine_name, engines);
+  std::vector<std::string> known;
+  for (const auto& [name, engine] : engines()) known.push_back(name);
+  if (engines().count(engine_name) == 0) fail_unknown("engine", engine_name, known);
   const std::vector<const Experiment*> chosen = choose(names);
   Session session = open_session(values, values.out);
   for (const Experiment* experiment : chosen) run_one(*experiment, session, values, engine_name, arguments);
