@@ -129,8 +129,12 @@ def ort_contender(name, model, threads, data, folder):
         axes = {n: {0: "batch", 1: "length"} for n in ("input_ids", "token_type_ids", "attention_mask")}
 
         class Wrapped(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.network = network.requires_grad_(False)  # the exporter takes no other tensors as constants
+
             def forward(self, input_ids, token_type_ids, attention_mask):
-                return network(input_ids=input_ids, token_type_ids=token_type_ids, attention_mask=attention_mask)[0]
+                return self.network(input_ids=input_ids, token_type_ids=token_type_ids, attention_mask=attention_mask)[0]
         torch.onnx.export(Wrapped(), example, path, input_names=list(axes), output_names=["logits"],
                           dynamic_axes={**axes, "logits": {0: "batch"}}, opset_version=17, dynamo=False)
     if name != "ort-fp32":

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "app/agreement.h"
+#include "app/bench.h"
 #include "app/commands.h"
 #include "app/engines.h"
 #include "app/session.h"
@@ -26,12 +27,6 @@ struct Contender {
   std::function<void()> pass;  ///< one evaluation of the whole split
   std::vector<double> seconds;
 };
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t half = values.size() / 2;
-  return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
 
 /// All contenders in turn, again and again, so that a change of the machine's speed hits each alike.
 void measure(std::vector<Contender>& contenders, std::uint64_t repeats) {
@@ -53,7 +48,28 @@ double time_ratio(const Contender& a, const Contender& b) {
   return median(ratios);
 }
 
+/// The result of --sweep and --startup, which open sessions of their own.
+int finish(const CommonOptions& values, const std::string& kind, nlohmann::ordered_json rows,
+           const std::vector<std::string>& arguments) {
+  if (values.json.empty()) return 0;
+  std::vector<std::string> line = {"bench"};
+  line.insert(line.end(), arguments.begin(), arguments.end());
+  Provenance provenance(line);
+  provenance.set("model", values.model);
+  provenance.set("limit", values.limit);
+  const nlohmann::ordered_json result = {{kind, std::move(rows)}, {"provenance", provenance.to_json()}};
+  write_file_atomically(values.json, result.dump(2) + "\n");
+  return 0;
+}
+
 }  // namespace
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  const std::size_t half = values.size() / 2;
+  return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
 
 int command_bench(const std::vector<std::string>& arguments) {
   CommonOptions values;
@@ -61,12 +77,35 @@ int command_bench(const std::vector<std::string>& arguments) {
   std::uint64_t repeats = 5;
   std::vector<std::string> schemes = {"w8a8", "w8a8-token", "peg-6-permuted", "mp-xhy-16", "mp-channel-1"};
   Options options("bench",
-                  "Times float and simulated evaluation and the capture of statistics against each other.",
+                  "Times float, simulated and integer evaluation and the capture of statistics against each "
+                  "other;\nor, with --sweep, a sweep against separate evaluations; or, with --startup, the "
+                  "first answer of\na new process.",
                   "outlierlab bench --model minilm-qnli --limit 1000 --repeats 5");
   add_common(options, values,
              {"model", "task", "data", "limit", "json", "threads", "batch-size", "calibration-size"});
   options.add("repeats", "N", "timed passes of each contender, after one untimed", &repeats, 1, 1000);
+  std::vector<std::string> only;
+  options.add("only", "NAME", "fp32 and this contender of the table alone; repeatable", &only);
+  std::uint64_t sweep = 0;
+  bool startup = false;
+  options.add("sweep", "N", "times N calibrators as one sweep against N separate evaluations instead", &sweep,
+              0, 1000);
+  options.flag("startup", "times the start-up of a process that answers one pair of texts instead", &startup);
   if (!options.parse(arguments)) return 0;
+  std::vector<std::string> known = {"fp32", "capture"};
+  known.insert(known.end(), schemes.begin(), schemes.end());
+  for (const std::string& name : schemes) known.push_back("int8:" + name);
+  known.push_back("bf16");
+  for (const std::string& name : only) {
+    if (std::find(known.begin(), known.end(), name) == known.end()) fail_unknown("contender", name, known);
+  }
+  const auto wanted = [&](const std::string& name) {
+    return only.empty() || std::find(only.begin(), only.end(), name) != only.end();
+  };
+  if (sweep > 0 && startup) throw UsageError("--sweep: expected no --startup beside it, found both");
+  set_threads(values.threads);
+  if (sweep > 0) return finish(values, "sweep", bench_sweep(values, sweep), arguments);
+  if (startup) return finish(values, "startup", bench_startup(values, repeats), arguments);
   Session session = open_session(values);
   Evaluator& evaluator = *session.evaluator;
   const std::size_t n = evaluator.size();
@@ -74,7 +113,7 @@ int command_bench(const std::vector<std::string>& arguments) {
   std::vector<Contender> contenders;
   contenders.push_back(
       {"fp32", [&] { run_batches(evaluator.float_runner(), evaluator.batches(), n, nullptr); }, {}});
-  contenders.push_back({"capture", [&] { evaluator.evaluation_statistics(); }, {}});
+  if (wanted("capture")) contenders.push_back({"capture", [&] { evaluator.evaluation_statistics(); }, {}});
   std::vector<ActivationQuantizer> quantizers;
   std::vector<std::unique_ptr<engine::Executor>> engines;
   for (const std::string& name : schemes) {
@@ -84,11 +123,15 @@ int command_bench(const std::vector<std::string>& arguments) {
   const BertRunner& quantized =
       evaluator.runner(Scheme::load("w8a8", resource_root() / "configs" / "schemes", {}));
   for (std::size_t i = 0; i < schemes.size(); ++i) {
+    if (!wanted(schemes[i])) continue;
     contenders.push_back(
         {schemes[i], [&, i] { run_batches(quantized, evaluator.batches(), n, &quantizers[i]); }, {}});
   }
-  fmt::print("Agreement of the engine with what it replaces:\n");
+  const bool engine_wanted =
+      std::any_of(known.begin() + 2 + static_cast<std::ptrdiff_t>(schemes.size()), known.end(), wanted);
+  if (engine_wanted) fmt::print("Agreement of the engine with what it replaces:\n");
   const auto add_engine = [&](const std::string& name, const std::string& scheme_name, const auto& make) {
+    if (!wanted(name)) return;
     const Scheme scheme = Scheme::load(scheme_name, resource_root() / "configs" / "schemes", {});
     engines.push_back(make(evaluator.lowered(scheme)));
     engine::Executor& executor = *engines.back();
@@ -111,7 +154,7 @@ int command_bench(const std::vector<std::string>& arguments) {
     half.real = engine::RealPrecision::bfloat16;
     return std::make_unique<engine::CpuExecutor>(std::move(model), half);
   });
-  fmt::print("\n");
+  if (engine_wanted) fmt::print("\n");
   measure(contenders, repeats);
 
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();

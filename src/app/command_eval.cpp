@@ -5,30 +5,13 @@
 #include "app/agreement.h"
 #include "app/commands.h"
 #include "app/engines.h"
+#include "app/packed.h"
 #include "app/session.h"
 #include "core/error.h"
 #include "core/files.h"
 #include "core/parallel.h"
-#include "engine/packed_file.h"
 
 namespace outlierlab {
-
-namespace {
-
-/// The packed model must be of this network: as many labels and pieces, the same sizes.
-void require_same_network(const std::string& file, const engine::Shape& packed, const BertConfig& config) {
-  const auto same = [&](const char* what, std::size_t found, std::size_t expected) {
-    if (found != expected)
-      fail_expected(file + ": " + what, std::to_string(expected) + " as the model has",
-                    std::to_string(found));
-  };
-  same("vocabulary", packed.vocabulary, config.vocab_size);
-  same("hidden size", packed.hidden, config.hidden_size);
-  same("layers", packed.layers, config.layers);
-  same("labels", packed.labels, config.labels.size());
-}
-
-}  // namespace
 
 int command_eval(const std::vector<std::string>& arguments) {
   CommonOptions values;
@@ -82,12 +65,8 @@ int command_eval(const std::vector<std::string>& arguments) {
   std::string scheme_name = scheme.name(), engine_description = "simulated";
   if (integer) {
     const auto model = packed.empty() ? evaluator.lowered(scheme, values.calibration_seed)
-                                      : engine::read_packed_model(packed.string());
-    if (!packed.empty()) {
-      require_same_network(packed.string(), model->shape, evaluator.config());
-      const auto named = model->facts.find("scheme");
-      scheme_name = named == model->facts.end() ? "unnamed" : named->second;
-    }
+                                      : read_packed_model_of(packed, evaluator.config());
+    if (!packed.empty()) scheme_name = packed_scheme(*model);
     const std::unique_ptr<engine::Executor> executor = make_executor(engine_name, model, real);
     engine_description = executor->description();
     evaluation = evaluator.evaluate(*executor, model->weight_bytes());

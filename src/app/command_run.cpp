@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "app/commands.h"
-#include "app/engines.h"
 #include "app/progress.h"
 #include "app/session.h"
 #include "app/study.h"
@@ -77,6 +76,27 @@ void require_same_settings(const std::filesystem::path& file, const nlohmann::or
   }
 }
 
+/// "cuda" executes integers as "int8" does, elsewhere.
+StudyEngine engine_named(const std::string& name) {
+  static const std::map<std::string, StudyEngine> all = {{"auto", StudyEngine::automatic},
+                                                         {"cuda", StudyEngine::integer},
+                                                         {"int8", StudyEngine::integer},
+                                                         {"simulated", StudyEngine::simulated}};
+  const auto at = all.find(name);
+  if (at != all.end()) return at->second;
+  std::vector<std::string> known;
+  for (const auto& [other, engine] : all) known.push_back(other);
+  fail_unknown("engine", name, known);
+}
+
+/// What evaluated the rows that a resumed file holds already.
+nlohmann::ordered_json engines_before(const std::filesystem::path& file) {
+  if (!std::filesystem::exists(file)) return nlohmann::ordered_json::object();
+  const auto before = nlohmann::ordered_json::parse(read_file(file), nullptr, false);
+  const bool known = before.is_object() && before.contains("engines") && before["engines"].is_object();
+  return known ? before["engines"] : nlohmann::ordered_json::object();
+}
+
 void run_one(const Experiment& experiment, Session& session, const CommonOptions& options,
              const std::string& engine_name, const std::vector<std::string>& arguments) {
   Provenance provenance = session_provenance(session, "run", arguments);
@@ -95,8 +115,8 @@ void run_one(const Experiment& experiment, Session& session, const CommonOptions
   study_options.overrides = options.set;
   study_options.seeds = options.seeds;
   study_options.resume = options.resume;
-  study_options.integer = engine_name != "simulated";
-  if (study_options.integer) study_options.engine = engine_name;
+  study_options.engine = engine_named(engine_name);
+  if (engine_name == "cuda") study_options.executor = engine_name;
   study_options.progress = [&progress](std::size_t done, std::size_t total, const std::string&) {
     progress(done, total);
   };
@@ -104,14 +124,20 @@ void run_one(const Experiment& experiment, Session& session, const CommonOptions
   experiment.state(study);
   nlohmann::ordered_json settings = settings_of(*session.evaluator, options);
   // Files from before there was a choice were simulated.
-  if (study_options.integer) settings["engine"] = engine_name;
+  const bool simulated = study_options.engine == StudyEngine::simulated;
+  if (!simulated) settings["engine"] = engine_name;
   const std::filesystem::path file = std::filesystem::path(study.file()).replace_extension(".json");
   if (options.resume) require_same_settings(file, settings);
   provenance.set("settings", settings);
+  nlohmann::ordered_json engine_of = nlohmann::ordered_json::object();
+  if (options.resume && !simulated) engine_of = engines_before(file);
+  if (!simulated) provenance.set("engines", engine_of);
   write_file_atomically(file, provenance.to_json().dump(2) + "\n");
   const std::vector<Row>& rows = study.run();
   add_evaluator_facts(provenance, *session.evaluator);
   provenance.set("rows", rows.size());
+  for (const auto& [measurement, engine] : study.engines()) engine_of[measurement] = engine;
+  if (!simulated) provenance.set("engines", engine_of);
   write_file_atomically(file, provenance.to_json().dump(2) + "\n");
   const std::string planted = session.model.planted ? ", planted" : "";
   fmt::print("\n{} ({}{}): {} [{}]\n\n{}", experiment.name, session.model.name, planted, experiment.summary,
@@ -133,14 +159,13 @@ int command_run(const std::vector<std::string>& arguments) {
              {"model", "task", "data", "limit", "seeds", "out", "resume", "set", "threads", "batch-size",
               "calibration-size"});
   std::string engine_name = "simulated";
-  options.add("engine", "NAME",
-              "simulated, or int8 or cuda (on a GPU): integer execution of the schemes that allow it",
-              &engine_name);
+  options.add(
+      "engine", "NAME",
+      "simulated; int8, or cuda (on a GPU): integer execution of the schemes that allow it; auto: int8 "
+      "for those that moreover agree with their simulation on the first examples",
+      &engine_name);
   if (!options.parse(arguments)) return 0;
-  std::vector<std::string> engines = engine_names();
-  engines.insert(engines.begin(), "simulated");
-  if (std::find(engines.begin(), engines.end(), engine_name) == engines.end())
-    fail_unknown("engine", engine_name, engines);
+  engine_named(engine_name);
   const std::vector<const Experiment*> chosen = choose(names);
   Session session = open_session(values, values.out);
   for (const Experiment* experiment : chosen) run_one(*experiment, session, values, engine_name, arguments);

@@ -16,6 +16,7 @@ struct Command {
 int command_list(const std::vector<std::string>& arguments);
 int command_run(const std::vector<std::string>& arguments);
 int command_eval(const std::vector<std::string>& arguments);
+int command_classify(const std::vector<std::string>& arguments);
 int command_pack(const std::vector<std::string>& arguments);
 int command_bench(const std::vector<std::string>& arguments);
 int command_capture(const std::vector<std::string>& arguments);

@@ -46,8 +46,8 @@ struct Scores {
 };
 
 /// One model on one split of one task: evaluates schemes, captures and keeps calibration statistics. The
-/// float network's logits, the statistics of each calibration set, and the last transformed and the last
-/// quantized weights are computed once and re-used.
+/// float network's logits, the statistics of each calibration set, and the last transformed, the last
+/// quantized and the last lowered weights are computed once and re-used.
 class Evaluator {
  public:
   explicit Evaluator(EvaluatorOptions options);
@@ -131,6 +131,8 @@ class Evaluator {
   std::unique_ptr<BertRunner> quantized_runner_;
   std::string quantized_key_;
   std::size_t quantized_bytes_ = 0;
+  engine::Model lowered_weights_;
+  std::string lowered_key_;
 };
 
 /// Logits of all batches, by position in the split ([examples, classes]).

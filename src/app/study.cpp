@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "app/agreement.h"
 #include "app/engines.h"
 #include "core/error.h"
 #include "core/files.h"
@@ -55,19 +56,31 @@ std::vector<Row> Study::rows_of(const Scores& scores) {
   return rows;
 }
 
-Evaluation Study::evaluation(const Scheme& scheme, std::uint64_t seed) {
-  if (options_.integer && scheme.quantizes_weights() && scheme.quantizes_activations(evaluator_.sites())) {
-    std::shared_ptr<const engine::Model> model;
-    try {
-      model = evaluator_.lowered(scheme, seed);
-    } catch (const UsageError&) {
-      // The engine says what it cannot execute; the simulation can.
-    }
-    if (model && integer_products(*model) > 0) {
-      return evaluator_.evaluate(*make_executor(options_.engine, model), model->weight_bytes());
-    }
+std::unique_ptr<engine::Executor> Study::executor_of(const Scheme& scheme, std::uint64_t seed,
+                                                     std::size_t& weight_bytes) {
+  const bool wanted = options_.engine != StudyEngine::simulated && scheme.quantizes_weights() &&
+                      scheme.quantizes_activations(evaluator_.sites());
+  if (!wanted) return nullptr;
+  std::shared_ptr<const engine::Model> model;
+  try {
+    model = evaluator_.lowered(scheme, seed);
+  } catch (const UsageError&) {
+    return nullptr;  // the engine says what it cannot execute; the simulation can
   }
-  return evaluator_.evaluate(scheme, seed);
+  if (integer_products(*model) == 0) return nullptr;
+  auto executor = make_executor(options_.executor, model);
+  if (options_.engine == StudyEngine::automatic &&
+      !engine_agreement(evaluator_, scheme, *executor, seed, agreement_examples).holds())
+    return nullptr;
+  weight_bytes = model->weight_bytes();
+  return executor;
+}
+
+Evaluation Study::evaluation(const Scheme& scheme, std::uint64_t seed) {
+  std::size_t weight_bytes = 0;
+  const auto executor = executor_of(scheme, seed, weight_bytes);
+  engines_[current_] = executor ? executor->description() : "simulated";
+  return executor ? evaluator_.evaluate(*executor, weight_bytes) : evaluator_.evaluate(scheme, seed);
 }
 
 void Study::evaluate(const std::string& variant, const std::string& parameter, const std::string& value,
@@ -121,6 +134,7 @@ const std::vector<Row>& Study::run() {
     if (!step.parameter.empty()) what += " " + step.parameter + "=" + step.value;
     if (step.seed != 0) what += " seed " + std::to_string(step.seed);
     if (options_.progress) options_.progress(i, steps_.size(), what);
+    current_ = what;
     if (!writer_.find(step.variant, step.parameter, step.value, step.seed).empty()) continue;
     std::vector<Row> rows = step.rows();
     for (Row& row : rows) {

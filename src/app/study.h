@@ -2,13 +2,25 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "app/evaluator.h"
+#include "engine/executor.h"
 #include "report/row.h"
 
 namespace outlierlab {
+
+/// What evaluates a scheme of a study. The integer engine is about three times as fast as the simulation;
+/// where rounding decides, single predictions differ.
+enum class StudyEngine {
+  simulated,  ///< always
+  automatic,  ///< the integer engine where it executes the scheme and has agreed with its simulation on the
+              ///< first examples (app/agreement.h), else the simulation
+  int8        ///< the integer engine where it executes the scheme, else the simulation
+};
 
 /// How an experiment is run.
 struct StudyOptions {
@@ -18,10 +30,8 @@ struct StudyOptions {
   std::vector<std::string> overrides;   ///< --set, see Study::scheme
   std::size_t seeds = 0;                ///< extra calibration draws for what depends on one
   bool resume = false;
-  /// Evaluate on the integer engine what it can execute (about three times as fast; where rounding decides,
-  /// single predictions differ from the simulation's), the rest simulated.
-  bool integer = false;
-  std::string engine = "int8";  ///< then: which (see make_executor())
+  StudyEngine engine = StudyEngine::simulated;
+  std::string executor = "int8";  ///< what executes integers (see make_executor())
   std::function<void(std::size_t done, std::size_t total, const std::string& what)> progress;
 };
 
@@ -61,8 +71,18 @@ class Study {
 
   std::filesystem::path file() const;
 
+  /// What evaluated each scheme of this run, "simulated" or the engine's description, by measurement
+  /// ("variant parameter=value seed N").
+  const std::map<std::string, std::string>& engines() const { return engines_; }
+
+  /// The examples on which StudyEngine::automatic compares.
+  static constexpr std::size_t agreement_examples = 128;
+
  private:
   Evaluation evaluation(const Scheme& scheme, std::uint64_t seed);
+  /// The scheme on the integer engine; none where it cannot or shall not execute it.
+  std::unique_ptr<engine::Executor> executor_of(const Scheme& scheme, std::uint64_t seed,
+                                                std::size_t& weight_bytes);
   struct Step {
     std::string variant, parameter, value;
     std::uint64_t seed;
@@ -80,6 +100,8 @@ class Study {
   std::vector<Step> steps_;
   std::vector<Attachment> attachments_;
   RowWriter writer_;
+  std::string current_;  ///< the measurement being made
+  std::map<std::string, std::string> engines_;
 };
 
 /// A row with a figure and nothing drawn; for measure().

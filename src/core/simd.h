@@ -41,6 +41,10 @@ inline F16 load_first(const float* p, int n, float fill = 0.0f) {
 inline void store_first(float* p, F16 a, int n) {
   _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), a.v);
 }
+/// The first n lanes of a, then zeros.
+inline F16 first_lanes(F16 a, int n) {
+  return {_mm512_maskz_mov_ps(static_cast<__mmask16>((1u << n) - 1), a.v)};
+}
 inline F16 splat(float x) {
   return {_mm512_set1_ps(x)};
 }
@@ -124,6 +128,12 @@ inline void store_codes(unsigned char* p, F16 a, F16 offset) {
       reinterpret_cast<__m128i*>(p),
       _mm512_cvtepi32_epi8(_mm512_add_epi32(_mm512_cvtps_epi32(a.v), _mm512_cvtps_epi32(offset.v))));
 }
+inline __m256 low_lanes(F16 a) {
+  return _mm512_castps512_ps256(a.v);
+}
+inline __m256 high_lanes(F16 a) {
+  return _mm512_extractf32x8_ps(a.v, 1);
+}
 
 #elif defined(__AVX2__)
 
@@ -154,6 +164,10 @@ inline F16 load_first(const float* p, int n, float fill = 0.0f) {
 inline void store_first(float* p, F16 x, int n) {
   _mm256_maskstore_ps(p, lanes_below(n, 0), x.a);
   _mm256_maskstore_ps(p + 8, lanes_below(n, 8), x.b);
+}
+inline F16 first_lanes(F16 x, int n) {
+  return {_mm256_and_ps(x.a, _mm256_castsi256_ps(lanes_below(n, 0))),
+          _mm256_and_ps(x.b, _mm256_castsi256_ps(lanes_below(n, 8)))};
 }
 inline F16 splat(float x) {
   return {_mm256_set1_ps(x), _mm256_set1_ps(x)};
@@ -242,6 +256,12 @@ inline void store_bytes_first(unsigned char* p, F16 x, int n) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(bytes), to_bytes(x));
   for (int i = 0; i < n; ++i) p[i] = bytes[i];
 }
+inline __m256 low_lanes(F16 x) {
+  return x.a;
+}
+inline __m256 high_lanes(F16 x) {
+  return x.b;
+}
 
 #else
 
@@ -267,6 +287,10 @@ inline F16 load_first(const float* p, int n, float fill = 0.0f) {
 }
 inline void store_first(float* p, F16 a, int n) {
   for (int i = 0; i < n; ++i) p[i] = a.v[i];
+}
+inline F16 first_lanes(F16 a, int n) {
+  OUTLIERLAB_LANES(r, i < n ? a.v[i] : 0.0f);
+  return r;
 }
 inline F16 splat(float x) {
   OUTLIERLAB_LANES(r, x);
@@ -363,48 +387,79 @@ inline void store_codes(unsigned char* p, F16 a, F16 offset) {
 }
 #endif
 
-/// Sum, smallest and largest of the lanes, by a fixed tree: lane i with i + 8, then + 4, + 2, + 1.
+// Sum, smallest and largest of the lanes, by a fixed tree: lane i with i + 8, then + 4, + 2, + 1.
 #if defined(__AVX2__)
-template <typename Combine>
-inline float combine_lanes(F16 a, Combine combine) {
-#if defined(__AVX512F__)
-  const __m256 low = _mm512_castps512_ps256(a.v);
-  const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a.v), 1));
-  const __m256 eight = combine(low, high);
-#else
-  const __m256 eight = combine(a.a, a.b);
-#endif
-  const __m256 four = combine(eight, _mm256_permute2f128_ps(eight, eight, 1));
-  const __m256 two = combine(four, _mm256_permute_ps(four, 0x4e));
-  return _mm256_cvtss_f32(combine(two, _mm256_permute_ps(two, 0xb1)));
-}
 inline float sum_lanes(F16 a) {
-  return combine_lanes(a, [](__m256 x, __m256 y) { return _mm256_add_ps(x, y); });
+  const __m256 eight = _mm256_add_ps(low_lanes(a), high_lanes(a));
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 inline float min_lanes(F16 a) {
-  return combine_lanes(a, [](__m256 x, __m256 y) { return _mm256_min_ps(x, y); });
+  const __m256 eight = _mm256_min_ps(low_lanes(a), high_lanes(a));
+  const __m128 four = _mm_min_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_min_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_min_ss(two, _mm_movehdup_ps(two)));
 }
 inline float max_lanes(F16 a) {
-  return combine_lanes(a, [](__m256 x, __m256 y) { return _mm256_max_ps(x, y); });
+  const __m256 eight = _mm256_max_ps(low_lanes(a), high_lanes(a));
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+/// As store_first, in stores that touch nothing after the n floats: a masked store holds up loads of the
+/// masked part until it has reached the cache.
+inline void store_exactly(float* p, F16 a, int n) {
+  __m256 eight = low_lanes(a);
+  if (n & 16) {
+    store(p, a);
+    return;
+  }
+  if (n & 8) {
+    _mm256_storeu_ps(p, eight);
+    eight = high_lanes(a);
+    p += 8;
+  }
+  __m128 four = _mm256_castps256_ps128(eight);
+  if (n & 4) {
+    _mm_storeu_ps(p, four);
+    four = _mm256_extractf128_ps(eight, 1);
+    p += 4;
+  }
+  if (n & 2) {
+    _mm_storel_pi(reinterpret_cast<__m64*>(p), four);
+    four = _mm_movehl_ps(four, four);
+    p += 2;
+  }
+  if (n & 1) _mm_store_ss(p, four);
 }
 #else
+inline void store_exactly(float* p, F16 a, int n) {
+  store_first(p, a, n);
+}
 inline float sum_lanes(F16 a) {
+  float t[16];
+  store(t, a);
   for (int half = 8; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) a.v[i] += a.v[i + half];
+    for (int i = 0; i < half; ++i) t[i] += t[i + half];
   }
-  return a.v[0];
+  return t[0];
 }
 inline float min_lanes(F16 a) {
+  float t[16];
+  store(t, a);
   for (int half = 8; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) a.v[i] = a.v[i] < a.v[i + half] ? a.v[i] : a.v[i + half];
+    for (int i = 0; i < half; ++i) t[i] = t[i] < t[i + half] ? t[i] : t[i + half];
   }
-  return a.v[0];
+  return t[0];
 }
 inline float max_lanes(F16 a) {
+  float t[16];
+  store(t, a);
   for (int half = 8; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) a.v[i] = a.v[i] > a.v[i + half] ? a.v[i] : a.v[i + half];
+    for (int i = 0; i < half; ++i) t[i] = t[i] > t[i + half] ? t[i] : t[i + half];
   }
-  return a.v[0];
+  return t[0];
 }
 #endif
 

@@ -30,8 +30,11 @@ void pack_rows(const float* b, std::size_t stride, std::size_t cols, std::size_t
     float* panel = packed + j * depth;
     const std::size_t here = std::min(panel_width, cols - j);
     for (std::size_t k = 0; k < depth; ++k) {
-      for (std::size_t c = 0; c < panel_width; ++c) {
-        panel[k * panel_width + c] = c < here ? b[k * stride + j + c] : 0.0f;
+      float* row = panel + k * panel_width;
+      if (here == panel_width) {
+        std::copy_n(b + k * stride + j, panel_width, row);
+      } else {
+        std::fill(std::copy_n(b + k * stride + j, here, row), row + panel_width, 0.0f);
       }
     }
   }

@@ -16,6 +16,9 @@ constexpr int tile_rows = 6, tile_panels = 1;
 constexpr int tile_rows = 4, tile_panels = 1;
 #endif
 
+/// So many rows of a panel are asked for ahead of their use: a panel streams from the second-level cache.
+constexpr int prefetch_rows = 16;
+
 constexpr int width = static_cast<int>(panel_width);
 static_assert(width == lanes, "a panel is one vector wide");
 
@@ -32,7 +35,10 @@ inline void gemm_tile(const float* a, std::size_t lda, std::size_t depth, const 
   for (std::size_t k = 0; k < depth; ++k) {
     F16 row[PANELS];
 #pragma GCC unroll 2
-    for (int p = 0; p < PANELS; ++p) row[p] = load(b + p * depth * width + k * width);
+    for (int p = 0; p < PANELS; ++p) {
+      row[p] = load(b + p * depth * width + k * width);
+      __builtin_prefetch(b + p * depth * width + (k + prefetch_rows) * width);
+    }
 #pragma GCC unroll 14
     for (int r = 0; r < ROWS; ++r) {
       const F16 value = splat(a[r * lda + k]);
@@ -71,9 +77,13 @@ inline void gemm_rows(std::size_t rows, const float* a, std::size_t lda, std::si
 template <int PANELS>
 inline void gemm_panels(const float* a, std::size_t lda, std::size_t rows, std::size_t depth, const float* b,
                         std::size_t cols, const float* bias, float scale, float* c, std::size_t ldc) {
-  for (std::size_t r = 0; r < rows; r += tile_rows) {
-    const std::size_t here = rows - r < tile_rows ? rows - r : tile_rows;
+  // As few tiles as there must be, and all about equally high: a tile of one or two rows takes nearly as long
+  // as a full one.
+  const std::size_t tiles = (rows + tile_rows - 1) / tile_rows;
+  for (std::size_t r = 0, t = 0; t < tiles; ++t) {
+    const std::size_t here = (rows - r + tiles - t - 1) / (tiles - t);
     gemm_rows<PANELS, tile_rows>(here, a + r * lda, lda, depth, b, cols, bias, scale, c + r * ldc, ldc);
+    r += here;
   }
 }
 
@@ -177,12 +187,12 @@ inline void softmax(float* values, std::size_t rows, std::size_t cols, std::size
       store(row + i, e);
       sum = sum + e;
     }
-    if (rest) {
-      store_first(row + whole, exp(load_first(row + whole, rest) - top), rest);
-      sum = sum + load_first(row + whole, rest);
-    }
+    // The last values stay in a register: what a masked store has written is slow to load.
+    const F16 last = rest ? first_lanes(exp(load_first(row + whole, rest) - top), rest) : splat(0.0f);
+    sum = sum + last;
     const F16 total = splat(sum_lanes(sum));
-    map(row, cols, [total](F16 e) { return e / total; });
+    for (std::size_t i = 0; i < whole; i += lanes) store(row + i, load(row + i) / total);
+    if (rest) store_exactly(row + whole, last / total, rest);
   }
 }
 

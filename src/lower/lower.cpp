@@ -78,7 +78,6 @@ engine::Weight integer_weight(const Scheme& scheme, const std::string& name, con
 /// Lowers weights one by one.
 struct WeightLowering {
   const Scheme& scheme;
-  const SiteTable& sites;
   const NetworkStatistics* statistics;
 
   engine::Weight operator()(const Matrix& matrix, const std::string& name,
@@ -110,18 +109,12 @@ engine::LayerNorm norm_of(const LayerNormWeights& norm) {
 
 }  // namespace
 
-engine::Model lower(const BertWeights& weights, const Scheme& scheme, const ActivationQuantizer& calibrated,
-                    const NetworkStatistics* statistics) {
+engine::Model lower_weights(const BertWeights& weights, const Scheme& scheme,
+                            const NetworkStatistics* statistics) {
   const BertConfig& config = weights.config;
   if (weights.pooler.weight.empty() || weights.classifier.weight.empty())
     throw Error("the checkpoint has no pooler and classifier: not a classification model");
-  const SiteTable sites(config);
-  const WeightLowering lowered{scheme, sites, statistics};
-  const auto site = [&](SiteKind kind, int layer = -1) {
-    const std::size_t index = sites.index(kind, layer);
-    return format_of(scheme, sites[index].name, calibrated.layout(index));
-  };
-
+  const WeightLowering lowered{scheme, statistics};
   engine::Model model;
   model.shape = {config.vocab_size,  config.hidden_size,       config.layers,
                  config.heads,       config.intermediate_size, config.max_positions,
@@ -130,8 +123,6 @@ engine::Model lower(const BertWeights& weights, const Scheme& scheme, const Acti
   model.position_embeddings = lowered(weights.position_embeddings, "embeddings.position", "");
   model.token_type_embeddings = lowered(weights.token_type_embeddings, "embeddings.token_type", "");
   model.embeddings_norm = norm_of(weights.embeddings_norm);
-  model.embeddings_sum_site = site(SiteKind::embeddings_sum);
-  model.embeddings_norm_site = site(SiteKind::embeddings_norm);
   std::string input = "embeddings.norm";
   for (std::size_t i = 0; i < weights.layers.size(); ++i) {
     const BertLayerWeights& from = weights.layers[i];
@@ -145,33 +136,52 @@ engine::Model lower(const BertWeights& weights, const Scheme& scheme, const Acti
     layer.ffn_output = lowered(from.ffn_output, name + "ffn_output", name + "ffn_hidden");
     layer.attention_norm = norm_of(from.attention_norm);
     layer.output_norm = norm_of(from.output_norm);
-    const SiteKind kinds[] = {SiteKind::query,
-                              SiteKind::key,
-                              SiteKind::value,
-                              SiteKind::scores,
-                              SiteKind::probs,
-                              SiteKind::context,
-                              SiteKind::attention_output,
-                              SiteKind::attention_residual,
-                              SiteKind::ffn_input,
-                              SiteKind::ffn_hidden,
-                              SiteKind::ffn_output,
-                              SiteKind::ffn_residual,
-                              SiteKind::output};
-    for (std::size_t k = 0; k < engine::layer_sites; ++k)
-      layer.sites[k] = site(kinds[k], static_cast<int>(i));
     model.layers.push_back(std::move(layer));
     input = name + "output";
   }
   model.pooler = lowered(weights.pooler, "pooler", input);
-  model.pooler_site = site(SiteKind::pooler);
   model.classifier = lowered(weights.classifier, "classifier", "pooler");
-  model.facts["scheme"] = scheme.name();
-  model.facts["scheme_text"] = scheme.ini().to_string();
   for (std::size_t i = 0; i < config.labels.size(); ++i)
     model.facts["label_" + std::to_string(i)] = config.labels[i];
+  return model;
+}
+
+engine::Model lower_sites(engine::Model model, const SiteTable& sites, const Scheme& scheme,
+                          const ActivationQuantizer& calibrated) {
+  const auto site = [&](SiteKind kind, int layer = -1) {
+    const std::size_t index = sites.index(kind, layer);
+    return format_of(scheme, sites[index].name, calibrated.layout(index));
+  };
+  model.embeddings_sum_site = site(SiteKind::embeddings_sum);
+  model.embeddings_norm_site = site(SiteKind::embeddings_norm);
+  const SiteKind kinds[] = {SiteKind::query,
+                            SiteKind::key,
+                            SiteKind::value,
+                            SiteKind::scores,
+                            SiteKind::probs,
+                            SiteKind::context,
+                            SiteKind::attention_output,
+                            SiteKind::attention_residual,
+                            SiteKind::ffn_input,
+                            SiteKind::ffn_hidden,
+                            SiteKind::ffn_output,
+                            SiteKind::ffn_residual,
+                            SiteKind::output};
+  for (std::size_t i = 0; i < model.layers.size(); ++i) {
+    for (std::size_t k = 0; k < engine::layer_sites; ++k)
+      model.layers[i].sites[k] = site(kinds[k], static_cast<int>(i));
+  }
+  model.pooler_site = site(SiteKind::pooler);
+  model.facts["scheme"] = scheme.name();
+  model.facts["scheme_text"] = scheme.ini().to_string();
   model.check();
   return model;
+}
+
+engine::Model lower(const BertWeights& weights, const Scheme& scheme, const ActivationQuantizer& calibrated,
+                    const NetworkStatistics* statistics) {
+  return lower_sites(lower_weights(weights, scheme, statistics), SiteTable(weights.config), scheme,
+                     calibrated);
 }
 
 std::size_t integer_products(const engine::Model& model) {

@@ -17,6 +17,13 @@ namespace outlierlab {
 engine::Model lower(const BertWeights& weights, const Scheme& scheme, const ActivationQuantizer& calibrated,
                     const NetworkStatistics* statistics);
 
+/// The two halves of lower(), for several schemes that quantize the weights of one network alike: the weights
+/// once, with every site in float (copies share them), and then each scheme's sites.
+engine::Model lower_weights(const BertWeights& weights, const Scheme& scheme,
+                            const NetworkStatistics* statistics);
+engine::Model lower_sites(engine::Model model, const SiteTable& sites, const Scheme& scheme,
+                          const ActivationQuantizer& calibrated);
+
 /// Number of the layers' products (of 8 per layer: query, key, value, scores, context, attention_output,
 /// ffn_hidden, ffn_output) that have codes on both sides.
 std::size_t integer_products(const engine::Model& model);

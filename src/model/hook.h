@@ -32,6 +32,8 @@ class SiteHook {
   /// Called around every matrix product, on the thread that runs it (profiles).
   virtual void product_begins(int /*thread*/) {}
   virtual void product_ends(int /*thread*/) {}
+  /// How high tiles should be where the forward pass can choose; 0: as low as suits the caches best.
+  virtual std::size_t preferred_rows() const { return 0; }
 };
 
 }  // namespace outlierlab

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "core/error.h"
 #include "core/parallel.h"
@@ -23,20 +24,37 @@ struct PackedLinear {
 
   /// Several projections of one input side by side: their columns follow each other.
   explicit PackedLinear(std::initializer_list<const Linear*> parts) {
+    bool on_panels = true;  // every part but the last ends with a whole panel
     for (const Linear* part : parts) {
+      on_panels = on_panels && out % panel_width == 0;
       in = part->weight.cols();
       out += part->weight.rows();
-    }
-    Matrix joined(out, in);
-    float* target = joined.data();
-    for (const Linear* part : parts) {
-      target = std::copy_n(part->weight.data(), part->weight.size(), target);
       bias.insert(bias.end(), part->bias.begin(), part->bias.end());
     }
     panels.resize(packed_size(out, in));
-    parallel_chunks(out, 16 * panel_width, [&](std::size_t begin, std::size_t end, int) {
-      pack_transposed(joined.row(begin), in, end - begin, in, panels.data() + begin * in);
+    if (!on_panels) {
+      pack(joined(parts), 0);
+      return;
+    }
+    std::size_t column = 0;
+    for (const Linear* part : parts) {
+      pack(part->weight, column);
+      column += part->weight.rows();
+    }
+  }
+
+  /// Packs a weight whose first row is column `column`, a multiple of panel_width.
+  void pack(const Matrix& weight, std::size_t column) {
+    parallel_chunks(weight.rows(), 16 * panel_width, [&](std::size_t begin, std::size_t end, int) {
+      pack_transposed(weight.row(begin), in, end - begin, in, panels.data() + (column + begin) * in);
     });
+  }
+
+  Matrix joined(std::initializer_list<const Linear*> parts) const {
+    Matrix all(out, in);
+    float* target = all.data();
+    for (const Linear* part : parts) target = std::copy_n(part->weight.data(), part->weight.size(), target);
+    return all;
   }
 
   void apply(const float* a, std::size_t rows, float* c) const {
@@ -64,13 +82,14 @@ Scratch& scratch() {
   return memory;
 }
 
-/// Rows per work item: a few register tiles, fewer where that would leave threads idle.
-std::size_t rows_per_chunk(std::size_t rows) {
-  const std::size_t tile = model_kernels().row_tile;
-  const std::size_t share =
-      (rows + static_cast<std::size_t>(threads()) - 1) / static_cast<std::size_t>(threads());
-  const std::size_t tiles = std::clamp<std::size_t>((share + tile - 1) / tile, 1, 56 / tile);
-  return tiles * tile;
+/// Rows per work item: a few register tiles (or what a hook would rather see), and as many items for each
+/// thread as for the others.
+std::size_t rows_per_chunk(std::size_t rows, const SiteHook* hook) {
+  const std::size_t most = std::max<std::size_t>(56, hook ? hook->preferred_rows() : 0);
+  const auto width = static_cast<std::size_t>(threads());
+  const std::size_t share = (rows + width - 1) / width;
+  const std::size_t chunks = std::max<std::size_t>(1, (share + most - 1) / most);
+  return std::max(model_kernels().row_tile, (share + chunks - 1) / chunks);
 }
 
 }  // namespace
@@ -86,13 +105,9 @@ struct BertRunner::Packed {
   LayerNormWeights mlm_norm;
   bool has_mlm = false;
 
+  /// All but the embeddings.
   explicit Packed(const BertWeights& weights)
-      : config(weights.config),
-        sites(weights.config),
-        word(weights.word_embeddings),
-        position(weights.position_embeddings),
-        token_type(weights.token_type_embeddings),
-        embeddings_norm(weights.embeddings_norm) {
+      : config(weights.config), sites(weights.config), embeddings_norm(weights.embeddings_norm) {
     for (const BertLayerWeights& layer : weights.layers) {
       layers.push_back({PackedLinear({&layer.query, &layer.key, &layer.value}),
                         PackedLinear(layer.attention_output), PackedLinear(layer.ffn_hidden),
@@ -172,7 +187,8 @@ void BertRunner::Packed::embed(const Batch& batch, SiteHook* hook, Matrix& out) 
   const std::size_t width = config.hidden_size;
   out.resize(batch.token_count(), width);
   parallel_chunks(
-      batch.token_count(), model_kernels().row_tile, [&](std::size_t begin, std::size_t end, int thread) {
+      batch.token_count(), rows_per_chunk(batch.token_count(), hook),
+      [&](std::size_t begin, std::size_t end, int thread) {
         for (std::size_t t = begin; t < end; ++t) {
           model_kernels().add(word.row(static_cast<std::size_t>(batch.token_ids[t])),
                               token_type.row(batch.token_types[t]), out.row(t), width);
@@ -190,7 +206,7 @@ void BertRunner::Packed::project(std::size_t layer, const Batch& batch, const Ma
                                  Matrix& qkv) const {
   const std::size_t width = config.hidden_size;
   qkv.resize(hidden.rows(), 3 * width);
-  parallel_chunks(hidden.rows(), rows_per_chunk(hidden.rows()),
+  parallel_chunks(hidden.rows(), rows_per_chunk(hidden.rows(), hook),
                   [&](std::size_t begin, std::size_t end, int thread) {
                     multiply(layers[layer].qkv, hidden.row(begin), end - begin, qkv.row(begin), hook, thread);
                     const SiteKind kinds[] = {SiteKind::query, SiteKind::key, SiteKind::value};
@@ -250,49 +266,50 @@ void BertRunner::Packed::feed_forward(std::size_t layer, const Batch& batch, Mat
   const std::size_t width = config.hidden_size, wide = config.intermediate_size;
   const int index = static_cast<int>(layer);
   out.resize(context.rows(), width);
-  parallel_chunks(
-      context.rows(), rows_per_chunk(context.rows()), [&](std::size_t begin, std::size_t end, int thread) {
-        const std::size_t rows = end - begin;
-        Scratch& memory = scratch();
-        float* projected = Scratch::at_least(memory.tile_a, rows * width);
-        float* ffn_input = Scratch::at_least(memory.tile_b, rows * width);
-        float* ffn_hidden = Scratch::at_least(memory.hidden, rows * wide);
-        const auto in_tiles = [&](auto&& body) {
-          for (std::size_t r = 0; r < rows; r += kernel.row_tile)
-            body(r, std::min(kernel.row_tile, rows - r));
-        };
-        const auto offer = [&](SiteKind kind, float* data, std::size_t r, std::size_t count,
-                               std::size_t cols) {
-          visit(hook, kind, index, data, count, cols, cols, batch.tokens.data() + begin + r, thread);
-        };
+  parallel_chunks(context.rows(), rows_per_chunk(context.rows(), hook),
+                  [&](std::size_t begin, std::size_t end, int thread) {
+                    const std::size_t rows = end - begin;
+                    Scratch& memory = scratch();
+                    float* projected = Scratch::at_least(memory.tile_a, rows * width);
+                    float* ffn_input = Scratch::at_least(memory.tile_b, rows * width);
+                    float* ffn_hidden = Scratch::at_least(memory.hidden, rows * wide);
+                    const std::size_t height = std::max(kernel.row_tile, hook ? hook->preferred_rows() : 0);
+                    const auto in_tiles = [&](auto&& body) {
+                      for (std::size_t r = 0; r < rows; r += height) body(r, std::min(height, rows - r));
+                    };
+                    const auto offer = [&](SiteKind kind, float* data, std::size_t r, std::size_t count,
+                                           std::size_t cols) {
+                      visit(hook, kind, index, data, count, cols, cols, batch.tokens.data() + begin + r,
+                            thread);
+                    };
 
-        in_tiles([&](std::size_t r, std::size_t n) {
-          offer(SiteKind::context, context.row(begin + r), r, n, width);
-        });
-        multiply(weights.attention_output, context.row(begin), rows, projected, hook, thread);
-        in_tiles([&](std::size_t r, std::size_t n) {
-          float* tile = projected + r * width;
-          offer(SiteKind::attention_output, tile, r, n, width);
-          kernel.add(tile, hidden.row(begin + r), tile, n * width);
-          offer(SiteKind::attention_residual, tile, r, n, width);
-          layer_norm(weights.attention_norm, tile, ffn_input + r * width, n);
-          offer(SiteKind::ffn_input, ffn_input + r * width, r, n, width);
-        });
-        multiply(weights.ffn_hidden, ffn_input, rows, ffn_hidden, hook, thread);
-        in_tiles([&](std::size_t r, std::size_t n) {
-          kernel.gelu(ffn_hidden + r * wide, n * wide);
-          offer(SiteKind::ffn_hidden, ffn_hidden + r * wide, r, n, wide);
-        });
-        multiply(weights.ffn_output, ffn_hidden, rows, projected, hook, thread);
-        in_tiles([&](std::size_t r, std::size_t n) {
-          float* tile = projected + r * width;
-          offer(SiteKind::ffn_output, tile, r, n, width);
-          kernel.add(ffn_input + r * width, tile, tile, n * width);
-          offer(SiteKind::ffn_residual, tile, r, n, width);
-          layer_norm(weights.output_norm, tile, out.row(begin + r), n);
-          offer(SiteKind::output, out.row(begin + r), r, n, width);
-        });
-      });
+                    in_tiles([&](std::size_t r, std::size_t n) {
+                      offer(SiteKind::context, context.row(begin + r), r, n, width);
+                    });
+                    multiply(weights.attention_output, context.row(begin), rows, projected, hook, thread);
+                    in_tiles([&](std::size_t r, std::size_t n) {
+                      float* tile = projected + r * width;
+                      offer(SiteKind::attention_output, tile, r, n, width);
+                      kernel.add(tile, hidden.row(begin + r), tile, n * width);
+                      offer(SiteKind::attention_residual, tile, r, n, width);
+                      layer_norm(weights.attention_norm, tile, ffn_input + r * width, n);
+                      offer(SiteKind::ffn_input, ffn_input + r * width, r, n, width);
+                    });
+                    multiply(weights.ffn_hidden, ffn_input, rows, ffn_hidden, hook, thread);
+                    in_tiles([&](std::size_t r, std::size_t n) {
+                      kernel.gelu(ffn_hidden + r * wide, n * wide);
+                      offer(SiteKind::ffn_hidden, ffn_hidden + r * wide, r, n, wide);
+                    });
+                    multiply(weights.ffn_output, ffn_hidden, rows, projected, hook, thread);
+                    in_tiles([&](std::size_t r, std::size_t n) {
+                      float* tile = projected + r * width;
+                      offer(SiteKind::ffn_output, tile, r, n, width);
+                      kernel.add(ffn_input + r * width, tile, tile, n * width);
+                      offer(SiteKind::ffn_residual, tile, r, n, width);
+                      layer_norm(weights.output_norm, tile, out.row(begin + r), n);
+                      offer(SiteKind::output, out.row(begin + r), r, n, width);
+                    });
+                  });
 }
 
 void BertRunner::Packed::run_layer(std::size_t layer, const Batch& batch, const Matrix& hidden,
@@ -324,7 +341,18 @@ Matrix BertRunner::Packed::classify(const Batch& batch, const Matrix& hidden, Si
   return logits;
 }
 
-BertRunner::BertRunner(const BertWeights& weights) : packed_(std::make_unique<Packed>(weights)) {}
+BertRunner::BertRunner(const BertWeights& weights) : packed_(std::make_unique<Packed>(weights)) {
+  packed_->word = weights.word_embeddings;
+  packed_->position = weights.position_embeddings;
+  packed_->token_type = weights.token_type_embeddings;
+}
+
+BertRunner::BertRunner(BertWeights&& weights) : packed_(std::make_unique<Packed>(weights)) {
+  packed_->word = std::move(weights.word_embeddings);
+  packed_->position = std::move(weights.position_embeddings);
+  packed_->token_type = std::move(weights.token_type_embeddings);
+}
+
 BertRunner::~BertRunner() = default;
 BertRunner::BertRunner(BertRunner&&) noexcept = default;
 BertRunner& BertRunner::operator=(BertRunner&&) noexcept = default;
@@ -367,13 +395,14 @@ Matrix BertRunner::mlm_logits(const Batch& batch, SiteHook* hook) const {
   Matrix hidden = embed(batch, hook);
   for (std::size_t i = 0; i < packed_->layers.size(); ++i) hidden = layer(i, batch, hidden, hook);
   Matrix transformed(hidden.rows(), hidden.cols()), logits(hidden.rows(), packed_->mlm_decoder.out);
-  parallel_chunks(hidden.rows(), rows_per_chunk(hidden.rows()), [&](std::size_t begin, std::size_t end, int) {
-    const std::size_t rows = end - begin;
-    packed_->mlm_transform.apply(hidden.row(begin), rows, transformed.row(begin));
-    model_kernels().gelu(transformed.row(begin), rows * hidden.cols());
-    packed_->layer_norm(packed_->mlm_norm, transformed.row(begin), transformed.row(begin), rows);
-    packed_->mlm_decoder.apply(transformed.row(begin), rows, logits.row(begin));
-  });
+  parallel_chunks(
+      hidden.rows(), rows_per_chunk(hidden.rows(), hook), [&](std::size_t begin, std::size_t end, int) {
+        const std::size_t rows = end - begin;
+        packed_->mlm_transform.apply(hidden.row(begin), rows, transformed.row(begin));
+        model_kernels().gelu(transformed.row(begin), rows * hidden.cols());
+        packed_->layer_norm(packed_->mlm_norm, transformed.row(begin), transformed.row(begin), rows);
+        packed_->mlm_decoder.apply(transformed.row(begin), rows, logits.row(begin));
+      });
   return logits;
 }
 

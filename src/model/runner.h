@@ -11,15 +11,17 @@
 
 namespace outlierlab {
 
-/// Runs a BERT for inference on packed (unpadded) batches with the suite's own kernels; every activation passes
-/// through its named site's hook while it is in the cache.
+/// Runs a BERT for inference on packed (unpadded) batches with the suite's own kernels; every activation
+/// passes through its named site's hook while it is in the cache.
 ///
-/// Reproducible to the bit: each output element is computed by a chain of operations that depends neither on the
-/// batch, nor on the number of threads, nor on the width of the CPU's vectors.
+/// Reproducible to the bit: each output element is computed by a chain of operations that depends neither on
+/// the batch, nor on the number of threads, nor on the width of the CPU's vectors.
 class BertRunner {
  public:
   /// Packs the weights; `weights` may be discarded afterwards.
   explicit BertRunner(const BertWeights& weights);
+  /// As above, and takes the embeddings over.
+  explicit BertRunner(BertWeights&& weights);
   ~BertRunner();
   BertRunner(BertRunner&&) noexcept;
   BertRunner& operator=(BertRunner&&) noexcept;
@@ -27,8 +29,8 @@ class BertRunner {
   const BertConfig& config() const;
   const SiteTable& sites() const;
 
-  /// Class logits, [examples, labels]. `hook` may be null. Throws Error for token ids or lengths that the model
-  /// does not have.
+  /// Class logits, [examples, labels]. `hook` may be null. Throws Error for token ids or lengths that the
+  /// model does not have.
   Matrix logits(const Batch& batch, SiteHook* hook = nullptr) const;
 
   /// Masked-language-model logits, [tokens, vocabulary]; needs a checkpoint with the MLM head.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <numeric>
 #include <stdexcept>
 #include <tuple>
@@ -59,9 +60,15 @@ ExampleRange range_of(std::uint32_t example, const RowRun& run) {
           *std::max_element(run.max, run.max + 16) + 0.0f};
 }
 
-bool earlier_in_sample(const SampleRow& a, const SampleRow& b) {
-  return a.hash < b.hash;
+std::uint64_t token_key(TokenId token) {
+  return static_cast<std::uint64_t>(token.example) << 32 | token.position;
 }
+
+/// A type of its own, so that heap operations have the comparison inline.
+struct EarlierInSample {
+  bool operator()(const SampleRow& a, const SampleRow& b) const { return a.hash < b.hash; }
+};
+constexpr EarlierInSample earlier_in_sample;
 
 Moments channel_moments(const ChannelStatistics& channels, std::size_t c) {
   Moments m;
@@ -228,6 +235,11 @@ void SiteStatistics::add_by_head(const Tile& tile, std::size_t head) {
     TileValues part = tile.values;
     part.data += begin * part.stride;
     part.rows = end - begin;
+    if (part.stride == part.cols) {  // one long row: no remainder at the end of each
+      part.cols *= part.rows;
+      part.stride = part.cols;
+      part.rows = 1;
+    }
     RowRun run = empty_run(end);
     PowerSums sums;
     statistics_kernels().add_values(part, run, pivot, counters, sums);
@@ -242,8 +254,14 @@ void SiteStatistics::add_by_head(const Tile& tile, std::size_t head) {
 
 void SiteStatistics::add_example(const ExampleRange& range) {
   std::vector<ExampleRange>& kept = state_.example_ranges;
+  if (last_example_ < kept.size() && kept[last_example_].example == range.example) {
+    kept[last_example_].min = std::min(kept[last_example_].min, range.min);
+    kept[last_example_].max = std::max(kept[last_example_].max, range.max);
+    return;
+  }
   const auto place = std::lower_bound(kept.begin(), kept.end(), range.example,
                                       [](const ExampleRange& a, std::uint32_t b) { return a.example < b; });
+  last_example_ = static_cast<std::size_t>(place - kept.begin());
   if (place != kept.end() && place->example == range.example) {
     place->min = std::min(place->min, range.min);
     place->max = std::max(place->max, range.max);
@@ -258,13 +276,13 @@ void SiteStatistics::add_example(const ExampleRange& range) {
 }
 
 std::uint64_t SiteStatistics::sample_hash(TokenId token, std::uint32_t head) {
-  const std::uint64_t key = static_cast<std::uint64_t>(token.example) << 32 | token.position;
-  return mix64(key ^ mix64(head));
+  return mix64(token_key(token) ^ mix64(head));
 }
 
 void SiteStatistics::add_sample(const Tile& tile, std::uint32_t head) {
+  const std::uint64_t head_hash = mix64(head);
   for (std::size_t r = 0; r < tile.values.rows; ++r) {
-    const std::uint64_t hash = sample_hash(tile.tokens[r], head);
+    const std::uint64_t hash = mix64(token_key(tile.tokens[r]) ^ head_hash);
     if (hash >= state_.sample_limit) continue;
     keep_row({hash, tile.tokens[r], head, static_cast<std::uint32_t>(tile.values.cols), 0},
              tile.values.data + r * tile.values.stride);
@@ -302,6 +320,7 @@ std::size_t SiteStatistics::room_for(std::size_t length) {
     state_.sample_values = std::move(packed);
     dropped_.length = 0;
   }
+  state_.sample_values.reserve(2 * max_sample_values);  // once; pages are taken as they are first written
   const std::size_t offset = state_.sample_values.size();
   state_.sample_values.resize(offset + length);
   return offset;
@@ -481,7 +500,10 @@ const SiteStatistics& NetworkStatistics::at(const std::string& name) const {
 }
 
 StatisticsCollector::StatisticsCollector(const SiteTable& sites)
-    : sites_(sites.all()), wanted_(sites_.size(), true), accumulators_(static_cast<std::size_t>(threads())) {
+    : sites_(sites.all()),
+      wanted_(sites_.size(), true),
+      sample_limits_(sites_.size(), ~0ull),
+      accumulators_(static_cast<std::size_t>(threads())) {
   for (auto& of_thread : accumulators_) of_thread.resize(sites_.size());
 }
 
@@ -491,14 +513,76 @@ StatisticsCollector::StatisticsCollector(const SiteTable& sites, const std::vect
   for (const std::size_t site : only) wanted_.at(site) = true;
 }
 
+static bool is_by_head(const Site& site) {
+  return site.kind == SiteKind::scores || site.kind == SiteKind::probs;
+}
+
 static SiteStatistics empty_statistics(const Site& site) {
-  return SiteStatistics(site.channels, site.kind == SiteKind::scores || site.kind == SiteKind::probs);
+  return SiteStatistics(site.channels, is_by_head(site));
+}
+
+namespace {
+
+/// A row to come.
+struct ExpectedRow {
+  std::uint64_t hash;
+  std::size_t length;
+  bool operator<(const ExpectedRow& other) const { return hash < other.hash; }
+};
+
+/// The hash of the first row, in the order of hashes, that a sample has no room for. Reorders the rows.
+std::uint64_t first_without_room(std::vector<ExpectedRow>& rows) {
+  std::size_t shortest = SiteStatistics::max_sample_values;
+  for (const ExpectedRow& row : rows) shortest = std::min(shortest, std::max<std::size_t>(1, row.length));
+  const std::size_t most = SiteStatistics::max_sample_values / shortest;  // rows that can have room
+  if (rows.size() > most + 1) {
+    const auto end = rows.begin() + static_cast<std::ptrdiff_t>(most + 1);
+    std::nth_element(rows.begin(), end - 1, rows.end());
+    rows.erase(end, rows.end());
+  }
+  std::sort(rows.begin(), rows.end());
+  std::size_t values = 0;
+  for (const ExpectedRow& row : rows) {
+    values += row.length;
+    if (values > SiteStatistics::max_sample_values) return row.hash;
+  }
+  return ~0ull;
+}
+
+}  // namespace
+
+void StatisticsCollector::expect(const std::vector<Batch>& batches) {
+  std::map<std::pair<bool, std::size_t>, std::uint64_t> known;  // by shape
+  for (std::size_t s = 0; s < sites_.size(); ++s) {
+    const Site& site = sites_[s];
+    if (!wanted_[s] || site.kind == SiteKind::pooler) continue;  // the pooler sees few rows
+    const bool by_head = is_by_head(site);
+    const auto [found, fresh] = known.try_emplace({by_head, site.channels}, ~0ull);
+    if (fresh) {
+      std::vector<ExpectedRow> rows;
+      for (const Batch& batch : batches) {
+        for (std::size_t e = 0; e < batch.size(); ++e) {
+          for (std::size_t t = batch.offsets[e]; t < batch.offsets[e + 1]; ++t) {
+            for (std::size_t head = 0; head < (by_head ? site.channels : 1); ++head) {
+              rows.push_back({SiteStatistics::sample_hash(batch.tokens[t], static_cast<std::uint32_t>(head)),
+                              by_head ? batch.length(e) : site.channels});
+            }
+          }
+        }
+      }
+      found->second = first_without_room(rows);
+    }
+    sample_limits_[s] = found->second;
+  }
 }
 
 void StatisticsCollector::visit(const SiteTile& tile, int thread) {
   if (!wanted_[tile.site]) return;
   std::unique_ptr<SiteStatistics>& mine = accumulators_.at(static_cast<std::size_t>(thread))[tile.site];
-  if (!mine) mine = std::make_unique<SiteStatistics>(empty_statistics(sites_[tile.site]));
+  if (!mine) {
+    mine = std::make_unique<SiteStatistics>(empty_statistics(sites_[tile.site]));
+    mine->limit_sample(sample_limits_[tile.site]);
+  }
   mine->add(tile);
 }
 

@@ -99,8 +99,8 @@ class SiteStatistics {
 
   /// The whole site.
   Distribution distribution() const;
-  /// Some channels only (a group, or one; all of them give the whole site's): exact range and moments up to the second from the channels;
-  /// histogram and the shape (skewness and kurtosis) from the sample.
+  /// Some channels only (a group, or one; all of them give the whole site's): exact range and moments up to
+  /// the second from the channels; histogram and the shape (skewness and kurtosis) from the sample.
   Distribution distribution(const std::vector<std::size_t>& channels) const;
 
   /// Share of the energy in the top max(1, round(share * C)) channels (docs/design.md, section 5); halves
@@ -130,6 +130,9 @@ class SiteStatistics {
   std::vector<const SampleRow*> sorted_sample() const;
   /// The hash by which rows are sampled; the same at every site.
   static std::uint64_t sample_hash(TokenId token, std::uint32_t head = 0);
+  /// Rows with this hash or a larger one will not be sampled. For who knows the rows to come, see
+  /// StatisticsCollector::expect().
+  void limit_sample(std::uint64_t hash) { lower_sample_limit(hash); }
   /// Gives back working memory once counting is over.
   void settle() { state_.histogram.settle(); }
 
@@ -148,7 +151,8 @@ class SiteStatistics {
 
   State state_;
   std::size_t sampled_values_ = 0;
-  SampleRow dropped_{};  ///< the row dropped last: its place can be used again
+  std::size_t last_example_ = 0;  ///< where in example_ranges the last one went: heads and tiles repeat it
+  SampleRow dropped_{};           ///< the row dropped last: its place can be used again
   mutable std::shared_ptr<const SampleView> view_;
 };
 
@@ -167,7 +171,13 @@ class StatisticsCollector : public SiteHook {
   explicit StatisticsCollector(const SiteTable& sites);
   /// Other sites than these indices are passed over; their statistics stay empty.
   StatisticsCollector(const SiteTable& sites, const std::vector<std::size_t>& only);
+  /// Says that the tokens of these batches will come, each once: rows that a later one would push out of a
+  /// sample are then not copied in the first place. The outcome is the same; if other tokens come, the sample
+  /// holds fewer rows than it might. Call it before the first visit().
+  void expect(const std::vector<Batch>& batches);
   void visit(const SiteTile& tile, int thread) override;
+  /// A site's counters and channels come from an outer cache at every visit: few visits of many rows.
+  std::size_t preferred_rows() const override { return 128; }
   /// Merges the threads' accumulators in a fixed order and checks them for NaN and Inf (Error naming the
   /// site). The collector is empty afterwards.
   NetworkStatistics finish();
@@ -175,6 +185,7 @@ class StatisticsCollector : public SiteHook {
  private:
   std::vector<Site> sites_;
   std::vector<bool> wanted_;
+  std::vector<std::uint64_t> sample_limits_;  ///< [site]
   std::vector<std::vector<std::unique_ptr<SiteStatistics>>>
       accumulators_;  ///< [thread][site], made on first use
 };

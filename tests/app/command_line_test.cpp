@@ -1,38 +1,17 @@
 // The command line as a user meets it: the built program is run.
-#include <sys/wait.h>
-
-#include <cstdio>
+#include <algorithm>
 
 #include "catch.h"
 #include "core/files.h"
 #include "paths.h"
+#include "support/program.h"
 
 using namespace outlierlab;
+using test::Outcome;
+using test::quoted;
+using test::run;
 
 namespace {
-
-struct Outcome {
-  int code;
-  std::string out, err;
-};
-
-std::string quoted(const std::string& text) {
-  std::string result = "'";
-  for (char c : text) result += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return result + "'";
-}
-
-/// Runs `outlierlab ARGUMENTS` in a folder, with a prefix such as "env -u OUTLIERLAB_DATA".
-Outcome run(const std::string& arguments, const std::string& prefix = "",
-            const std::filesystem::path& folder = OUTLIERLAB_SOURCE_DIR) {
-  const auto scratch = test::scratch("command-line");
-  const std::string command = "cd " + quoted(folder.string()) + " && " + prefix + " " +
-                              quoted(OUTLIERLAB_BINARY) + " " + arguments + " >" +
-                              quoted((scratch / "out").string()) + " 2>" + quoted((scratch / "err").string());
-  const int status = std::system(command.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(scratch / "out"),
-          read_file(scratch / "err")};
-}
 
 void require_wrong_use(const std::string& arguments, std::initializer_list<std::string> parts) {
   const Outcome outcome = run(arguments);
@@ -56,7 +35,8 @@ TEST_CASE("every command has help with a description and an example", "[app]") {
   const Outcome help = run("--help");
   REQUIRE(help.code == 0);
   REQUIRE(help.err.empty());
-  for (const std::string command : {"list", "run", "eval", "capture", "report", "compare", "pass-memory"}) {
+  for (const std::string command :
+       {"list", "run", "eval", "classify", "pack", "bench", "capture", "report", "compare", "pass-memory"}) {
     INFO(command);
     REQUIRE(help.out.find("  " + command + " ") != std::string::npos);
     for (const std::string flag : {" --help", " -h"}) {

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <utility>
 
 #include "catch.h"
@@ -166,6 +167,27 @@ TEST_CASE("LayerNorm keeps its precision about a large mean", "[kernels]") {
         const double expected = (values(r, c) - mean) / std::sqrt(variance + 1e-12) * gain[c] + bias[c];
         REQUIRE(out(r, c) == Approx(expected).epsilon(1e-5).margin(2e-4));
       }
+    }
+  }
+}
+
+TEST_CASE("Softmax of every width is the same to the bit and leaves what stands after a row", "[kernels]") {
+  for (std::size_t cols = 1; cols <= 50; ++cols) {
+    const std::size_t rows = 3, stride = cols + 3;
+    Random random(cols);
+    const Matrix values = test::random_matrix(rows, stride, 4, random);
+    Matrix expected = values;
+    portable::model_kernels.softmax(expected.data(), rows, cols, stride);
+    for (std::size_t r = 0; r < rows; ++r) {
+      const float* row = expected.row(r);
+      REQUIRE(std::accumulate(row, row + cols, 0.0) == Approx(1).margin(1e-6));
+      REQUIRE(std::memcmp(row + cols, values.row(r) + cols, 3 * sizeof(float)) == 0);
+    }
+    for (const auto& [name, kernel] : versions()) {
+      INFO(name << ", " << cols << " columns");
+      Matrix found = values;
+      kernel->softmax(found.data(), rows, cols, stride);
+      REQUIRE(std::memcmp(found.data(), expected.data(), found.size() * sizeof(float)) == 0);
     }
   }
 }

@@ -1,0 +1,168 @@
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+
+#include "app/bench.h"
+#include "app/session.h"
+#include "core/error.h"
+#include "core/files.h"
+#include "core/parallel.h"
+#include "lower/packed_model.h"
+
+extern char** environ;
+
+namespace outlierlab {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Clock = std::chrono::steady_clock;
+namespace fs = std::filesystem;
+
+/// Seconds from a process's start to the end of its first line, and to its end.
+struct Answer {
+  double first_line = 0, end = 0;
+};
+
+/// A pipe's reading end; what the process writes on stderr is the user's to see.
+struct Child {
+  pid_t id = 0;
+  int out = -1;
+
+  explicit Child(std::vector<std::string> words) {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) fail_expected("bench", "a pipe", std::strerror(errno));
+    std::vector<char*> pointers;
+    for (std::string& word : words) pointers.push_back(word.data());
+    pointers.push_back(nullptr);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+    const int failed = ::posix_spawn(&id, pointers[0], &actions, nullptr, pointers.data(), environ);
+    posix_spawn_file_actions_destroy(&actions);
+    ::close(ends[1]);
+    out = ends[0];
+    if (failed != 0) {
+      ::close(out);
+      fail_expected(words[0], "a program that can be run", std::strerror(failed));
+    }
+  }
+  ~Child() { ::close(out); }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+};
+
+Answer time_process(const std::vector<std::string>& words) {
+  const auto start = Clock::now();
+  const auto elapsed = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
+  Child child(words);
+  Answer answer;
+  char buffer[4096];
+  for (;;) {
+    const ssize_t got = ::read(child.out, buffer, sizeof buffer);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    if (answer.first_line == 0 && std::memchr(buffer, '\n', static_cast<std::size_t>(got)))
+      answer.first_line = elapsed();
+  }
+  int status = 0;
+  while (::waitpid(child.id, &status, 0) < 0 && errno == EINTR) {
+  }
+  answer.end = elapsed();
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || answer.first_line == 0)
+    throw Error("bench --startup: expected an answer from `classify`, found none");
+  return answer;
+}
+
+/// Drops a file's clean pages from the page cache, as far as nobody has them mapped.
+void drop_from_cache(const fs::path& path) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return;
+  ::fsync(file);
+  ::posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
+  ::close(file);
+}
+
+/// The packed model of the scheme, in a file that goes away with the object.
+struct PackedFile {
+  fs::path path = fs::temp_directory_path() / fmt::format("outlierlab-startup-{}.safetensors", ::getpid());
+  explicit PackedFile(const CommonOptions& options) {
+    CommonOptions calibrating = options;
+    calibrating.limit = 1;
+    Session session = open_session(calibrating);
+    const Scheme scheme = Scheme::load("w8a8", resource_root() / "configs" / "schemes", {});
+    write_packed_model(path, *session.evaluator->lowered(scheme));
+  }
+  ~PackedFile() {
+    std::error_code ignored;
+    fs::remove(path, ignored);
+  }
+};
+
+}  // namespace
+
+Json bench_startup(const CommonOptions& options, std::size_t repeats) {
+  const PackedFile packed(options);
+  const ModelEntry model = find_model(options.model);
+  std::vector<fs::path> files = {packed.path};
+  for (const fs::directory_entry& entry : fs::directory_iterator(model.folder)) files.push_back(entry.path());
+
+  struct Row {
+    std::string name;
+    std::vector<std::string> more;
+    bool cold;
+    std::vector<double> first_line, end;
+  };
+  const std::vector<std::string> int8 = {"--packed", packed.path.string()};
+  std::vector<Row> rows = {{"fp32", {}, false, {}, {}},
+                           {"int8", int8, false, {}, {}},
+                           {"fp32", {}, true, {}, {}},
+                           {"int8", int8, true, {}, {}}};
+  for (std::size_t i = 0; i <= repeats; ++i) {
+    for (Row& row : rows) {
+      std::vector<std::string> words = {fs::read_symlink("/proc/self/exe").string(),
+                                        "classify",
+                                        "--model",
+                                        options.model,
+                                        "--threads",
+                                        std::to_string(threads())};
+      words.insert(words.end(), row.more.begin(), row.more.end());
+      words.insert(words.end(), {"Where is the lamp?", "The lamp that they bought is in the hall."});
+      if (row.cold) {
+        for (const fs::path& file : files) drop_from_cache(file);
+      }
+      const Answer answer = time_process(words);
+      if (i == 0) continue;  // also brings the files into the cache
+      row.first_line.push_back(answer.first_line);
+      row.end.push_back(answer.end);
+    }
+    // The next round's warm rows must be warm.
+    for (const fs::path& file : files) {
+      if (fs::is_regular_file(file)) (void)read_file(file);
+    }
+  }
+  Json result = Json::array();
+  fmt::print("{}: start-up to first answer of `outlierlab classify`, {} threads, {} repeats\n\n",
+             options.model, threads(), repeats);
+  fmt::print("{:<8} {:<12} {:>16} {:>16}\n", "model", "page cache", "first answer, s", "whole process, s");
+  for (const Row& row : rows) {
+    const char* cache = row.cold ? "dropped" : "warm";
+    fmt::print("{:<8} {:<12} {:>16.3f} {:>16.3f}\n", row.name, cache, median(row.first_line),
+               median(row.end));
+    result.push_back({{"model", row.name},
+                      {"page_cache", cache},
+                      {"first_answer_seconds", row.first_line},
+                      {"process_seconds", row.end},
+                      {"median_first_answer_seconds", median(row.first_line)}});
+  }
+  return result;
+}
+
+}  // namespace outlierlab

@@ -1,0 +1,114 @@
+#include <fmt/core.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <functional>
+
+#include "app/bench.h"
+#include "app/session.h"
+#include "app/study.h"
+#include "core/error.h"
+#include "core/parallel.h"
+#include "experiments/calibrations.h"
+
+namespace outlierlab {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+double seconds_of(const std::function<void()>& body) {
+  const auto start = std::chrono::steady_clock::now();
+  body();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// The experiment's calibrators, then ever further percentiles.
+std::vector<Calibration> variants(std::size_t count) {
+  std::vector<Calibration> all = calibrations();
+  for (int i = 1; all.size() < count; ++i)
+    all.push_back({"percentile", "percentile", fmt::format("{:.7g}", 100 - std::pow(10.0, -i / 8.0))});
+  all.resize(count);
+  return all;
+}
+
+Scheme scheme_of(const Calibration& calibration) {
+  return Scheme::load("w8a8", resource_root() / "configs" / "schemes", calibration.overrides());
+}
+
+StudyOptions study_options(const std::filesystem::path& folder, const std::string& experiment,
+                           StudyEngine engine) {
+  StudyOptions made;
+  made.experiment = experiment;
+  made.model_name = "bench";
+  made.out = folder;
+  made.scheme_folder = resource_root() / "configs" / "schemes";
+  made.engine = engine;
+  return made;
+}
+
+/// One study over the variants, in a session of its own.
+void run_study(const CommonOptions& options, const std::vector<Calibration>& sweep,
+               const std::filesystem::path& folder, const std::string& experiment, StudyEngine engine) {
+  Session session = open_session(options);
+  Study study(*session.evaluator, study_options(folder, experiment, engine));
+  for (const Calibration& c : sweep) study.evaluate(c.calibrator, c.key, c.value, scheme_of(c));
+  study.run();
+}
+
+/// A folder that goes away with the object.
+struct TemporaryFolder {
+  std::filesystem::path path;
+  TemporaryFolder() {
+    std::string text = (std::filesystem::temp_directory_path() / "outlierlab-sweep-XXXXXX").string();
+    if (!::mkdtemp(text.data())) fail_expected(text, "a folder for temporary files", "none");
+    path = text;
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path, ignored);
+  }
+};
+
+}  // namespace
+
+Json bench_sweep(const CommonOptions& options, std::size_t count) {
+  const std::vector<Calibration> sweep = variants(count);
+  const TemporaryFolder folder;
+  Json rows = Json::array();
+  fmt::print("{} calibrators of W8A8, {} threads\n\n{:<12} {:>10} {:>12} {:>8}\n", count, threads(), "engine",
+             "sweep, s", "separate, s", "ratio");
+  double simulated = 0;
+  for (const auto& [name, engine] :
+       {std::pair{"simulated", StudyEngine::simulated}, std::pair{"int8", StudyEngine::integer},
+        std::pair{"auto", StudyEngine::automatic}}) {
+    const double together =
+        seconds_of([&, e = engine, n = std::string(name)] { run_study(options, sweep, folder.path, n, e); });
+    double apart = simulated;
+    if (engine != StudyEngine::automatic) {
+      apart = 0;
+      for (std::size_t i = 0; i < sweep.size(); ++i) {
+        const std::string one = fmt::format("{}-{}", name, i);
+        apart += seconds_of([&, e = engine] { run_study(options, {sweep[i]}, folder.path, one, e); });
+      }
+    }
+    if (engine == StudyEngine::simulated) simulated = apart;
+    const auto add = [&](const std::string& label, double separate) {
+      fmt::print("{:<12} {:>10.2f} {:>12.2f} {:>8.3f}\n", label, together, separate, together / separate);
+      rows.push_back({{"engine", name},
+                      {"against", label == name ? name : "simulated"},
+                      {"variants", count},
+                      {"sweep_seconds", together},
+                      {"separate_seconds", separate},
+                      {"ratio", together / separate}});
+    };
+    if (engine != StudyEngine::automatic) add(name, apart);
+    if (engine != StudyEngine::simulated) add(std::string(name) + " *", simulated);
+    std::fflush(stdout);
+  }
+  fmt::print("\n* against separate evaluations that simulate, as `outlierlab eval` does by default\n");
+  return rows;
+}
+
+}  // namespace outlierlab

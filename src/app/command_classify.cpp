@@ -1,0 +1,187 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <iostream>
+#include <optional>
+
+#include "app/commands.h"
+#include "app/packed.h"
+#include "app/session.h"
+#include "core/error.h"
+#include "core/parallel.h"
+#include "engine/cpu/cpu_executor.h"
+
+namespace outlierlab {
+
+namespace {
+
+/// A network that is ready to answer, and what must live as long.
+struct Classifier {
+  std::optional<Tokenizer> tokenizer;
+  std::vector<std::string> labels;
+  std::size_t max_length = 128;
+  std::function<Matrix(const std::vector<EncodedExample>&)> logits;  ///< [examples, labels]
+
+  std::unique_ptr<Session> session;
+  std::unique_ptr<BertRunner> runner;
+  std::unique_ptr<ActivationQuantizer> quantizer;
+  std::unique_ptr<engine::CpuExecutor> executor;
+};
+
+void run_on_engine(Classifier& made, std::shared_ptr<const engine::Model> model, std::size_t batch_size) {
+  made.executor = std::make_unique<engine::CpuExecutor>(std::move(model));
+  made.logits = [executor = made.executor.get(), batch_size](const std::vector<EncodedExample>& examples) {
+    return run_batches(*executor, make_batches(examples, batch_size), examples.size());
+  };
+}
+
+void run_simulated(Classifier& made, const BertRunner& runner, std::size_t batch_size) {
+  made.logits = [&runner, hook = made.quantizer.get(),
+                 batch_size](const std::vector<EncodedExample>& examples) {
+    return run_batches(runner, make_batches(examples, batch_size), examples.size(), hook);
+  };
+}
+
+/// What calibrates needs the task's training examples; what does not answers after the model's files alone.
+Classifier open_classifier(const CommonOptions& values, const std::string& engine_name,
+                           const std::filesystem::path& packed) {
+  Classifier made;
+  const ModelEntry entry = find_model(values.model);
+  const BertConfig config = BertConfig::read(entry.folder / "config.json");
+  made.labels = config.labels;
+  made.max_length = std::min(made.max_length, config.max_positions);
+  made.tokenizer = Tokenizer::load(entry.folder);
+  if (made.tokenizer->vocabulary_size() != config.vocab_size) {
+    fail_expected(entry.folder.string() + ": vocabulary",
+                  std::to_string(config.vocab_size) + " pieces as in config.json",
+                  std::to_string(made.tokenizer->vocabulary_size()));
+  }
+  if (!packed.empty()) {
+    run_on_engine(made, read_packed_model_of(packed, config), values.batch_size);
+    return made;
+  }
+  const Scheme scheme = Scheme::load(values.scheme, resource_root() / "configs" / "schemes", values.set);
+  const SiteTable sites(config);
+  if (engine_name == "simulated" && !scheme.quantizes_weights() && !scheme.quantizes_activations(sites) &&
+      !scheme.has_transforms()) {
+    made.runner = std::make_unique<BertRunner>(BertWeights::load(entry.folder));
+    made.labels = made.runner->config().labels;
+    run_simulated(made, *made.runner, values.batch_size);
+    return made;
+  }
+  CommonOptions calibrating = values;
+  calibrating.limit = 1;  // nothing is evaluated
+  made.session = std::make_unique<Session>(open_session(calibrating));
+  Evaluator& evaluator = *made.session->evaluator;
+  made.labels = evaluator.config().labels;
+  if (engine_name == "int8") {
+    run_on_engine(made, evaluator.lowered(scheme, values.calibration_seed), values.batch_size);
+  } else {
+    made.quantizer =
+        std::make_unique<ActivationQuantizer>(evaluator.quantizer(scheme, values.calibration_seed));
+    run_simulated(made, evaluator.runner(scheme, values.calibration_seed), values.batch_size);
+  }
+  return made;
+}
+
+/// One line for each example: the likeliest label, then every label's probability, tab-separated.
+void print_answers(const Classifier& classifier, const std::vector<EncodedExample>& examples) {
+  const Matrix logits = classifier.logits(examples);
+  for (std::size_t e = 0; e < logits.rows(); ++e) {
+    const float* row = logits.row(e);
+    const std::size_t best = static_cast<std::size_t>(std::max_element(row, row + logits.cols()) - row);
+    double sum = 0;
+    for (std::size_t c = 0; c < logits.cols(); ++c) sum += std::exp(static_cast<double>(row[c]) - row[best]);
+    std::string line = classifier.labels[best];
+    for (std::size_t c = 0; c < logits.cols(); ++c) {
+      line += fmt::format("\t{}={:.6f}", classifier.labels[c],
+                          std::exp(static_cast<double>(row[c]) - row[best]) / sum);
+    }
+    fmt::print("{}\n", line);
+  }
+  std::fflush(stdout);
+}
+
+EncodedExample encode(const Classifier& classifier, const TextExample& text, std::size_t index,
+                      const std::string& place) {
+  try {
+    return classifier.tokenizer->encode(text, classifier.max_length, static_cast<std::uint32_t>(index));
+  } catch (const Error& error) {
+    throw Error(place + ": " + error.what());
+  }
+}
+
+/// A line is a text, or two with a tab between them.
+TextExample parse_line(std::string line, const std::string& place) {
+  if (!line.empty() && line.back() == '\r') line.pop_back();
+  if (line.empty()) fail_expected(place, "a text, or two with a tab between them", "an empty line");
+  const std::size_t tab = line.find('\t');
+  TextExample text;
+  text.first = line.substr(0, tab);
+  if (tab == std::string::npos) return text;
+  text.pair = true;
+  text.second = line.substr(tab + 1);
+  if (text.second.find('\t') != std::string::npos)
+    fail_expected(place, "at most two texts",
+                  std::to_string(std::count(line.begin(), line.end(), '\t') + 1) + " cells");
+  return text;
+}
+
+/// Answers standard input as it comes, `batch_size` lines at a time.
+void classify_lines(const Classifier& classifier, std::size_t batch_size) {
+  std::vector<EncodedExample> waiting;
+  std::size_t number = 0;
+  for (std::string line; std::getline(std::cin, line);) {
+    const std::string place = "standard input:" + std::to_string(++number);
+    waiting.push_back(encode(classifier, parse_line(std::move(line), place), waiting.size(), place));
+    if (waiting.size() < batch_size) continue;
+    print_answers(classifier, waiting);
+    waiting.clear();
+  }
+  if (!waiting.empty()) print_answers(classifier, waiting);
+}
+
+}  // namespace
+
+int command_classify(const std::vector<std::string>& arguments) {
+  CommonOptions values;
+  values.scheme = "fp32";
+  std::string engine_name = "simulated";
+  std::filesystem::path packed;
+  std::vector<std::string> texts;
+  Options options(
+      "classify",
+      "Prints a text's or a pair of texts' label and the probability of each label. Without TEXT it "
+      "reads\nstandard input: a text a line, or two with a tab between them.",
+      "outlierlab classify --model demo-planted \"where is the lamp ?\" \"the lamp is in the hall .\"");
+  options.positional("TEXT", "one text, or the two of a pair (a question and a sentence)", &texts, 0, 2);
+  add_common(options, values,
+             {"model", "scheme", "set", "task", "data", "threads", "batch-size", "calibration-size",
+              "calibration-seed"});
+  options.add("engine", "NAME", "simulated (float arithmetic on rounded values) or int8 (integer execution)",
+              &engine_name);
+  options.add("packed", "FILE",
+              "a model that `outlierlab pack` wrote, executed in integers, instead of --scheme", &packed);
+  if (!options.parse(arguments)) return 0;
+  const std::vector<std::string> engines = {"simulated", "int8"};
+  if (std::find(engines.begin(), engines.end(), engine_name) == engines.end())
+    fail_unknown("engine", engine_name, engines);
+  set_threads(values.threads);
+  const Classifier classifier = open_classifier(values, engine_name, packed);
+  if (classifier.labels.empty())
+    fail_expected("model " + values.model, "a classification model", "one without labels");
+  if (texts.empty()) {
+    classify_lines(classifier, values.batch_size);
+    return 0;
+  }
+  TextExample text;
+  text.first = texts[0];
+  text.pair = texts.size() == 2;
+  if (text.pair) text.second = texts[1];
+  print_answers(classifier, {encode(classifier, text, 0, "TEXT")});
+  return 0;
+}
+
+}  // namespace outlierlab

@@ -1,0 +1,168 @@
+// outlierlab classify, as a user runs it.
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "catch.h"
+#include "core/files.h"
+#include "paths.h"
+#include "support/program.h"
+
+using namespace outlierlab;
+using test::Outcome;
+using test::quoted;
+using test::run;
+
+namespace {
+
+/// Two pairs of the demo's kind; long enough that the tokenizer has something to do.
+const std::string question = "where is the lamp ?", sentence = "the lamp is in the hall .";
+const std::string other = "the chair is in the attic .";
+
+std::string classify(const std::string& arguments, const std::string& input) {
+  const auto folder = test::scratch("classify-input");
+  write_file_atomically(folder / "in.tsv", input);
+  const Outcome outcome =
+      run("classify --model demo-planted " + arguments + " <" + quoted((folder / "in.tsv").string()));
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  return outcome.out;
+}
+
+/// "entailment\tentailment=0.9\tnot_entailment=0.1" gives {0.9, 0.1}.
+std::vector<double> probabilities(const std::string& line) {
+  std::vector<double> found;
+  for (std::size_t at = line.find('='); at != std::string::npos; at = line.find('=', at + 1))
+    found.push_back(std::stod(line.substr(at + 1)));
+  INFO(line);
+  REQUIRE(!found.empty());
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("classify answers a pair with its label and probabilities", "[app]") {
+  const Outcome outcome = run("classify --model demo-planted " + quoted(question) + " " + quoted(sentence));
+  INFO(outcome.out << outcome.err);
+  REQUIRE(outcome.code == 0);
+  REQUIRE(std::count(outcome.out.begin(), outcome.out.end(), '\n') == 1);
+  const std::vector<double> shares = probabilities(outcome.out);
+  REQUIRE(shares.size() == 2);
+  REQUIRE(shares[0] + shares[1] == Approx(1).margin(2e-6));
+  const std::string label = outcome.out.substr(0, outcome.out.find('\t'));
+  REQUIRE(outcome.out.find("\t" + label + "=") != std::string::npos);
+  REQUIRE(probabilities(outcome.out.substr(outcome.out.find("\t" + label + "=")))[0] ==
+          std::max(shares[0], shares[1]));
+}
+
+TEST_CASE("classify reads pairs from standard input, and batches change nothing", "[app]") {
+  const std::string pair = question + "\t" + sentence + "\n", second = question + "\t" + other + "\r\n";
+  const std::string a = classify("", pair), b = classify("", second);
+  REQUIRE(a != b);
+  REQUIRE(run("classify --model demo-planted " + quoted(question) + " " + quoted(sentence)).out == a);
+  REQUIRE(classify("", pair + second + pair) == a + b + a);
+  REQUIRE(classify("--batch-size 1", pair + second + pair) == a + b + a);
+  REQUIRE(classify("", "").empty());
+  const std::string single = classify("", question + "\n");
+  REQUIRE(run("classify --model demo-planted " + quoted(question)).out == single);
+  REQUIRE(single != classify("", question + "\t" + question + "\n"));
+}
+
+TEST_CASE("classify runs a packed model in integers, as the scheme that made it does", "[app]") {
+  const auto folder = test::scratch("classify-packed");
+  const std::string file = (folder / "w8a8.safetensors").string();
+  REQUIRE(run("pack --model demo-control --scheme w8a8 --calibration-size 32 --out " + quoted(file)).code ==
+          0);
+  const std::string texts = " " + quoted(question) + " " + quoted(sentence);
+  const Outcome packed = run("classify --model demo-control --packed " + quoted(file) + texts);
+  INFO(packed.err);
+  REQUIRE(packed.code == 0);
+  const std::string control = "classify --model demo-control --calibration-size 32 --scheme w8a8 ";
+  REQUIRE(run(control + "--engine int8" + texts).out == packed.out);
+  const double simulated = probabilities(run(control + texts).out)[0];
+  REQUIRE(simulated == Approx(probabilities(packed.out)[0]).margin(0.05));
+}
+
+TEST_CASE("classify refuses what is no text, with its place", "[app]") {
+  const auto refused = [](const std::string& input, std::initializer_list<std::string> parts) {
+    const auto folder = test::scratch("classify-refused");
+    write_file_atomically(folder / "in.tsv", input);
+    const Outcome outcome = run("classify --model demo-planted <" + quoted((folder / "in.tsv").string()));
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 1);
+    REQUIRE(outcome.out.empty());
+    REQUIRE(std::count(outcome.err.begin(), outcome.err.end(), '\n') == 1);
+    for (const std::string& part : parts) REQUIRE(outcome.err.find(part) != std::string::npos);
+  };
+  refused("a\tb\tc\n", {"standard input:1", "at most two texts", "3 cells"});
+  refused("a\tb\n\n", {"standard input:2", "an empty line"});
+  refused("a\tb\xff\n", {"standard input:1", "UTF-8"});
+  REQUIRE(run("classify --model demo-planted one two three").code == 2);
+  REQUIRE(run("classify --model demo-planted --engine int4 one").code == 2);
+  REQUIRE(run("classify --model demo-planted --packed /nowhere/x.safetensors one").code == 1);
+}
+
+TEST_CASE("bench --startup, --sweep and --only time what they say", "[app]") {
+  const auto folder = test::scratch("bench");
+  const std::string json = (folder / "bench.json").string();
+  const Outcome startup =
+      run("bench --model demo-planted --startup --repeats 1 --calibration-size 16 --json " + quoted(json));
+  INFO(startup.err);
+  REQUIRE(startup.code == 0);
+  const auto first = nlohmann::json::parse(read_file(json));
+  REQUIRE(first.at("startup").size() == 4);
+  for (const auto& row : first.at("startup")) {
+    REQUIRE(row.at("first_answer_seconds").size() == 1);
+    REQUIRE(row.at("median_first_answer_seconds").get<double>() > 0);
+    REQUIRE(row.at("process_seconds")[0].get<double>() >=
+            row.at("median_first_answer_seconds").get<double>());
+  }
+  const Outcome sweep =
+      run("bench --model demo-planted --sweep 3 --limit 16 --calibration-size 16 --json " + quoted(json));
+  INFO(sweep.err);
+  REQUIRE(sweep.code == 0);
+  const auto second = nlohmann::json::parse(read_file(json));
+  REQUIRE(second.at("sweep").size() == 4);
+  for (const auto& row : second.at("sweep")) {
+    REQUIRE(row.at("variants") == 3);
+    REQUIRE(row.at("ratio").get<double>() ==
+            Approx(row.at("sweep_seconds").get<double>() / row.at("separate_seconds").get<double>()));
+  }
+  REQUIRE(run("bench --sweep 2 --startup").code == 2);
+
+  const Outcome one =
+      run("bench --model demo-planted --limit 16 --calibration-size 16 --repeats 1 --only capture");
+  INFO(one.err);
+  REQUIRE(one.code == 0);
+  REQUIRE(one.out.find("\nfp32 ") != std::string::npos);
+  REQUIRE(one.out.find("\ncapture ") != std::string::npos);
+  REQUIRE(one.out.find("w8a8") == std::string::npos);
+  const Outcome wrong = run("bench --only captrue");
+  REQUIRE(wrong.code == 2);
+  REQUIRE(wrong.err.find("'capture'") != std::string::npos);
+}
+
+TEST_CASE("run --engine says which engine made each row", "[app]") {
+  const auto folder = test::scratch("run-engine");
+  const auto engines_of = [&](const std::string& engine) {
+    const std::filesystem::path out = folder / engine;
+    const Outcome outcome =
+        run("run calibration --model demo-planted --limit 64 --calibration-size 32 --engine " + engine +
+            " --out " + quoted(out.string()));
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    return nlohmann::json::parse(read_file(out / "demo-planted-demo" / "calibration.json"));
+  };
+  const auto integer = engines_of("int8");
+  REQUIRE(integer.at("settings").at("engine") == "int8");
+  REQUIRE(integer.at("engines").at("fp32") == "simulated");
+  REQUIRE(integer.at("engines").at("minmax").get<std::string>().rfind("cpu ", 0) == 0);
+  REQUIRE(integer.at("engines").at("clip sigmas=3").get<std::string>().rfind("cpu ", 0) == 0);
+  const auto automatic = engines_of("auto");
+  REQUIRE(automatic.at("settings").at("engine") == "auto");
+  REQUIRE(automatic.at("engines").size() == integer.at("engines").size());
+  const auto simulated = engines_of("simulated");
+  REQUIRE_FALSE(simulated.contains("engines"));
+  const Outcome wrong = run("run calibration --engine int4");
+  REQUIRE(wrong.code == 2);
+  REQUIRE(wrong.err.find("unknown engine 'int4'") != std::string::npos);
+}
