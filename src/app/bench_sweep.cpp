@@ -26,7 +26,7 @@ double seconds_of(const std::function<void()>& body) {
 
 /// The experiment's calibrators, then ever further percentiles.
 std::vector<Calibration> variants(std::size_t count) {
-  std::vector<Calibration> all = calibrations();
+  std::vector<Calibration> all = calibrations(resource_root() / "configs" / "schemes");
   for (int i = 1; all.size() < count; ++i)
     all.push_back({"percentile", "percentile", fmt::format("{:.7g}", 100 - std::pow(10.0, -i / 8.0))});
   all.resize(count);

@@ -13,13 +13,13 @@
 
 namespace outlierlab {
 
-/// What evaluates a scheme of a study. The integer engine is about three times as fast as the simulation;
+/// What evaluates a scheme of a study. The integer engine is several times as fast as the simulation;
 /// where rounding decides, single predictions differ.
 enum class StudyEngine {
   simulated,  ///< always
   automatic,  ///< the integer engine where it executes the scheme and has agreed with its simulation on the
               ///< first examples (app/agreement.h), else the simulation
-  int8        ///< the integer engine where it executes the scheme, else the simulation
+  integer     ///< the integer engine where it executes the scheme, else the simulation
 };
 
 /// How an experiment is run.
