@@ -86,14 +86,15 @@ int command_report(const std::vector<std::string>& arguments) {
       "was made), report.md (the same for a repository or a pull request), and every figure as PDF, SVG and\n"
       "PNG beside the gnuplot script and the data that it is made of (`outlierlab list figures`).",
       "outlierlab report --results results --out out\n"
-      "outlierlab report --results results --figures figures --figure peg");
+      "  outlierlab report --results results --figures figures --figure peg");
   options.add("results", "DIR", "folder of results", &results);
   options.add("out", "DIR", "folder that receives report.html and report.md", &out);
   options.add("figures", "DIR", "folder that receives the figures (default: figures in that of --out)",
               &figures);
-  options.add("figure", "NAME",
-              "makes this figure and nothing else (peg: of all models; peg-demo-planted-demo: of one)",
-              &only);
+  options.add(
+      "figure", "NAME",
+      "makes this figure and nothing else (peg: of all models; peg-demo-planted-demo: of one); repeatable",
+      &only);
   options.add("paper", "DIR", "folder of the article: its numbers and tables go to DIR/generated", &paper);
   options.add("readme", "FILE", "Markdown file whose block <!-- results --> is renewed", &readme);
   if (!options.parse(arguments)) return 0;

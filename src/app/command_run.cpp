@@ -154,7 +154,9 @@ int command_run(const std::vector<std::string>& arguments) {
   Options options(
       "run", "Runs experiments and prints their tables; rows and provenance go to <out>/<model>-<task>/.",
       "outlierlab run baseline peg --model demo-planted --limit 500");
-  options.positional("EXPERIMENT", "experiments, or all", &names, 1, 100);
+  options.positional("EXPERIMENT",
+                     "names of `outlierlab list experiments`, or all (but those on request only)", &names, 1,
+                     100);
   add_common(options, values,
              {"model", "task", "data", "limit", "seeds", "out", "resume", "set", "threads", "batch-size",
               "calibration-size"});

@@ -12,12 +12,13 @@ namespace outlierlab {
 
 static const std::vector<Command>& commands() {
   static const std::vector<Command> all = {
-      {"list", "experiments, calibrators, weights, transforms, schemes, models, tasks", command_list},
+      {"list", "experiments, calibrators, weights, transforms, schemes, models, tasks, figures",
+       command_list},
       {"run", "run experiments: their rows go to result files", command_run},
       {"eval", "evaluate one scheme on one model and task", command_eval},
       {"classify", "label texts from the command line or standard input", command_classify},
       {"pack", "write a quantized model for the integer engine", command_pack},
-      {"bench", "time float, simulated and capturing passes against each other", command_bench},
+      {"bench", "time float, simulated, integer and capturing passes against each other", command_bench},
       {"capture", "write the statistics of all activations as HDF5", command_capture},
       {"train", "train a model from a configuration file", command_train},
       {"report", "tables and verdicts from result files", command_report},

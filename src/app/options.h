@@ -12,11 +12,10 @@ namespace outlierlab {
 
 /// The options of one command, declared line by line:
 ///
-///     CompareOptions values;
-///     Options options("compare", "Tells which rows of two result folders agree.", "outlierlab compare
-///     results out"); options.add("tolerance", "X", "relative, for metrics without an interval",
-///     &values.tolerance); options.positional("FOLDER", "result folders", &folders, 2, 2); if
-///     (!options.parse(arguments)) return 0;  // --help was asked for, and printed
+///     Options options("compare", "Tells which rows agree.", "outlierlab compare results out");
+///     options.add("tolerance", "X", "relative, for metrics without an interval", &tolerance, 0, 1);
+///     options.positional("PATH", "the two folders or files", &paths, 2, 2);
+///     if (!options.parse(arguments)) return 0;  // --help was asked for, and printed
 ///
 /// Options are given as `--name value` or `--name=value`; names are never guessed from a prefix. An unknown
 /// option (with the nearest one), a missing, ill-typed or out-of-range value, and an option given twice throw

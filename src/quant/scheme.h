@@ -36,8 +36,8 @@ namespace outlierlab {
 ///     bits = 8
 ///     calibrator = minmax              # with its own keys, such as percentile = 99.99
 ///     grid = affine                    # or symmetric
-///     granularity = tensor             # tensor, channel, group (groups, permute = none|range), token, block
-///     (block)
+///     granularity = tensor             # tensor, channel, token, group (with groups = K and
+///                                      # permute = none or range), block (with block = N)
 ///     keep_channels = 0                # share of channels, by absmax, that stays in float
 ///     outlier_threshold = 6.0          # of token: see below
 ///     [activations.*.ffn_output]       # a pattern over sites (or x, h, y) overrides keys

@@ -20,8 +20,9 @@ namespace outlierlab {
 ///       histogram/          bins, counts [n] and edges [n, 2], ascending by value; empty bins are left out
 ///       sample              [rows, channels]; for scores and probs [values]
 ///       sample_tokens       [rows, 2]: example, position
-///       sample_heads, sample_lengths   [rows], for scores and probs only: row r is the next
-///       sample_lengths[r] values example_ranges      [examples] of {example, min, max}
+///       sample_heads        [rows]; for scores and probs only
+///       sample_lengths      [rows]; likewise: row r is the next sample_lengths[r] values
+///       example_ranges      [examples] of {example, min, max}
 ///
 /// Every dataset has attributes `units` and `axes`. Lists are chunked and carry checksums; large
 /// ones are deflated. The write is atomic.
