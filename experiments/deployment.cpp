@@ -6,6 +6,7 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <sstream>
 
 #include "app/machine.h"
 #include "app/study.h"
@@ -86,11 +87,11 @@ class Cell {
   std::string value() const { return std::to_string(examples_) + "x" + std::to_string(length_); }
 
   std::vector<Row> rows(const Method& method) {
-    if (seconds_.empty()) time_all();
-    const auto own = seconds_.find(method.variant());
     // Refused: it did not agree with its simulation.
-    if (own == seconds_.end()) return {};
-    return latency_rows(own->second, seconds_.at(float_method().variant()), examples_, examples_ * length_);
+    if (!networks_->may_be_timed(method)) return {};
+    if (seconds_.empty()) time_all();
+    return latency_rows(seconds_.at(method.variant()), seconds_.at(float_method().variant()), examples_,
+                        examples_ * length_);
   }
 
  private:
@@ -112,8 +113,17 @@ class Cell {
   }
 
   /// Adds every pass to the file of samples, cell by cell, so that an interrupted study keeps what it has.
+  /// What an interrupted study has left of this cell makes room.
   void keep_samples() const {
-    std::string text = std::filesystem::exists(samples_) ? read_file(samples_) : samples_header;
+    std::string text = samples_header;
+    if (std::filesystem::exists(samples_)) {
+      std::istringstream before(read_file(samples_));
+      std::string line;
+      std::getline(before, line);
+      while (std::getline(before, line)) {
+        if (line.find("," + value() + ",") == std::string::npos) text += line + "\n";
+      }
+    }
     for (const auto& [variant, all] : seconds_) {
       for (std::size_t i = 0; i < all.size(); ++i)
         text += variant + "," + value() + "," + std::to_string(i) + "," + std::to_string(1e3 * all[i]) + "\n";
@@ -169,6 +179,7 @@ PassProfile fastest_profile(const Profiled& profiled) {
 
 /// Where a pass spends its time, in percent of all threads' time; `rest` includes waiting.
 std::vector<Row> time_shares(Networks& networks, const Method& method) {
+  if (!networks.may_be_timed(method)) return {};
   const Batch batch = measured(networks);
   PassProfile p;
   if (method.on_engine()) {

@@ -291,15 +291,17 @@ double seconds_of(Executor& executor, const RandomTokens& tokens, std::vector<fl
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// Energy of passes that fill half a second.
+/// Energy of passes that fill three seconds: counters move in steps of a tenth of one.
 std::optional<double> joules_per_pass(Executor& executor, const RandomTokens& tokens,
                                       const DeviceMonitor& monitor, std::vector<float>& logits) {
   const std::optional<double> before = monitor.energy();
   if (!before) return std::nullopt;
   double spent = 0;
   std::size_t passes = 0;
-  for (; spent < 0.5; ++passes) spent += seconds_of(executor, tokens, logits);
-  return (*monitor.energy() - *before) / static_cast<double>(passes);
+  for (; spent < 3; ++passes) spent += seconds_of(executor, tokens, logits);
+  const std::optional<double> after = monitor.energy();
+  if (!after) return std::nullopt;
+  return (*after - *before) / static_cast<double>(passes);
 }
 
 void time_batch(std::vector<Configuration>& all, const Options& options, std::size_t batch,
@@ -338,7 +340,7 @@ void time_batch(std::vector<Configuration>& all, const Options& options, std::si
     }
     const double count = static_cast<double>(batch * length);
     add("throughput_tokens", count / middle.value, count / middle.high, count / middle.low);
-    add("memory_device_mb", static_cast<double>(c.executor->bytes()) / 1e6);
+    add("memory_device_peak_mb", static_cast<double>(c.executor->bytes()) / 1e6);
     if (base) add("speedup", base->value / middle.value, base->low / middle.high, base->high / middle.low);
     const std::optional<double> joules = joules_per_pass(*c.executor, tokens, monitor, logits);
     if (joules) add("energy_per_token_mj", 1e3 * *joules / count);
@@ -485,9 +487,11 @@ int run(const Options& options) {
     }
     check_agreement(c, how, rows);
     agree = agree && c.agrees;
-    const double weights = static_cast<double>(c.model->weight_bytes()) /
-                           (c.integer || c.real == RealPrecision::float32 ? 1.0 : 2.0);
-    rows.add({c.name, "", "", "memory_weights_mb", weights / 1e6, {}, {}, 0});
+    if (c.real != RealPrecision::float8 || c.integer) {
+      const double weights = static_cast<double>(c.model->weight_bytes()) /
+                             (c.integer || c.real == RealPrecision::float32 ? 1.0 : 2.0);
+      rows.add({c.name, "", "", "memory_weights_mb", weights / 1e6, {}, {}, 0});
+    }
   }
   for (const std::size_t batch : options.batches) {
     for (const std::size_t length : options.lengths) time_batch(all, options, batch, length, monitor, rows);

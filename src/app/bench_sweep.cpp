@@ -24,11 +24,17 @@ double seconds_of(const std::function<void()>& body) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// The experiment's calibrators, then ever further percentiles.
+/// The experiment's calibrators, then percentiles between 99 and 99.98.
 std::vector<Calibration> variants(std::size_t count) {
   std::vector<Calibration> all = calibrations(resource_root() / "configs" / "schemes");
-  for (int i = 1; all.size() < count; ++i)
-    all.push_back({"percentile", "percentile", fmt::format("{:.7g}", 100 - std::pow(10.0, -i / 8.0))});
+  for (std::size_t i = 0; all.size() < count; ++i) {
+    const double percentile = 99 + 0.98 * (static_cast<double>(i) + 0.5) / static_cast<double>(count);
+    const Calibration next{"percentile", "percentile", fmt::format("{:.10g}", percentile)};
+    // A study would skip what it has already.
+    const bool known = std::any_of(all.begin(), all.end(),
+                                   [&](const Calibration& c) { return c.overrides() == next.overrides(); });
+    if (!known) all.push_back(next);
+  }
   all.resize(count);
   return all;
 }

@@ -94,7 +94,9 @@ int command_bench(const std::vector<std::string>& arguments) {
   if (!options.parse(arguments)) return 0;
   std::vector<std::string> known = {"fp32", "capture"};
   known.insert(known.end(), schemes.begin(), schemes.end());
-  for (const std::string& name : schemes) known.push_back("int8:" + name);
+  for (const std::string& engine : available_engines()) {
+    for (const std::string& name : schemes) known.push_back(engine + ":" + name);
+  }
   known.push_back("bf16");
   for (const std::string& name : only) {
     if (std::find(known.begin(), known.end(), name) == known.end()) fail_unknown("contender", name, known);

@@ -75,6 +75,7 @@ Classifier open_classifier(const CommonOptions& values, const std::string& engin
   calibrating.limit = 1;  // nothing is evaluated
   made.session = std::make_unique<Session>(open_session(calibrating));
   Evaluator& evaluator = *made.session->evaluator;
+  made.max_length = std::min(evaluator.options().task.max_length, config.max_positions);
   made.labels = evaluator.config().labels;
   if (engine_name == "int8") {
     run_on_engine(made, evaluator.lowered(scheme, values.calibration_seed), values.batch_size);
@@ -135,7 +136,13 @@ void classify_lines(const Classifier& classifier, std::size_t batch_size) {
   std::size_t number = 0;
   for (std::string line; std::getline(std::cin, line);) {
     const std::string place = "standard input:" + std::to_string(++number);
-    waiting.push_back(encode(classifier, parse_line(std::move(line), place), waiting.size(), place));
+    try {
+      waiting.push_back(encode(classifier, parse_line(std::move(line), place), waiting.size(), place));
+    } catch (const Error&) {
+      // The lines before the bad one get their answers.
+      if (!waiting.empty()) print_answers(classifier, waiting);
+      throw;
+    }
     if (waiting.size() < batch_size) continue;
     print_answers(classifier, waiting);
     waiting.clear();
@@ -168,6 +175,9 @@ int command_classify(const std::vector<std::string>& arguments) {
   const std::vector<std::string> engines = {"simulated", "int8"};
   if (std::find(engines.begin(), engines.end(), engine_name) == engines.end())
     fail_unknown("engine", engine_name, engines);
+  if (!packed.empty() && (values.scheme != "fp32" || !values.set.empty()))
+    throw UsageError(
+        "--packed: expected no --scheme or --set beside it (the file has its scheme), found one");
   set_threads(values.threads);
   const Classifier classifier = open_classifier(values, engine_name, packed);
   if (classifier.labels.empty())

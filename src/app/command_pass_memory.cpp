@@ -1,8 +1,13 @@
 #include <fmt/core.h>
 #include <malloc.h>
+#include <sys/mman.h>
 
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "app/commands.h"
 #include "app/machine.h"
@@ -36,12 +41,27 @@ Batch batch_of(const PassOptions& options, std::size_t vocabulary) {
   return random_batch(config, options.examples, options.length);
 }
 
+/// Gives the resident pages of a mapped file back to the system.
+void drop_mapped_pages(const std::filesystem::path& file) {
+  const std::string path = std::filesystem::canonical(file).string();
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    unsigned long begin = 0, end = 0;
+    if (line.size() < path.size() || line.compare(line.size() - path.size(), path.size(), path) != 0)
+      continue;
+    if (std::sscanf(line.c_str(), "%lx-%lx", &begin, &end) == 2)
+      ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  }
+}
+
 Pass engine_pass(const PassOptions& options) {
   const auto model = engine::read_packed_model(options.packed.string());
   engine::CpuOptions how;
   how.threads = options.threads;
   if (options.bfloat16) how.real = engine::RealPrecision::bfloat16;
   const auto executor = std::make_shared<engine::CpuExecutor>(model, how);
+  // Products have their own packed form; what else is read of the file comes back page by page.
+  drop_mapped_pages(options.packed);
   const auto batch = std::make_shared<Batch>(batch_of(options, model->shape.vocabulary));
   return [=] {
     Matrix logits(batch->size(), executor->shape().labels);

@@ -1,8 +1,10 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "app/commands.h"
+#include "app/engines.h"
 #include "app/progress.h"
 #include "app/session.h"
 #include "app/study.h"
@@ -120,6 +122,10 @@ void run_one(const Experiment& experiment, Session& session, const CommonOptions
   study_options.progress = [&progress](std::size_t done, std::size_t total, const std::string&) {
     progress(done, total);
   };
+  std::function<void()> kept;
+  study_options.kept = [&kept] {
+    if (kept) kept();
+  };
   Study study(*session.evaluator, study_options);
   experiment.state(study);
   nlohmann::ordered_json settings = settings_of(*session.evaluator, options);
@@ -131,14 +137,18 @@ void run_one(const Experiment& experiment, Session& session, const CommonOptions
   provenance.set("settings", settings);
   nlohmann::ordered_json engine_of = nlohmann::ordered_json::object();
   if (options.resume && !simulated) engine_of = engines_before(file);
-  if (!simulated) provenance.set("engines", engine_of);
-  write_file_atomically(file, provenance.to_json().dump(2) + "\n");
+  const auto write_record = [&] {
+    for (const auto& [measurement, engine] : study.engines()) engine_of[measurement] = engine;
+    if (!simulated) provenance.set("engines", engine_of);
+    write_file_atomically(file, provenance.to_json().dump(2) + "\n");
+  };
+  write_record();
+  // A killed run's rows keep the engines that made them.
+  if (!simulated) kept = write_record;
   const std::vector<Row>& rows = study.run();
   add_evaluator_facts(provenance, *session.evaluator);
   provenance.set("rows", rows.size());
-  for (const auto& [measurement, engine] : study.engines()) engine_of[measurement] = engine;
-  if (!simulated) provenance.set("engines", engine_of);
-  write_file_atomically(file, provenance.to_json().dump(2) + "\n");
+  write_record();
   const std::string planted = session.model.planted ? ", planted" : "";
   fmt::print("\n{} ({}{}): {} [{}]\n\n{}", experiment.name, session.model.name, planted, experiment.summary,
              experiment.claims, to_text(experiment_tables(experiment.name, rows).front()));
@@ -168,6 +178,7 @@ int command_run(const std::vector<std::string>& arguments) {
       &engine_name);
   if (!options.parse(arguments)) return 0;
   engine_named(engine_name);
+  if (engine_name == "cuda") require_engine(engine_name);
   const std::vector<const Experiment*> chosen = choose(names);
   Session session = open_session(values, values.out);
   for (const Experiment* experiment : chosen) run_one(*experiment, session, values, engine_name, arguments);

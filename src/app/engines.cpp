@@ -24,6 +24,16 @@ std::vector<std::string> available_engines() {
   return names;
 }
 
+void require_engine(const std::string& name) {
+  const std::vector<std::string> names = available_engines();
+  if (std::find(names.begin(), names.end(), name) != names.end()) return;
+#ifdef OUTLIERLAB_CUDA
+  fail_expected("engine " + name, "a CUDA device", "none");
+#else
+  fail_expected("engine " + name, "a build with the CUDA back end (cmake --preset cuda)", "one without");
+#endif
+}
+
 engine::RealPrecision precision_named(const std::string& name) {
   const std::vector<std::string> names = {"float32", "bfloat16", "float16", "float8"};
   const auto at = std::find(names.begin(), names.end(), name);
@@ -45,7 +55,8 @@ std::unique_ptr<engine::Executor> make_executor(const std::string& name,
   if (real) options.real = *real;
   return engine::make_cuda_executor(std::move(model), options);
 #else
-  fail_expected("engine cuda", "a build with the CUDA back end (cmake --preset cuda)", "one without");
+  require_engine(name);
+  return nullptr;
 #endif
 }
 

@@ -15,6 +15,9 @@ const std::vector<std::string>& engine_names();
 /// Those that this build has and this machine can run.
 std::vector<std::string> available_engines();
 
+/// Throws Error, which says what is needed, where an engine is not among them.
+void require_engine(const std::string& name);
+
 /// "float32", "bfloat16", "float16" or "float8"; anything else is a UsageError.
 engine::RealPrecision precision_named(const std::string& name);
 

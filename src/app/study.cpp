@@ -62,13 +62,14 @@ std::unique_ptr<engine::Executor> Study::executor_of(const Scheme& scheme, std::
                       scheme.quantizes_activations(evaluator_.sites());
   if (!wanted) return nullptr;
   std::shared_ptr<const engine::Model> model;
+  std::unique_ptr<engine::Executor> executor;
   try {
     model = evaluator_.lowered(scheme, seed);
+    if (integer_products(*model) == 0) return nullptr;
+    executor = make_executor(options_.executor, model);
   } catch (const UsageError&) {
     return nullptr;  // the engine says what it cannot execute; the simulation can
   }
-  if (integer_products(*model) == 0) return nullptr;
-  auto executor = make_executor(options_.executor, model);
   if (options_.engine == StudyEngine::automatic &&
       !engine_agreement(evaluator_, scheme, *executor, seed, agreement_examples).holds())
     return nullptr;
@@ -147,6 +148,7 @@ const std::vector<Row>& Study::run() {
       row.seed = step.seed;
     }
     writer_.append(rows);
+    if (options_.kept) options_.kept();
   }
   write_attachments();
   if (options_.progress) options_.progress(steps_.size(), steps_.size(), "done");

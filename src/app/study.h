@@ -33,6 +33,7 @@ struct StudyOptions {
   StudyEngine engine = StudyEngine::simulated;
   std::string executor = "int8";  ///< what executes integers (see make_executor())
   std::function<void(std::size_t done, std::size_t total, const std::string& what)> progress;
+  std::function<void()> kept;  ///< called after each measurement whose rows have been written
 };
 
 /// One run of one experiment. The experiment states its measurements; run() makes them in that order, keeps
@@ -76,7 +77,7 @@ class Study {
   const std::map<std::string, std::string>& engines() const { return engines_; }
 
   /// The examples on which StudyEngine::automatic compares.
-  static constexpr std::size_t agreement_examples = 128;
+  static constexpr std::size_t agreement_examples = 600;
 
  private:
   Evaluation evaluation(const Scheme& scheme, std::uint64_t seed);

@@ -79,12 +79,14 @@ Table time_shares(const std::string& experiment, const std::vector<Measurement>&
     table.columns.push_back(part == "quantize_dequantize" ? "both in one pass" : part);
   for (const Measurement& m : all) {
     if (m.metric.rfind(prefix, 0) != 0) continue;
+    const auto at = static_cast<std::size_t>(
+        std::find(parts.begin(), parts.end(), m.metric.substr(prefix.size())) - parts.begin());
+    if (at == parts.size()) continue;
     const std::string label = deployment_label(m.variant);
     table.title = experiment + ": share of the time (%) at batch x length " + m.value;
     if (table.rows.empty() || table.rows.back()[0] != label)
       table.rows.push_back(std::vector<std::string>(table.columns.size(), "-")), table.rows.back()[0] = label;
-    const auto at = std::find(parts.begin(), parts.end(), m.metric.substr(prefix.size())) - parts.begin();
-    table.rows.back()[static_cast<std::size_t>(at) + 1] = fmt::format("{:.1f}", m.estimate());
+    table.rows.back()[at + 1] = fmt::format("{:.1f}", m.estimate());
   }
   return table;
 }

@@ -240,6 +240,10 @@ std::vector<Scheme> executable_schemes() {
   all.push_back(scheme("w8a8-token", {"activations.grid=symmetric"}));
   all.push_back(scheme("w8a8", {"activations.bits=6"}));
   all.push_back(scheme("w8a8-token", {"activations.bits=12"}));
+  // Sites before products in other forms than the last one's.
+  all.push_back(scheme("w8a8", {"activations.layer.1.output.bits=32"}));
+  all.push_back(scheme("w8a8", {"activations.*.output.bits=32"}));
+  all.push_back(scheme("w8a8", {"activations.embeddings.norm.bits=16"}));
   return all;
 }
 

@@ -18,7 +18,7 @@ namespace {
 std::vector<const Bf16Kernels*> kernels_of_this_cpu() {
   std::vector<const Bf16Kernels*> all = {&engine::emulated::bf16_kernels};
   if (has_bf16()) all.push_back(&engine::bf16::bf16_kernels);
-  if (has_amx()) all.push_back(&engine::amx::bf16_kernels);
+  if (has_amx() && has_bf16()) all.push_back(&engine::amx::bf16_kernels);
   return all;
 }
 

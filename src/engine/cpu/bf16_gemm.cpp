@@ -55,9 +55,9 @@ const Bf16Kernels bf16_kernels = {"float32 on rounded operands", float_packed_by
 }  // namespace emulated
 
 const Bf16Kernels& bf16_kernels() {
-  static const Bf16Kernels& chosen = has_amx()    ? amx::bf16_kernels
-                                     : has_bf16() ? bf16::bf16_kernels
-                                                  : emulated::bf16_kernels;
+  static const Bf16Kernels& chosen = has_amx() && has_bf16() ? amx::bf16_kernels
+                                     : has_bf16()            ? bf16::bf16_kernels
+                                                             : emulated::bf16_kernels;
   return chosen;
 }
 

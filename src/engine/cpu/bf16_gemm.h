@@ -8,7 +8,7 @@ namespace outlierlab::engine {
 /// c[r, j] = sum_k a[r, k] * b[k, j] + bias[j] with a and b in bfloat16 and sums in float32. AMX-BF16 or
 /// AVX512_BF16 where the CPU has them (which treat denormals as 0 and add products in pairs), else float32 on
 /// the rounded operands: they agree to a few units of float32's last place of the largest partial sum, not to
-/// the bit. On AMX a row's sums also depend on whether it has fifteen companions: fewer take AVX512_BF16.
+/// the bit.
 struct Bf16Kernels {
   const char* name;
   std::size_t (*packed_bytes)(std::size_t depth, std::size_t cols);

@@ -14,6 +14,10 @@ namespace {
 
 constexpr std::size_t unit = tile_depth / 2, block_rows = 2 * tile_rows, block_panels = 2;
 
+std::size_t rows_of_tiles(std::size_t rows) {
+  return rows < tile_rows ? tile_rows : rows;
+}
+
 /// The sums of ROWS x PANELS tiles, stored as panels of block_rows rows.
 template <int ROWS, int PANELS>
 inline void multiply_block(const std::uint16_t* a, std::size_t width, const char* b, std::size_t panel,
@@ -45,8 +49,9 @@ inline void multiply_block(const std::uint16_t* a, std::size_t width, const char
   if constexpr (ROWS == 2 && PANELS == 2) _tile_stored(3, sums + second_panel + second_rows, 64);
 }
 
-void multiply_tiles(const std::uint16_t* a, std::size_t rows, std::size_t steps, const char* b,
-                    std::size_t cols, const float* bias, float* c, std::size_t ldc) {
+/// The first `stored` of `rows` rows, at least a tile's, go to c.
+void multiply_tiles(const std::uint16_t* a, std::size_t rows, std::size_t stored, std::size_t steps,
+                    const char* b, std::size_t cols, const float* bias, float* c, std::size_t ldc) {
   const TileScope tiles;
   const std::size_t width = 2 * steps, panel = steps * step_bytes;
   alignas(64) float sums[block_panels * block_rows * panel_cols];
@@ -72,7 +77,7 @@ void multiply_tiles(const std::uint16_t* a, std::size_t rows, std::size_t steps,
         const std::size_t column = j + q * panel_cols;
         const int kept = cols - column < panel_cols ? static_cast<int>(cols - column) : lanes;
         const F16 offset = bias ? load_first(bias + column, kept) : splat(0.0f);
-        for (std::size_t i = 0; i < whole; ++i)
+        for (std::size_t i = 0; i < whole && first + i < stored; ++i)
           store_first(c + (first + i) * ldc + column, load(sums + (q * block_rows + i) * panel_cols) + offset,
                       kept);
       }
@@ -83,19 +88,22 @@ void multiply_tiles(const std::uint16_t* a, std::size_t rows, std::size_t steps,
 
 void multiply(const float* a, std::size_t lda, std::size_t rows, std::size_t depth, const void* packed,
               std::size_t cols, const float* bias, float* c, std::size_t ldc, std::uint16_t* scratch) {
-  const std::size_t steps = bf16_steps<unit>(depth);
+  const std::size_t steps = bf16_steps<unit>(depth), padded = rows_of_tiles(rows);
   round_rows(a, lda, rows, depth, steps, scratch);
-  const char* b = static_cast<const char*>(packed);
-  if (rows < tile_rows) {
-    bf16_multiply_rows(scratch, rows, steps, b, cols, bias, c, ldc);
-  } else {
-    multiply_tiles(scratch, rows, steps, b, cols, bias, c, ldc);
-  }
+  // Few rows take the tiles, too, so that a row's sums do not depend on its companions.
+  __builtin_memset(scratch + rows * 2 * steps, 0, (padded - rows) * 2 * steps * sizeof(std::uint16_t));
+  // GCC's tile loads do not say that they read memory.
+  asm volatile("" ::: "memory");
+  multiply_tiles(scratch, padded, rows, steps, static_cast<const char*>(packed), cols, bias, c, ldc);
+}
+
+std::size_t scratch_size(std::size_t rows, std::size_t depth) {
+  return bf16_scratch_size<unit>(rows_of_tiles(rows), depth);
 }
 
 }  // namespace
 
-const Bf16Kernels bf16_kernels = {"amx-bf16", bf16_packed_bytes<unit>, bf16_pack<unit>,
-                                  bf16_scratch_size<unit>, multiply};
+const Bf16Kernels bf16_kernels = {"amx-bf16", bf16_packed_bytes<unit>, bf16_pack<unit>, scratch_size,
+                                  multiply};
 
 }  // namespace outlierlab::engine::amx

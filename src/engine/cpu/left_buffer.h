@@ -46,8 +46,9 @@ class LeftBuffer {
     const auto copy = [&](const AlignedVector<std::uint8_t>& a, AlignedVector<std::uint8_t>& b) {
       if (!a.empty()) std::copy_n(a.data() + source * stride_, stride_, b.data() + target * stride_);
     };
-    copy(from.low_, low_);
-    copy(from.high_, high_);
+    // A buffer that served another form before still has its planes.
+    if (form_ != Form::real) copy(from.low_, low_);
+    if (form_ == Form::wide) copy(from.high_, high_);
     if (!outliers_.empty()) {
       const std::size_t words = outlier_words(cols_);
       std::copy_n(from.outliers_.data() + source * words, words, outliers_.data() + target * words);

@@ -198,13 +198,12 @@ struct Refusals {
   void weight(const std::string&, const AnyWeight&, std::size_t, std::size_t) const {}
   void vector(const std::string&, const Array<float>&, std::size_t) const {}
   void site(const std::string& name, const SiteFormat& format, std::size_t) const {
-    if (format.keeps_outliers()) {
-      fail_expected(
-          "CUDA executor, site " + name,
-          "codes alone; outliers in float beside codes need a kernel that adds their weights' columns "
-          "(the CPU engine has one)",
-          "outlier_threshold = " + std::to_string(format.outlier_threshold));
-    }
+    if (!format.keeps_outliers()) return;
+    throw UsageError(
+        "CUDA executor, site " + name +
+        ": expected codes alone (outliers in float beside codes need a kernel that adds their weights' "
+        "columns; the CPU engine has one), found outlier_threshold = " +
+        std::to_string(format.outlier_threshold));
   }
 };
 

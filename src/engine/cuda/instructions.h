@@ -192,6 +192,14 @@ __device__ inline void commit_warpgroup() {
 __device__ inline void wait_warpgroup() {
   asm volatile("wgmma.wait_group.sync.aligned 0;\n" ::: "memory");
 }
+/// Keeps the compiler from moving these registers across: the matrix unit writes them on its own time.
+__device__ inline void pin_sums(std::int32_t (&sums)[16][4]) {
+#pragma unroll
+  for (int i = 0; i < 16; ++i) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) asm volatile("" : "+r"(sums[i][j])::"memory");
+  }
+}
 /// Orders this thread's writes to shared memory before what the matrix unit reads there.
 __device__ inline void fence_for_matrices() {
   asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
@@ -201,6 +209,7 @@ __device__ inline void multiply_warpgroup(std::int32_t (&)[16][4], std::uint64_t
 __device__ inline void fence_warpgroup() {}
 __device__ inline void commit_warpgroup() {}
 __device__ inline void wait_warpgroup() {}
+__device__ inline void pin_sums(std::int32_t (&)[16][4]) {}
 __device__ inline void fence_for_matrices() {}
 #endif
 

@@ -79,7 +79,7 @@ Products::Choice Products::choose(const Call& call, Stream stream) {
       call.linear.columns(),
       call.linear.depth(),
       static_cast<int>(call.linear.segments_.size()) + 100 * call.linear.kept_count_,
-      4 * static_cast<int>(call.target.output) + 2 * static_cast<int>(call.target.type) + call.target.gelu};
+      8 * static_cast<int>(call.target.output) + 2 * static_cast<int>(call.target.type) + call.target.gelu};
   const auto known = choices_.find(key);
   if (known != choices_.end()) return known->second;
   const std::vector<int> ways = ways_of(call);

@@ -61,12 +61,14 @@ __global__ void __launch_bounds__(threads, SEGMENTED ? 1 : 2) warpgroup_kernel(c
     commit_copies();
     const unsigned char* a = shared + step % stages * stage_bytes + warp / 4 * 64 * step_depth;
     const unsigned char* b = shared + step % stages * stage_bytes + tile_rows * step_depth;
+    pin_sums(tile.sum[0]);
     fence_warpgroup();
 #pragma unroll
     for (int k = 0; k < step_depth; k += 32)
       multiply_warpgroup(tile.sum[0], matrix_at(a + k), matrix_at(b + k));
     commit_warpgroup();
     wait_warpgroup();
+    pin_sums(tile.sum[0]);
     tile.end_step(p, (step + 1) * (step_depth / depth_unit));
   }
   wait_copies<0>();

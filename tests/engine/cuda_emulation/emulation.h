@@ -220,6 +220,7 @@ inline void multiply_warpgroup(std::int32_t (&d)[16][4], std::uint64_t a, std::u
 inline void fence_warpgroup() {}
 inline void commit_warpgroup() {}
 inline void wait_warpgroup() {}
+inline void pin_sums(std::int32_t (&)[16][4]) {}
 inline void fence_for_matrices() {}
 
 template <typename T>
