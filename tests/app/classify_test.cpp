@@ -83,21 +83,23 @@ TEST_CASE("classify runs a packed model in integers, as the scheme that made it 
 }
 
 TEST_CASE("classify refuses what is no text, with its place", "[app]") {
-  const auto refused = [](const std::string& input, std::initializer_list<std::string> parts) {
+  const auto refused = [](const std::string& input, std::initializer_list<std::string> parts,
+                          std::ptrdiff_t answers = 0) {
     const auto folder = test::scratch("classify-refused");
     write_file_atomically(folder / "in.tsv", input);
     const Outcome outcome = run("classify --model demo-planted <" + quoted((folder / "in.tsv").string()));
     INFO(outcome.err);
     REQUIRE(outcome.code == 1);
-    REQUIRE(outcome.out.empty());
+    REQUIRE(std::count(outcome.out.begin(), outcome.out.end(), '\n') == answers);
     REQUIRE(std::count(outcome.err.begin(), outcome.err.end(), '\n') == 1);
     for (const std::string& part : parts) REQUIRE(outcome.err.find(part) != std::string::npos);
   };
   refused("a\tb\tc\n", {"standard input:1", "at most two texts", "3 cells"});
-  refused("a\tb\n\n", {"standard input:2", "an empty line"});
+  refused("a\tb\n\n", {"standard input:2", "an empty line"}, 1);
   refused("a\tb\xff\n", {"standard input:1", "UTF-8"});
   REQUIRE(run("classify --model demo-planted one two three").code == 2);
   REQUIRE(run("classify --model demo-planted --engine int4 one").code == 2);
+  REQUIRE(run("classify --model demo-planted --packed none.safetensors --scheme w8a8 one").code == 2);
   REQUIRE(run("classify --model demo-planted --packed /nowhere/x.safetensors one").code == 1);
 }
 
