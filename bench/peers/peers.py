@@ -266,7 +266,8 @@ class Ours:
     def run(self, *more):
         done = subprocess.run([*self.command, *more], env=self.environment, capture_output=True, text=True)
         if done.returncode != 0:
-            raise RuntimeError(done.stderr.strip().splitlines()[-1])
+            said = done.stderr.strip().splitlines()
+            raise RuntimeError(said[-1] if said else "it does not agree with its simulation")
         with open(self.json, encoding="utf-8") as file:
             result = json.load(file)
         return result["seconds"], result["accuracy"]
