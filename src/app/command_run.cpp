@@ -91,12 +91,29 @@ StudyEngine engine_named(const std::string& name) {
   fail_unknown("engine", name, known);
 }
 
-/// What evaluated the rows that a resumed file holds already.
-nlohmann::ordered_json engines_before(const std::filesystem::path& file) {
+/// The record beside rows that a resumed run finds; empty: none.
+nlohmann::ordered_json record_before(const std::filesystem::path& file) {
   if (!std::filesystem::exists(file)) return nlohmann::ordered_json::object();
-  const auto before = nlohmann::ordered_json::parse(read_file(file), nullptr, false);
-  const bool known = before.is_object() && before.contains("engines") && before["engines"].is_object();
-  return known ? before["engines"] : nlohmann::ordered_json::object();
+  auto before = nlohmann::ordered_json::parse(read_file(file), nullptr, false);
+  return before.is_object() ? before : nlohmann::ordered_json::object();
+}
+
+/// What evaluated the rows that are there already.
+nlohmann::ordered_json engines_of(const nlohmann::ordered_json& record) {
+  const bool known = record.contains("engines") && record["engines"].is_object();
+  return known ? record["engines"] : nlohmann::ordered_json::object();
+}
+
+/// The runs that have made the rows that are there already, oldest first.
+nlohmann::ordered_json runs_of(const nlohmann::ordered_json& record) {
+  nlohmann::ordered_json runs = nlohmann::ordered_json::array(), last;
+  if (record.contains("earlier_runs") && record["earlier_runs"].is_array()) runs = record["earlier_runs"];
+  for (const char* key :
+       {"command", "version", "revision", "cpu", "instructions", "threads", "started", "wall_seconds"}) {
+    if (record.contains(key)) last[key] = record[key];
+  }
+  if (!last.empty()) runs.push_back(last);
+  return runs;
 }
 
 void run_one(const Experiment& experiment, Session& session, const CommonOptions& options,
@@ -136,7 +153,11 @@ void run_one(const Experiment& experiment, Session& session, const CommonOptions
   if (options.resume) require_same_settings(file, settings);
   provenance.set("settings", settings);
   nlohmann::ordered_json engine_of = nlohmann::ordered_json::object();
-  if (options.resume && !simulated) engine_of = engines_before(file);
+  if (options.resume) {
+    const nlohmann::ordered_json before = record_before(file);
+    engine_of = engines_of(before);
+    if (const auto runs = runs_of(before); !runs.empty()) provenance.set("earlier_runs", runs);
+  }
   const auto write_record = [&] {
     for (const auto& [measurement, engine] : study.engines()) engine_of[measurement] = engine;
     if (!simulated) provenance.set("engines", engine_of);

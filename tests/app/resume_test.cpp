@@ -2,6 +2,7 @@
 // uninterrupted run.
 #include <cstdlib>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,12 @@ TEST_CASE("A killed run resumes to the bytes of an uninterrupted one", "[app][re
     REQUIRE(outlierlab::read_file(folder / "whole" / "demo-planted-demo" / name) ==
             outlierlab::read_file(folder / "cut" / "demo-planted-demo" / name));
   }
+  // The record tells of the runs that were killed, too.
+  const auto record =
+      nlohmann::json::parse(outlierlab::read_file(folder / "cut" / "demo-planted-demo" / "baseline.json"));
+  REQUIRE(record.at("earlier_runs").size() >= 1);
+  REQUIRE(record.at("earlier_runs")[0].at("command").get<std::string>().find("--resume") !=
+          std::string::npos);
 }
 
 TEST_CASE("Resuming with other settings is refused, with both values", "[app][resume]") {
