@@ -20,7 +20,9 @@ set label 'only this site has 8 bits' at screen 0.34426, 0.96530 center
 set arrow from first 50, graph 0 to first 50, graph 1 nohead linestyle 13 back
 set label 'chance' at first 50, screen 0.88644 center textcolor linestyle 13
 set arrow from first 85, graph 0 to first 85, graph 1 nohead linestyle 11 back
-set label 'median site' at first 85, screen 0.88644 center textcolor linestyle 11
+set label 'FP32' at first 81.31, screen 0.88644 center textcolor linestyle 11
+set arrow from first 85, graph 0 to first 85, graph 1 nohead linestyle 12 back
+set label 'W8A8' at first 88.69, screen 0.88644 center textcolor linestyle 12
 set xrange [48:89]
 set yrange [12.5:0.5]
 set ytics ('layer.2.attention_residual' 1, 'layer.1.ffn_residual' 2, 'embeddings.norm' 3, 'layer.3.scores' 4, 'embeddings.sum' 5, 'layer.1.output' 6, 'layer.5.output' 7, 'layer.2.output' 8, 'layer.0.context' 9, 'layer.5.ffn_residual' 10, 'layer.3.context' 11, 'layer.2.ffn_residual' 12) scale 0
@@ -36,7 +38,9 @@ set label 'all sites but this have 8 bits' at screen 0.84699, 0.96530 center
 set arrow from first 50, graph 0 to first 50, graph 1 nohead linestyle 13 back
 set label 'chance' at first 50, screen 0.88644 center textcolor linestyle 13
 set arrow from first 85, graph 0 to first 85, graph 1 nohead linestyle 11 back
-set label 'median site' at first 85, screen 0.88644 center textcolor linestyle 11
+set label 'FP32' at first 81.31, screen 0.88644 center textcolor linestyle 11
+set arrow from first 85, graph 0 to first 85, graph 1 nohead linestyle 12 back
+set label 'W8A8' at first 88.69, screen 0.88644 center textcolor linestyle 12
 set xrange [48:89]
 set yrange [12.5:0.5]
 set ytics ('layer.0.probs' 1, 'layer.3.scores' 2, 'embeddings.sum' 3, 'layer.3.attention_output' 4, 'layer.0.ffn_input' 5, 'layer.0.value' 6, 'layer.2.ffn_output' 7, 'layer.0.ffn_residual' 8, 'layer.1.attention_output' 9, 'layer.2.query' 10, 'layer.0.query' 11, 'layer.3.ffn_input' 12) scale 0

@@ -18,9 +18,11 @@ set tmargin at screen 0.85804
 set label 'accuracy (%)' at screen 0.34426, 0.05047 center
 set label 'only this site has 8 bits' at screen 0.34426, 0.96530 center
 set arrow from first 50, graph 0 to first 50, graph 1 nohead linestyle 13 back
-set label 'chance' at first 50, screen 0.88644 center textcolor linestyle 13
+set label 'chance' at first 46.24, screen 0.88644 center textcolor linestyle 13
 set arrow from first 84, graph 0 to first 84, graph 1 nohead linestyle 11 back
-set label 'median site' at first 84, screen 0.88644 center textcolor linestyle 11
+set label 'FP32' at first 84, screen 0.88644 center textcolor linestyle 11
+set arrow from first 50.4, graph 0 to first 50.4, graph 1 nohead linestyle 12 back
+set label 'W8A8' at first 54.16, screen 0.88644 center textcolor linestyle 12
 set xrange [45:89]
 set yrange [12.5:0.5]
 set ytics ('layer.4.ffn_residual' 1, 'layer.5.ffn_residual' 2, 'layer.5.ffn_output' 3, 'layer.4.ffn_output' 4, 'layer.3.ffn_output' 5, 'layer.3.ffn_residual' 6, 'layer.2.ffn_output' 7, 'embeddings.sum' 8, 'layer.2.ffn_residual' 9, 'layer.5.output' 10, 'layer.0.ffn_residual' 11, 'layer.4.output' 12) scale 0
@@ -34,9 +36,11 @@ set tmargin at screen 0.85804
 set label 'accuracy (%)' at screen 0.84699, 0.05047 center
 set label 'all sites but this have 8 bits' at screen 0.84699, 0.96530 center
 set arrow from first 50, graph 0 to first 50, graph 1 nohead linestyle 13 back
-set label 'chance' at first 45, screen 0.88644 center textcolor linestyle 13
-set arrow from first 50.4, graph 0 to first 50.4, graph 1 nohead linestyle 11 back
-set label 'median site' at first 56.44, screen 0.88644 center textcolor linestyle 11
+set label 'chance' at first 46.24, screen 0.88644 center textcolor linestyle 13
+set arrow from first 84, graph 0 to first 84, graph 1 nohead linestyle 11 back
+set label 'FP32' at first 84, screen 0.88644 center textcolor linestyle 11
+set arrow from first 50.4, graph 0 to first 50.4, graph 1 nohead linestyle 12 back
+set label 'W8A8' at first 54.16, screen 0.88644 center textcolor linestyle 12
 set xrange [45:89]
 set yrange [12.5:0.5]
 set ytics ('embeddings.sum' 1, 'embeddings.norm' 2, 'layer.0.query' 3, 'layer.0.key' 4, 'layer.0.value' 5, 'layer.0.scores' 6, 'layer.0.probs' 7, 'layer.0.context' 8, 'layer.0.attention_output' 9, 'layer.0.attention_residual' 10, 'layer.0.ffn_input' 11, 'layer.0.ffn_hidden' 12) scale 0

@@ -20,7 +20,9 @@ set label 'only this site has 8 bits' at screen 0.34426, 0.96530 center
 set arrow from first 50, graph 0 to first 50, graph 1 nohead linestyle 13 back
 set label 'chance' at first 50, screen 0.88644 center textcolor linestyle 13
 set arrow from first 82.7, graph 0 to first 82.7, graph 1 nohead linestyle 11 back
-set label 'median site' at first 82.7, screen 0.88644 center textcolor linestyle 11
+set label 'FP32' at first 82.7, screen 0.88644 center textcolor linestyle 11
+set arrow from first 72.9, graph 0 to first 72.9, graph 1 nohead linestyle 12 back
+set label 'W8A8' at first 72.9, screen 0.88644 center textcolor linestyle 12
 set xrange [48:87]
 set yrange [12.5:0.5]
 set ytics ('layer.0.ffn_output' 1, 'layer.1.ffn_residual' 2, 'layer.0.ffn_residual' 3, 'layer.5.ffn_output' 4, 'layer.1.ffn_hidden' 5, 'layer.3.ffn_input' 6, 'layer.1.ffn_input' 7, 'layer.2.ffn_input' 8, 'layer.5.ffn_residual' 9, 'layer.0.scores' 10, 'layer.1.probs' 11, 'layer.1.output' 12) scale 0
@@ -35,8 +37,10 @@ set label 'accuracy (%)' at screen 0.84699, 0.05047 center
 set label 'all sites but this have 8 bits' at screen 0.84699, 0.96530 center
 set arrow from first 50, graph 0 to first 50, graph 1 nohead linestyle 13 back
 set label 'chance' at first 50, screen 0.88644 center textcolor linestyle 13
-set arrow from first 72.7, graph 0 to first 72.7, graph 1 nohead linestyle 11 back
-set label 'median site' at first 72.7, screen 0.88644 center textcolor linestyle 11
+set arrow from first 82.7, graph 0 to first 82.7, graph 1 nohead linestyle 11 back
+set label 'FP32' at first 82.7, screen 0.88644 center textcolor linestyle 11
+set arrow from first 72.9, graph 0 to first 72.9, graph 1 nohead linestyle 12 back
+set label 'W8A8' at first 72.9, screen 0.88644 center textcolor linestyle 12
 set xrange [48:87]
 set yrange [12.5:0.5]
 set ytics ('layer.0.ffn_residual' 1, 'layer.0.ffn_output' 2, 'layer.2.ffn_residual' 3, 'layer.1.context' 4, 'layer.0.scores' 5, 'layer.1.ffn_output' 6, 'layer.1.attention_output' 7, 'layer.2.ffn_output' 8, 'layer.0.attention_output' 9, 'layer.0.key' 10, 'layer.3.context' 11, 'layer.2.context' 12) scale 0
