@@ -128,7 +128,7 @@ void bf16_product(benchmark::State& state, const engine::Bf16Kernels* kernels, P
                       scratch.data());
     benchmark::ClobberMemory();
   }
-  count(state, s);
+  count(state, s, engine::PeakKind::bfloat16);
 }
 
 void onednn_product(benchmark::State& state, ProductShape s, dnnl::memory::data_type a_type,
