@@ -63,11 +63,17 @@ nlohmann::ordered_json settings_of(const Evaluator& evaluator, const CommonOptio
   return settings;
 }
 
+/// The record beside rows that a resumed run finds; empty: none.
+nlohmann::ordered_json record_before(const std::filesystem::path& file) {
+  if (!std::filesystem::exists(file)) return nlohmann::ordered_json::object();
+  auto before = nlohmann::ordered_json::parse(read_file(file), nullptr, false);
+  return before.is_object() ? before : nlohmann::ordered_json::object();
+}
+
 /// A resumed file may only grow by rows made with the same settings.
 void require_same_settings(const std::filesystem::path& file, const nlohmann::ordered_json& settings) {
-  if (!std::filesystem::exists(file)) return;
-  const auto before = nlohmann::ordered_json::parse(read_file(file), nullptr, false);
-  if (!before.is_object() || !before.contains("settings")) return;
+  const nlohmann::ordered_json before = record_before(file);
+  if (!before.contains("settings")) return;
   for (const auto& [key, value] : settings.items()) {
     const std::string found = before["settings"].value(key, std::string());
     if (found != value) {
@@ -89,13 +95,6 @@ StudyEngine engine_named(const std::string& name) {
   std::vector<std::string> known;
   for (const auto& [other, engine] : all) known.push_back(other);
   fail_unknown("engine", name, known);
-}
-
-/// The record beside rows that a resumed run finds; empty: none.
-nlohmann::ordered_json record_before(const std::filesystem::path& file) {
-  if (!std::filesystem::exists(file)) return nlohmann::ordered_json::object();
-  auto before = nlohmann::ordered_json::parse(read_file(file), nullptr, false);
-  return before.is_object() ? before : nlohmann::ordered_json::object();
 }
 
 /// What evaluated the rows that are there already.

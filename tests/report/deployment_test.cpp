@@ -1,6 +1,7 @@
 #include "report/deployment.h"
 
 #include "catch.h"
+#include "support/rows.h"
 
 using namespace outlierlab;
 
@@ -8,15 +9,10 @@ namespace {
 
 Row row_of(const std::string& variant, const std::string& parameter, const std::string& value,
            const std::string& metric, double estimate) {
-  Row row;
+  Row row = test::row(variant, parameter, value, metric, estimate);
   row.experiment = "deployment";
   row.model = "m";
   row.task = "t";
-  row.variant = variant;
-  row.parameter = parameter;
-  row.value = value;
-  row.metric = metric;
-  row.estimate = estimate;
   return row;
 }
 
