@@ -20,7 +20,7 @@ namespace {
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
 /// Tiles are taken in blocks of so many rows: what lies about the first block's pivot stays well conditioned.
-constexpr std::size_t block_rows = 64;
+constexpr std::size_t block_rows = 128;
 
 double sum_lanes(const double (&lanes)[16]) {
   double t[16];
