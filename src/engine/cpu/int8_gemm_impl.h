@@ -88,38 +88,40 @@ inline void finish_vector(const Int8Product& p, Sum sum, std::size_t r, std::siz
   store_values<FINISH>(p, v, r, j, kept, gelu);
 }
 
-/// Nothing to add to the sums of a tile.
-struct NoCorrection {
+/// All steps of PANELS panels, in their order.
+template <typename S>
+struct StepByStep {
+  const char* b;
+  std::size_t panel_bytes, steps;
   template <int ROWS, int PANELS>
-  void operator()(Sum (&)[ROWS][PANELS], std::size_t) const {}
+  void add_to(Sum (&sum)[ROWS][PANELS], const char* row, std::size_t row_bytes) const {
+    for (std::size_t s = 0; s < steps; ++s) {
+      typename S::Panel panel[PANELS];
+#pragma GCC unroll 2
+      for (int q = 0; q < PANELS; ++q) panel[q] = S::load(b + q * panel_bytes + s * step_bytes);
+#pragma GCC unroll 14
+      for (int r = 0; r < ROWS; ++r) {
+        std::int32_t word;
+        __builtin_memcpy(&word, row + r * row_bytes + s * 4, 4);
+        const auto spread = S::broadcast(word);
+#pragma GCC unroll 2
+        for (int q = 0; q < PANELS; ++q) sum[r][q] = S::dot(sum[r][q], spread, panel[q]);
+      }
+    }
+  }
 };
 
-/// `correct` may change the sums of the rows from r0 on before they are used.
-template <typename S, Finish FINISH, int ROWS, int PANELS, typename Correction>
-inline void int8_tile(const Int8Product& p, Words a, const char* b, std::size_t panel_bytes,
-                      std::size_t steps, std::size_t r0, std::size_t j0, const engine::GeluCoefficients* gelu,
-                      const Correction& correct) {
+/// `products` adds those of ROWS rows of a with PANELS panels to their sums.
+template <Finish FINISH, int ROWS, int PANELS, typename Products>
+inline void int8_tile(const Int8Product& p, Words a, const Products& products, std::size_t r0, std::size_t j0,
+                      const engine::GeluCoefficients* gelu) {
   Sum sum[ROWS][PANELS];
 #pragma GCC unroll 14
   for (int r = 0; r < ROWS; ++r) {
 #pragma GCC unroll 2
     for (int q = 0; q < PANELS; ++q) sum[r][q] = zero_sum();
   }
-  const char* row = a.first + r0 * a.row_bytes;
-  for (std::size_t s = 0; s < steps; ++s) {
-    typename S::Panel panel[PANELS];
-#pragma GCC unroll 2
-    for (int q = 0; q < PANELS; ++q) panel[q] = S::load(b + q * panel_bytes + s * step_bytes);
-#pragma GCC unroll 14
-    for (int r = 0; r < ROWS; ++r) {
-      std::int32_t word;
-      __builtin_memcpy(&word, row + r * a.row_bytes + s * 4, 4);
-      const auto spread = S::broadcast(word);
-#pragma GCC unroll 2
-      for (int q = 0; q < PANELS; ++q) sum[r][q] = S::dot(sum[r][q], spread, panel[q]);
-    }
-  }
-  correct(sum, r0);
+  products.add_to(sum, a.first + r0 * a.row_bytes, a.row_bytes);
 #pragma GCC unroll 2
   for (int q = 0; q < PANELS; ++q) {
     const std::size_t j = j0 + q * panel_cols;
@@ -129,26 +131,31 @@ inline void int8_tile(const Int8Product& p, Words a, const char* b, std::size_t 
   }
 }
 
-template <typename S, Finish FINISH, int PANELS, int ROWS, typename Correction>
-inline void int8_rows(std::size_t rows, const Int8Product& p, Words a, const char* b, std::size_t panel_bytes,
-                      std::size_t steps, std::size_t r0, std::size_t j0, const engine::GeluCoefficients* gelu,
-                      const Correction& correct) {
+template <Finish FINISH, int PANELS, int ROWS, typename Products>
+inline void int8_rows(std::size_t rows, const Int8Product& p, Words a, const Products& products,
+                      std::size_t r0, std::size_t j0, const engine::GeluCoefficients* gelu) {
   if (rows == ROWS) {
-    int8_tile<S, FINISH, ROWS, PANELS>(p, a, b, panel_bytes, steps, r0, j0, gelu, correct);
+    int8_tile<FINISH, ROWS, PANELS>(p, a, products, r0, j0, gelu);
   } else if constexpr (ROWS > 1) {
-    int8_rows<S, FINISH, PANELS, ROWS - 1>(rows, p, a, b, panel_bytes, steps, r0, j0, gelu, correct);
+    int8_rows<FINISH, PANELS, ROWS - 1>(rows, p, a, products, r0, j0, gelu);
   }
 }
 
-/// All rows of PANELS panels from column j on.
-template <typename S, Finish FINISH, int PANELS, typename Correction = NoCorrection>
-inline void int8_panels(const Int8Product& p, Words a, const char* b, std::size_t panel_bytes, std::size_t j,
-                        const engine::GeluCoefficients* gelu, const Correction& correct = {}) {
-  for (std::size_t r = 0; r < p.rows; r += S::rows) {
-    const std::size_t here = p.rows - r < S::rows ? p.rows - r : S::rows;
-    int8_rows<S, FINISH, PANELS, S::rows>(here, p, a, b, panel_bytes, steps_of<S>(p.depth), r, j, gelu,
-                                          correct);
+/// All rows of PANELS panels from column j on, HEIGHT rows at a time.
+template <Finish FINISH, int PANELS, int HEIGHT, typename Products>
+inline void int8_panels(const Int8Product& p, Words a, const Products& products, std::size_t j,
+                        const engine::GeluCoefficients* gelu) {
+  for (std::size_t r = 0; r < p.rows; r += HEIGHT) {
+    const std::size_t here = p.rows - r < HEIGHT ? p.rows - r : HEIGHT;
+    int8_rows<FINISH, PANELS, HEIGHT>(here, p, a, products, r, j, gelu);
   }
+}
+
+/// The same for panels that hold steps of S alone.
+template <typename S, Finish FINISH, int PANELS>
+inline void int8_panels(const Int8Product& p, Words a, const char* b, std::size_t panel_bytes, std::size_t j,
+                        const engine::GeluCoefficients* gelu) {
+  int8_panels<FINISH, PANELS, S::rows>(p, a, StepByStep<S>{b, panel_bytes, steps_of<S>(p.depth)}, j, gelu);
 }
 
 template <typename S, Finish FINISH>

@@ -1,0 +1,81 @@
+#include "engine/cpu/byte_chains.h"
+
+#include <array>
+#include <cstring>
+#include <vector>
+
+namespace outlierlab::engine {
+
+namespace {
+
+/// Each step looks for company among so many that follow it, which keeps packing linear.
+constexpr std::size_t reach = 48;
+
+/// The positive and the negative parts of the weights of a step, or of several, in each pair of a column.
+class Parts {
+ public:
+  Parts() = default;
+  explicit Parts(const char* step) {
+    for (std::size_t i = 0; i < byte_step_bytes; ++i) {
+      const int weight = static_cast<std::int8_t>(step[i]);
+      std::uint8_t& part = weight > 0 ? positive_[i / 2] : negative_[i / 2];
+      part = static_cast<std::uint8_t>(part + (weight > 0 ? weight : -weight));
+    }
+  }
+  bool can_take(const Parts& other) const {
+    int over = 0;
+    for (std::size_t i = 0; i < positive_.size(); ++i) {
+      over |= positive_[i] + other.positive_[i] > most_parts;
+      over |= negative_[i] + other.negative_[i] > most_parts;
+    }
+    return over == 0;
+  }
+  void take(const Parts& other) {
+    for (std::size_t i = 0; i < positive_.size(); ++i) {
+      positive_[i] = static_cast<std::uint8_t>(positive_[i] + other.positive_[i]);
+      negative_[i] = static_cast<std::uint8_t>(negative_[i] + other.negative_[i]);
+    }
+  }
+
+ private:
+  std::array<std::uint8_t, byte_step_bytes / 2> positive_{}, negative_{};
+};
+
+}  // namespace
+
+ByteChains chain_steps(char* steps, std::size_t count, std::uint16_t* words) {
+  std::vector<Parts> parts;
+  parts.reserve(count);
+  for (std::size_t s = 0; s < count; ++s) parts.emplace_back(steps + s * byte_step_bytes);
+
+  std::vector<bool> taken(count);
+  std::vector<std::size_t> order, pairs, singles;
+  for (std::size_t s = 0; s < count; ++s) {
+    if (taken[s]) continue;
+    std::array<std::size_t, 4> chain = {s};
+    std::size_t length = 1;
+    Parts sum = parts[s];
+    for (std::size_t t = s + 1; t < count && t < s + reach && length < chain.size(); ++t) {
+      if (taken[t] || !sum.can_take(parts[t])) continue;
+      sum.take(parts[t]);
+      chain[length++] = t;
+    }
+    if (length == 3) length = 2;
+    for (std::size_t i = 0; i < length; ++i) taken[chain[i]] = true;
+    std::vector<std::size_t>& list = length == 4 ? order : length == 2 ? pairs : singles;
+    list.insert(list.end(), chain.begin(), chain.begin() + static_cast<std::ptrdiff_t>(length));
+  }
+  const ByteChains chains = {static_cast<std::uint16_t>(order.size() / 4),
+                             static_cast<std::uint16_t>(pairs.size() / 2)};
+  order.insert(order.end(), pairs.begin(), pairs.end());
+  order.insert(order.end(), singles.begin(), singles.end());
+
+  const std::vector<char> before(steps, steps + count * byte_step_bytes);
+  for (std::size_t i = 0; i < count; ++i) {
+    std::memcpy(steps + i * byte_step_bytes, before.data() + order[i] * byte_step_bytes, byte_step_bytes);
+    words[i] = static_cast<std::uint16_t>(4 * order[i]);
+  }
+  return chains;
+}
+
+}  // namespace outlierlab::engine
