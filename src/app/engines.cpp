@@ -77,6 +77,9 @@ TimedEngine timed_engine(const std::string& name) {
     made.device = fmt::format("{}, compute capability {}.{}, {:.1f} GB", device.name, device.major,
                               device.minor, 1e-9 * static_cast<double>(device.memory_bytes));
     made.monitor = std::make_shared<engine::DeviceMonitor>(device.bus_id);
+    made.peak = [](bool integer, engine::RealPrecision real) {
+      return engine::cuda_peak(engine::CudaOptions().device, integer, real);
+    };
   }
 #endif
   return made;

@@ -45,6 +45,9 @@ struct TimedEngine {
   /// and what it says of itself. Empty for the processor.
   std::string device;
   std::shared_ptr<const engine::DeviceMonitor> monitor;
+  /// The device's measured operations per second on a large product of codes, or of floats; throws Error for
+  /// a precision that it lacks. Empty for the processor, whose loops src/engine/cpu/peak.h has.
+  std::function<double(bool integer, engine::RealPrecision)> peak;
 };
 
 /// Throws Error where the engine is not available.
