@@ -93,10 +93,12 @@ class Networks {
     std::optional<Agreement> agreement;
   };
   Run& run(const Method& method);
+  const Simulation& simulation(const std::string& scheme);
 
   Study& study_;
   std::map<std::string, std::unique_ptr<ActivationQuantizer>> quantizers_;
   std::map<std::string, std::shared_ptr<const engine::Model>> models_;
+  std::map<std::string, Simulation> simulations_;
   std::map<std::string, Run> runs_;  ///< by variant
 };
 
