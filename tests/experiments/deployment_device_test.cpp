@@ -113,6 +113,16 @@ StudyOptions options_of(const std::string& experiment, std::vector<std::string> 
   return options;
 }
 
+DeploymentPlan small_plan() {
+  DeploymentPlan plan;
+  plan.examples = {1, 2};
+  plan.lengths = {16, 512};  // the network has 64 positions
+  plan.measured_examples = 2;
+  plan.measured_length = 16;
+  plan.seconds = plan.energy_seconds = 0.01;
+  return plan;
+}
+
 class Figures {
  public:
   explicit Figures(std::vector<Row> rows) : rows_(std::move(rows)) {}
@@ -144,13 +154,7 @@ TEST_CASE("The deployment study times a device, says what it is, and leaves out 
           "[experiments][engine]") {
   Evaluator evaluator = small_evaluator();
   Study study(evaluator, options_of("deployment", {"cuda"}));
-  DeploymentPlan plan;
-  plan.examples = {1, 2};
-  plan.lengths = {16, 512};  // the network has 64 positions
-  plan.measured_examples = 2;
-  plan.measured_length = 16;
-  plan.seconds = plan.energy_seconds = 0.01;
-  deployment(study, plan);
+  deployment(study, small_plan());
   const Figures figures(study.run());
 
   for (const Row& row : figures.rows())
@@ -236,6 +240,26 @@ TEST_CASE("The shapes study times a device beside the processor, each against it
   REQUIRE(figures.find("cuda integer:w8a8-token", parameter, "latency_p50_ms") == nullptr);
   REQUIRE(study.notes().at("agreement").count("tiny integer:w8a8") == 1);
 }
+
+#ifdef OUTLIERLAB_CUDA
+TEST_CASE("The deployment study on a device that is there", "[experiments][cuda][device]") {
+  if (available_engines().size() == 1) {
+    WARN("skipped: no CUDA device here; the emulated device has run the same study");
+    return;
+  }
+  Evaluator evaluator = small_evaluator();
+  StudyOptions options = options_of("deployment", {"cuda"});
+  options.make_timed = timed_engine;
+  Study study(evaluator, options);
+  deployment(study, small_plan());
+  const Figures figures(study.run());
+  for (const char* variant : {"cuda float:fp32", "cuda float:fp16", "cuda integer:w8a8"}) {
+    REQUIRE(figures(variant, "batch x length", "latency_p50_ms") > 0);
+    REQUIRE(figures(variant, "device memory", "memory_device_peak_mb") > 0);
+    REQUIRE(study.notes().at("executors").at(variant).find(", graphs") != std::string::npos);
+  }
+}
+#endif
 
 TEST_CASE("A device tells of itself by its place on the bus; another, or no library, tells nothing",
           "[engine]") {
