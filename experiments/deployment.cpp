@@ -265,7 +265,7 @@ std::vector<Row> size_rows(Networks& networks, const Method& method) {
   std::size_t bytes = networks.model(method.scheme)->weight_bytes();
   bytes -= (4 - bytes_of(method.precision)) * product_weights(*networks.model(method.scheme));
   rows.push_back(figure("weight_bytes", static_cast<double>(bytes)));
-  // As packed for this CPU, with scratch; a device's scratch is counted apart.
+  // As packed for this CPU, with scratch; a device's activations are counted apart.
   const std::size_t held =
       method.on_device() ? networks.bytes_before_passes(method) : networks.executor(method)->bytes();
   rows.push_back(figure("memory_weights_mb", 1e-6 * static_cast<double>(held)));

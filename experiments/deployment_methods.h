@@ -71,7 +71,7 @@ class Networks {
   ActivationQuantizer& quantizer(const std::string& scheme);
   /// Null where its engine refuses the method.
   engine::Executor* executor(const Method& method) { return run(method).executor.get(); }
-  /// What the executor held before its first pass: the weights.
+  /// What the executor held before its first pass: the weights, and a library's workspace.
   std::size_t bytes_before_passes(const Method& method) { return run(method).bytes; }
   /// One for a single measurement. Null as executor().
   std::unique_ptr<engine::Executor> another_executor(const Method& method, bool profile);

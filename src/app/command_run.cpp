@@ -207,8 +207,7 @@ void run_one(const Experiment& experiment, Session& session, const CommonOptions
              experiment.claims, to_text(tables.front()));
   // The summaries of devices; titles of other tables say what of after a colon.
   for (std::size_t i = 1; i < tables.size() && study.times(); ++i) {
-    if (tables[i].title.find(':') == std::string::npos)
-      fmt::print("\n{}", to_text(tables[i]));
+    if (tables[i].title.find(':') == std::string::npos) fmt::print("\n{}", to_text(tables[i]));
   }
   if (const auto left_out = study.notes().find(not_timed); left_out != study.notes().end()) {
     for (const auto& [method, reason] : left_out->second) fmt::print("not timed: {}: {}\n", method, reason);

@@ -341,7 +341,7 @@ static std::vector<Table> tables_on(const std::string& device, const std::string
     int decimals;
   };
   std::vector<Column> columns;
-  const char* const held = device.empty() ? "weights and scratch (MB)" : "weights on the device (MB)";
+  const char* const held = device.empty() ? "weights and scratch (MB)" : "weights and workspace (MB)";
   for (const Column& column : {Column{"weights as stored (MB)", &DeploymentMethod::stored_mb, 1},
                                Column{held, &DeploymentMethod::weights_mb, 1},
                                Column{"peak of its process (MB)", &DeploymentMethod::process_mb, 0},

@@ -23,9 +23,9 @@ struct DeploymentMethod {
     double latency = 0;                     ///< median, ms
   };
   std::vector<Cell> cells;
-  std::optional<double> stored_mb;   ///< the weights as a file would hold them
-  std::optional<double> weights_mb;  ///< as held in memory for this CPU; with scratch where the engine runs
-                                     ///< there, without it on a device
+  std::optional<double> stored_mb;  ///< the weights as a file would hold them
+  /// As held in memory for this CPU, with scratch where the engine runs; on a device before the first pass.
+  std::optional<double> weights_mb;
   std::optional<double> process_mb;  ///< peak of a process that runs nothing else
   std::optional<double> device_mb;   ///< peak of an executor's memory on a device
   std::optional<double> joules;      ///< of the processor or the device, per example

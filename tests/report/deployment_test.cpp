@@ -104,7 +104,7 @@ TEST_CASE("What ran on a device stands apart, against the device's own reference
   }
   REQUIRE(tables[4].title == "deployment on CUDA");
   REQUIRE(tables[4].columns == std::vector<std::string>{"method", "median speedup over FP16",
-                                                        "weights on the device (MB)",
+                                                        "weights and workspace (MB)",
                                                         "peak on the device (MB)", "energy (J per example)"});
   REQUIRE(tables[4].rows[1] == std::vector<std::string>{"FP16", "1.00", "30.0", "40.0", "0.5000"});
   REQUIRE(tables[4].rows[2][0] == "FP8 (e4m3)");

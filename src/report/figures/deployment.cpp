@@ -57,7 +57,7 @@ std::string caption(const ResultSet& set, const std::vector<DeploymentMethod>& m
       display_name(set), reference.label,
       !memory                    ? ""
       : reference.device.empty() ? " Right: weights and scratch memory."
-                                 : " Right: weights.");
+                                 : " Right: weights and workspace.");
   for (const char* kind : {"simulated", "integer", "cuda integer"}) {
     if (const DeploymentMethod* m = fastest_of_kind(methods, kind))
       text += fmt::format(" Fastest {}: {:.2f}.", deployment_label(m->variant), m->median_speedup());
@@ -170,7 +170,7 @@ std::string memory_panel(const Drawing& d, const Panel& panel, const std::vector
           "set arrow from first {0}, graph 0 to first {0}, graph 1 nohead linestyle {1} back\n"
           "set label '{3}' at first {0}, screen {2:.5f} center textcolor linestyle {1}\n",
           number(reference_mb), style::fp32, (panel.top + 1.8) / d.height, reference.label) +
-      x_title(d, panel, reference.device.empty() ? "weights and scratch (MB)" : "weights (MB)");
+      x_title(d, panel, reference.device.empty() ? "weights and scratch (MB)" : "weights and workspace (MB)");
   std::vector<std::string> parts;
   for (const Kind& kind : kinds) {
     // gnuplot warns of series without data.
