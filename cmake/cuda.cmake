@@ -34,4 +34,4 @@ target_link_libraries(outlierlab_cuda PUBLIC outlierlab_engine PRIVATE CUDA::cud
 file(GLOB gpu_bench_sources CONFIGURE_DEPENDS bench/gpu/*.cpp)
 add_executable(gpu_bench ${gpu_bench_sources})
 target_include_directories(gpu_bench PRIVATE bench)
-target_link_libraries(gpu_bench PRIVATE outlierlab_cuda ${CMAKE_DL_LIBS})
+target_link_libraries(gpu_bench PRIVATE outlierlab_cuda)

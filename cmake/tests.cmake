@@ -1,7 +1,7 @@
 # Catch2 2 and 3 differ in the header's name and in who provides main().
 find_package(Catch2 REQUIRED)
 file(GLOB_RECURSE test_sources CONFIGURE_DEPENDS tests/*.cpp)
-list(FILTER test_sources EXCLUDE REGEX "/(training|cuda_emulation)/")
+list(FILTER test_sources EXCLUDE REGEX "/(training|cuda_emulation)/|/fake_nvml\\.cpp$")
 
 # The CUDA back end as C++ over an emulation of the device: see tests/engine/cuda_emulation/README.md.
 file(GLOB emulation_sources CONFIGURE_DEPENDS tests/engine/cuda_emulation/*.cpp)
@@ -11,6 +11,9 @@ target_compile_definitions(outlierlab_cuda_emulation PRIVATE OUTLIERLAB_CUDA_EMU
 target_compile_options(outlierlab_cuda_emulation PRIVATE -O2 -Wno-unknown-pragmas)
 set_source_files_properties(tests/engine/cuda_kernels_test.cpp PROPERTIES COMPILE_OPTIONS -Wno-unknown-pragmas)
 target_link_libraries(outlierlab_cuda_emulation PUBLIC outlierlab_engine)
+
+# What DeviceMonitor opens in place of the driver's library.
+add_library(fake_nvml MODULE tests/support/fake_nvml.cpp)
 
 add_executable(outlierlab_tests ${test_sources})
 target_include_directories(outlierlab_tests PRIVATE tests)
@@ -27,8 +30,9 @@ if(Catch2_VERSION_MAJOR GREATER_EQUAL 3)
 else()
   target_link_libraries(outlierlab_tests PRIVATE Catch2::Catch2)
 endif()
-target_compile_definitions(outlierlab_tests PRIVATE OUTLIERLAB_BINARY="$<TARGET_FILE:outlierlab>")
-add_dependencies(outlierlab_tests outlierlab)
+target_compile_definitions(outlierlab_tests PRIVATE
+  OUTLIERLAB_BINARY="$<TARGET_FILE:outlierlab>" OUTLIERLAB_FAKE_NVML="$<TARGET_FILE:fake_nvml>")
+add_dependencies(outlierlab_tests outlierlab fake_nvml)
 # Catch2 2 is one large header: it is compiled once, and the assertions' code needs no optimization.
 target_precompile_headers(outlierlab_tests PRIVATE tests/catch.h)
 set_source_files_properties(tests/main.cpp PROPERTIES SKIP_PRECOMPILE_HEADERS ON)

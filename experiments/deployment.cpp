@@ -1,7 +1,9 @@
-// Claim C7: simulated int8 gives no speed and no memory; and what true integer execution gives on the CPU.
-// Every way of running the network is timed beside the others, batch by batch and length by length, on random
-// tokens of that length without padding; an integer run is timed only after it has agreed with its simulation
-// on real examples.
+// Claim C7: simulated int8 gives no speed and no memory; and what true integer execution gives, on the CPU
+// and, where there is one, on a GPU. Every way of running the network is timed beside the others, batch by
+// batch and length by length, on random tokens of that length without padding; an integer run is timed only
+// after it has agreed with its simulation on real examples.
+#include "experiments/deployment.h"
+
 #include <algorithm>
 #include <chrono>
 #include <map>
@@ -9,7 +11,6 @@
 #include <sstream>
 
 #include "app/machine.h"
-#include "app/study.h"
 #include "core/files.h"
 #include "core/parallel.h"
 #include "data/tokenizer.h"
@@ -23,19 +24,16 @@ namespace outlierlab {
 
 namespace {
 
-/// Memory, energy and time shares are measured on one batch: many tokens, of a length that is usual.
-constexpr std::size_t measured_batch = 32, usual_length = 128;
 /// From so many tokens on, a pass takes seconds and needs no many repeats to be told from another.
 constexpr std::size_t many_tokens = 16384;
-constexpr double energy_seconds = 2;
 constexpr const char* samples_header = "variant,batch_x_length,round,milliseconds\n";
 
-std::size_t length_of(const BertConfig& config) {
-  return std::min(usual_length, config.max_positions);
+std::size_t length_of(const BertConfig& config, const DeploymentPlan& plan) {
+  return std::min(plan.measured_length, config.max_positions);
 }
-Batch measured(Networks& networks) {
+Batch measured(Networks& networks, const DeploymentPlan& plan) {
   const BertConfig& config = networks.evaluator().config();
-  return random_batch(config, measured_batch, length_of(config));
+  return random_batch(config, plan.measured_examples, length_of(config, plan));
 }
 
 double since(std::chrono::steady_clock::time_point start) {
@@ -77,12 +75,18 @@ class TimedHook : public SiteHook {
   std::vector<Part> parts_;
 };
 
-/// All methods on one batch size and length. The first that is asked for times them all.
+/// All methods of one engine on one batch size and length. The first that is asked for times them all.
+/// Engines are not timed in turns: a device that waits for the processor's passes lowers its clock.
 class Cell {
  public:
-  Cell(std::shared_ptr<Networks> networks, std::size_t examples, std::size_t length,
-       std::filesystem::path samples)
-      : networks_(std::move(networks)), examples_(examples), length_(length), samples_(std::move(samples)) {}
+  Cell(std::shared_ptr<Networks> networks, std::string engine, std::size_t examples, std::size_t length,
+       double seconds, std::filesystem::path samples)
+      : networks_(std::move(networks)),
+        engine_(std::move(engine)),
+        examples_(examples),
+        length_(length),
+        limit_(seconds),
+        samples_(std::move(samples)) {}
 
   std::string value() const { return std::to_string(examples_) + "x" + std::to_string(length_); }
 
@@ -90,7 +94,9 @@ class Cell {
     // Refused: it did not agree with its simulation.
     if (!networks_->may_be_timed(method)) return {};
     if (seconds_.empty()) time_all();
-    return latency_rows(seconds_.at(method.variant()), seconds_.at(float_method().variant()), examples_,
+    const auto reference = seconds_.find(reference_method(engine_).variant());
+    return latency_rows(seconds_.at(method.variant()),
+                        reference == seconds_.end() ? std::vector<double>() : reference->second, examples_,
                         examples_ * length_);
   }
 
@@ -98,17 +104,18 @@ class Cell {
   void time_all() {
     const Batch batch = random_batch(networks_->evaluator().config(), examples_, length_);
     // Agreement needs the weights of each scheme, the passes those of one.
-    for (const Method& method : execution_methods()) networks_->may_be_timed(method);
+    const std::vector<Method> methods = execution_methods(engine_);
+    for (const Method& method : methods) networks_->may_be_timed(method);
     std::vector<Contender> contenders;
-    for (const Method& method : execution_methods()) {
+    for (const Method& method : methods) {
       if (networks_->may_be_timed(method))
         contenders.push_back({method.variant(), networks_->pass(method, batch)});
     }
-    TimingOptions options;
-    options.seconds = 8;
+    TimingOptions options = timing_on(engine_, limit_);
     if (examples_ * length_ > many_tokens) options.least_rounds = 3;
     const auto seconds = time_side_by_side(contenders, options);
     for (std::size_t i = 0; i < contenders.size(); ++i) seconds_[contenders[i].name] = seconds[i];
+    networks_->note_device(engine_, value());
     keep_samples();
   }
 
@@ -121,7 +128,9 @@ class Cell {
       std::string line;
       std::getline(before, line);
       while (std::getline(before, line)) {
-        if (line.find("," + value() + ",") == std::string::npos) text += line + "\n";
+        const bool ours = line.find("," + value() + ",") != std::string::npos &&
+                          seconds_.count(line.substr(0, line.find(','))) > 0;
+        if (!ours) text += line + "\n";
       }
     }
     for (const auto& [variant, all] : seconds_) {
@@ -132,7 +141,9 @@ class Cell {
   }
 
   std::shared_ptr<Networks> networks_;
+  std::string engine_;
   std::size_t examples_, length_;
+  double limit_;
   std::filesystem::path samples_;
   std::map<std::string, std::vector<double>> seconds_;
 };
@@ -154,13 +165,16 @@ PassProfile simulated_profile(const BertRunner& runner, const Batch& batch, Site
   return profile;
 }
 
-PassProfile engine_profile(engine::CpuExecutor& executor, const Batch& batch, Matrix& logits) {
+/// A device's parts are its own time, with which the host's has nothing to do: a pass is what they add up to.
+PassProfile engine_profile(engine::Executor& executor, bool on_device, const Batch& batch, Matrix& logits) {
   executor.take_profile();
   const auto start = std::chrono::steady_clock::now();
   executor.logits(tokens_of(batch), logits.data());
   PassProfile profile;
   profile.total = threads() * since(start);
   profile.parts = executor.take_profile();
+  const engine::Profile& p = profile.parts;
+  if (on_device) profile.total = p.quantize + p.gemm + p.dequantize + p.rest;
   return profile;
 }
 
@@ -177,18 +191,17 @@ PassProfile fastest_profile(const Profiled& profiled) {
   return best;
 }
 
-/// Where a pass spends its time, in percent of all threads' time; `rest` includes waiting.
-std::vector<Row> time_shares(Networks& networks, const Method& method) {
+/// Where a pass spends its time, in percent of all threads' time, where `rest` includes waiting, or of a
+/// device's.
+std::vector<Row> time_shares(Networks& networks, const Method& method, const DeploymentPlan& plan) {
   if (!networks.may_be_timed(method)) return {};
-  const Batch batch = measured(networks);
+  const Batch batch = measured(networks, plan);
   PassProfile p;
   if (method.on_engine()) {
-    engine::CpuOptions options;
-    options.real = method.precision;
-    options.profile = true;
-    engine::CpuExecutor executor(networks.model(method.scheme), options);
+    const auto executor = networks.another_executor(method, true);
     Matrix logits(batch.size(), networks.evaluator().config().labels.size());
-    p = fastest_profile([&] { return engine_profile(executor, batch, logits); });
+    p = fastest_profile([&] { return engine_profile(*executor, method.on_device(), batch, logits); });
+    if (p.total <= 0) return {};
   } else {
     const bool simulated = method.kind == Method::Kind::simulated;
     const BertRunner& runner = simulated ? networks.simulated_runner() : networks.evaluator().float_runner();
@@ -202,7 +215,8 @@ std::vector<Row> time_shares(Networks& networks, const Method& method) {
   // Simulation quantizes and dequantizes in one pass over the values. The engine dequantizes sums, and where
   // the next grid is static quantizes, in the products' registers.
   if (method.kind == Method::Kind::simulated) rows.push_back(share("quantize_dequantize", p.parts.quantize));
-  if (method.kind == Method::Kind::integer) {
+  // A device's kernels do both, too.
+  if (method.kind == Method::Kind::integer && !method.on_device()) {
     rows.push_back(share("quantize", p.parts.quantize));
     rows.push_back(share("dequantize", p.parts.dequantize));
   }
@@ -222,6 +236,17 @@ std::size_t product_weights(const engine::Model& model) {
   return count;
 }
 
+std::size_t bytes_of(engine::RealPrecision precision) {
+  switch (precision) {
+    case engine::RealPrecision::float32:
+      return 4;
+    case engine::RealPrecision::float8:
+      return 1;
+    default:
+      return 2;
+  }
+}
+
 /// How well an engine agrees with its simulation, and the bytes of what is held.
 std::vector<Row> size_rows(Networks& networks, const Method& method) {
   std::vector<Row> rows;
@@ -231,45 +256,71 @@ std::vector<Row> size_rows(Networks& networks, const Method& method) {
     return {figure("weight_bytes", static_cast<double>(float_bytes)),
             figure("memory_weights_mb", 1e-6 * static_cast<double>(float_bytes))};
   }
+  if (!networks.executor(method)) return {};
   const Agreement& agreement = networks.agreement(method);
   rows = {figure("engine_agreement", agreement.predictions),
           figure("simulation_agreement", agreement.simulation_noise_floor),
           figure("engine_accuracy_change", agreement.accuracy_change)};
   for (Row& row : rows) row.n = agreement.examples;
   std::size_t bytes = networks.model(method.scheme)->weight_bytes();
-  if (method.precision == engine::RealPrecision::bfloat16)
-    bytes -= 2 * product_weights(*networks.model(method.scheme));
+  bytes -= (4 - bytes_of(method.precision)) * product_weights(*networks.model(method.scheme));
   rows.push_back(figure("weight_bytes", static_cast<double>(bytes)));
-  // As packed for this CPU, with scratch.
-  rows.push_back(figure("memory_weights_mb", 1e-6 * static_cast<double>(networks.executor(method).bytes())));
+  // As packed for this CPU, with scratch; a device's activations are counted apart.
+  const std::size_t held =
+      method.on_device() ? networks.bytes_before_passes(method) : networks.executor(method)->bytes();
+  rows.push_back(figure("memory_weights_mb", 1e-6 * static_cast<double>(held)));
   return rows;
 }
 
-std::vector<Row> process_memory(Networks& networks, const Method& method) {
+/// The most device memory that an executor holds which runs the measured batch and nothing else: what it
+/// needs grows with the batch, and nothing is given back between passes.
+std::vector<Row> device_memory(Networks& networks, const Method& method, const DeploymentPlan& plan) {
+  if (!networks.may_be_timed(method)) return {};
+  const Batch batch = measured(networks, plan);
+  Matrix logits(batch.size(), networks.evaluator().config().labels.size());
+  const auto executor = networks.another_executor(method, false);
+  for (int pass = 0; pass < 2; ++pass) executor->logits(tokens_of(batch), logits.data());
+  return {figure("memory_device_peak_mb", 1e-6 * static_cast<double>(executor->bytes()))};
+}
+
+std::vector<Row> process_memory(Networks& networks, const Method& method, const DeploymentPlan& plan) {
   const std::size_t bytes =
-      process_peak(networks, method, measured_batch, length_of(networks.evaluator().config()));
+      process_peak(networks, method, plan.measured_examples, length_of(networks.evaluator().config(), plan));
   if (bytes == 0) return {};
   return {figure("memory_process_mb", 1e-6 * static_cast<double>(bytes))};
 }
 
-/// Energy of the processor packages, all that runs on them included; no rows where they do not tell.
-std::vector<Row> energy(Networks& networks, const Method& method) {
-  EnergyMeter meter;
-  if (!meter.readable() || !networks.may_be_timed(method)) return {};
-  const Batch batch = measured(networks);
+/// Energy of the processor packages, all that runs on them included, or of the device; no rows where they do
+/// not tell. `joules` reads a counter.
+std::vector<Row> energy_of(const std::function<std::optional<double>()>& joules, Networks& networks,
+                           const Method& method, const DeploymentPlan& plan) {
+  const Batch batch = measured(networks, plan);
   const std::function<void()> pass = networks.pass(method, batch);
   pass();
   std::size_t passes = 0;
   const auto start = std::chrono::steady_clock::now();
-  meter.start();
-  for (; passes < 3 || since(start) < energy_seconds; ++passes) pass();
-  const std::optional<double> joules = meter.joules();
-  if (!joules) return {};
+  const std::optional<double> before = joules();
+  for (; passes < 3 || since(start) < plan.energy_seconds; ++passes) pass();
+  const std::optional<double> after = joules();
+  if (!before || !after) return {};
+  const double spent = *after - *before;
   std::vector<Row> rows = {
-      figure("joules_per_pass", *joules / static_cast<double>(passes)),
-      figure("joules_per_example", *joules / static_cast<double>(passes * measured_batch))};
+      figure("joules_per_pass", spent / static_cast<double>(passes)),
+      figure("joules_per_example", spent / static_cast<double>(passes * plan.measured_examples))};
   for (Row& row : rows) row.n = passes;
   return rows;
+}
+
+std::vector<Row> energy(Networks& networks, const Method& method, const DeploymentPlan& plan) {
+  if (method.on_device()) {
+    const auto monitor = networks.engine(method.engine).monitor;
+    if (!monitor || !monitor->energy() || !networks.may_be_timed(method)) return {};
+    return energy_of([&] { return monitor->energy(); }, networks, method, plan);
+  }
+  EnergyMeter meter;
+  if (!meter.readable() || !networks.may_be_timed(method)) return {};
+  meter.start();
+  return energy_of([&] { return meter.joules(); }, networks, method, plan);
 }
 
 /// Text to token ids, which no way of running the network changes; on all threads.
@@ -286,31 +337,58 @@ std::vector<Row> tokenization(Evaluator& evaluator) {
 
 }  // namespace
 
-void deployment(Study& study) {
-  const auto networks = std::make_shared<Networks>(study);
-  const BertConfig& config = study.evaluator().config();
-  const std::string measured = std::to_string(measured_batch) + "x" + std::to_string(length_of(config));
-  std::filesystem::path samples = study.file();
-  samples.replace_filename("deployment-samples.csv");
+namespace {
 
-  for (const Method& method : execution_methods())
+/// States what is measured on one engine, but for what follows all engines.
+void state_cells(Study& study, const std::shared_ptr<Networks>& networks, const std::string& engine,
+                 const DeploymentPlan& plan, const std::filesystem::path& samples) {
+  const std::vector<Method> methods = execution_methods(engine);
+  for (const Method& method : methods)
     study.measure(method.variant(), "", "", [=] { return size_rows(*networks, method); });
-  for (const std::size_t examples : {1u, 8u, 32u, 128u}) {
-    for (const std::size_t length : {16u, 64u, 128u, 256u, 512u}) {
-      if (length > config.max_positions) continue;
-      const auto cell = std::make_shared<Cell>(networks, examples, length, samples);
-      for (const Method& method : execution_methods())
+  for (const std::size_t examples : plan.examples) {
+    for (const std::size_t length : plan.lengths) {
+      if (length > study.evaluator().config().max_positions) continue;
+      const auto cell = std::make_shared<Cell>(networks, engine, examples, length, plan.seconds, samples);
+      for (const Method& method : methods)
         study.measure(method.variant(), "batch x length", cell->value(), [=] { return cell->rows(method); });
     }
   }
-  study.measure("tokenizer", "", "", [&study] { return tokenization(study.evaluator()); });
-  for (const Method& method : execution_methods()) {
-    study.measure(method.variant(), "profile", measured, [=] { return time_shares(*networks, method); });
-    study.measure(method.variant(), "process", measured, [=] { return process_memory(*networks, method); });
-    study.measure(method.variant(), "energy", measured, [=] { return energy(*networks, method); });
+}
+
+void state_batch(Study& study, const std::shared_ptr<Networks>& networks, const std::string& engine,
+                 const DeploymentPlan& plan) {
+  const std::string measured = std::to_string(plan.measured_examples) + "x" +
+                               std::to_string(length_of(study.evaluator().config(), plan));
+  for (const Method& method : execution_methods(engine)) {
+    study.measure(method.variant(), "profile", measured,
+                  [=] { return time_shares(*networks, method, plan); });
+    if (method.on_device()) {
+      study.measure(method.variant(), "device memory", measured,
+                    [=] { return device_memory(*networks, method, plan); });
+    } else {
+      study.measure(method.variant(), "process", measured,
+                    [=] { return process_memory(*networks, method, plan); });
+    }
+    study.measure(method.variant(), "energy", measured, [=] { return energy(*networks, method, plan); });
   }
+}
+
+}  // namespace
+
+void deployment(Study& study, const DeploymentPlan& plan) {
+  const auto networks = std::make_shared<Networks>(study);
+  std::filesystem::path samples = study.file();
+  samples.replace_filename("deployment-samples.csv");
+  for (const TimedEngine& engine : study.timed_engines())
+    state_cells(study, networks, engine.name, plan, samples);
+  study.measure("tokenizer", "", "", [&study] { return tokenization(study.evaluator()); });
+  for (const TimedEngine& engine : study.timed_engines()) state_batch(study, networks, engine.name, plan);
   // Written as the cells are timed.
   study.attach("samples", [] { return std::string(samples_header); });
+}
+
+void deployment(Study& study) {
+  deployment(study, DeploymentPlan());
 }
 
 }  // namespace outlierlab

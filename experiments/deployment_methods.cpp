@@ -1,37 +1,116 @@
 #include "experiments/deployment_methods.h"
 
-#include "core/parallel.h"
+#include <fmt/core.h>
+
+#include "core/error.h"
 #include "lower/tokens.h"
 
 namespace outlierlab {
 
-std::string Method::variant() const {
-  switch (kind) {
-    case Kind::real:
-      return precision == engine::RealPrecision::bfloat16 ? "float:bf16" : "float:fp32";
-    case Kind::simulated:
-      return "simulated:" + scheme;
+namespace {
+
+using engine::RealPrecision;
+
+const char* name_of(RealPrecision precision) {
+  switch (precision) {
+    case RealPrecision::bfloat16:
+      return "bf16";
+    case RealPrecision::float16:
+      return "fp16";
+    case RealPrecision::float8:
+      return "fp8";
     default:
-      return "integer:" + scheme;
+      return "fp32";
   }
 }
 
-const std::vector<Method>& execution_methods() {
-  static const std::vector<Method> all = [] {
-    std::vector<Method> made = {{Method::Kind::real, "fp32"},
-                                {Method::Kind::real, "fp32", engine::RealPrecision::bfloat16}};
-    for (const char* scheme : {"w8a8", "percentile-99.99", "peg-6-permuted", "mp-xhy", "w8a8-token"})
-      made.push_back({Method::Kind::simulated, scheme});
-    for (const char* scheme : {"w8a8", "w8a8-channel-weights", "w8a8-token", "peg-6-permuted", "mp-xhy-16",
-                               "mp-xhy", "mp-channel-1", "llm-int8"})
-      made.push_back({Method::Kind::integer, scheme});
-    return made;
-  }();
-  return all;
+}  // namespace
+
+std::string Method::variant() const {
+  const std::string where = on_device() ? engine + " " : "";
+  switch (kind) {
+    case Kind::real:
+      return where + "float:" + name_of(precision);
+    case Kind::simulated:
+      return where + "simulated:" + scheme;
+    default:
+      return where + "integer:" + scheme;
+  }
 }
 
-const Method& float_method() {
-  return execution_methods().front();
+std::vector<Method> methods_on(const std::string& engine, const std::vector<std::string>& integer_schemes) {
+  std::vector<RealPrecision> precisions = {RealPrecision::float32, RealPrecision::bfloat16};
+  if (engine != "int8")
+    precisions = {RealPrecision::float32, RealPrecision::float16, RealPrecision::bfloat16,
+                  RealPrecision::float8};
+  std::vector<Method> methods;
+  for (const RealPrecision precision : precisions)
+    methods.push_back({Method::Kind::real, "fp32", precision, engine});
+  for (const std::string& scheme : integer_schemes)
+    methods.push_back({Method::Kind::integer, scheme, RealPrecision::float32, engine});
+  return methods;
+}
+
+std::vector<Method> execution_methods(const std::string& engine) {
+  std::vector<Method> methods =
+      methods_on(engine, {"w8a8", "w8a8-channel-weights", "w8a8-token", "peg-6-permuted", "mp-xhy-16",
+                          "mp-xhy", "mp-channel-1", "llm-int8"});
+  if (engine != "int8") return methods;
+  auto first_integer = methods.begin();
+  while (first_integer->kind == Method::Kind::real) ++first_integer;
+  std::vector<Method> simulated;
+  for (const char* scheme : {"w8a8", "percentile-99.99", "peg-6-permuted", "mp-xhy", "w8a8-token"})
+    simulated.push_back({Method::Kind::simulated, scheme, RealPrecision::float32, engine});
+  methods.insert(first_integer, simulated.begin(), simulated.end());
+  return methods;
+}
+
+Method reference_method(const std::string& engine) {
+  return {Method::Kind::real, "fp32", engine == "int8" ? RealPrecision::float32 : RealPrecision::float16,
+          engine};
+}
+
+std::unique_ptr<engine::Executor> executor_for(
+    const TimedEngine& engine, const Method& method,
+    const std::function<std::shared_ptr<const engine::Model>()>& model, bool profile, std::string& refusal) {
+  ExecutorOptions options;
+  options.profile = profile;
+  if (method.kind == Method::Kind::real) options.real = method.precision;
+  try {
+    return engine.make(model(), options);
+  } catch (const UsageError& error) {
+    refusal = error.what();
+  } catch (const Error& error) {
+    // Turing has no bfloat16, and what came before Ada no float8.
+    const bool may_lack =
+        method.precision == RealPrecision::bfloat16 || method.precision == RealPrecision::float8;
+    if (!may_lack) throw;
+    refusal = error.what();
+  }
+  return nullptr;
+}
+
+TimingOptions timing_on(const std::string& engine, double seconds) {
+  TimingOptions options;
+  options.seconds = seconds;
+  if (engine != "int8") options.warm_up = options.block = 10;
+  return options;
+}
+
+std::string device_state(const engine::DeviceMonitor& monitor) {
+  const auto text = [](const std::optional<unsigned>& number) {
+    return number ? std::to_string(*number) : std::string("?");
+  };
+  return fmt::format("{} MHz, memory {} MHz, {} C, throttled by: {}", text(monitor.multiprocessor_clock()),
+                     text(monitor.memory_clock()), text(monitor.temperature()),
+                     monitor.throttle_reasons().value_or("?"));
+}
+
+const TimedEngine& Networks::engine(const std::string& name) {
+  for (const TimedEngine& engine : study_.timed_engines()) {
+    if (engine.name == name) return engine;
+  }
+  fail_unknown("engine of this study", name, study_.options().timed);
 }
 
 ActivationQuantizer& Networks::quantizer(const std::string& scheme) {
@@ -46,30 +125,57 @@ std::shared_ptr<const engine::Model> Networks::model(const std::string& scheme) 
   return made;
 }
 
-engine::CpuExecutor& Networks::executor(const Method& method) {
-  auto& made = executors_[{method.scheme, method.precision}];
-  if (!made) {
-    engine::CpuOptions options;
-    options.real = method.precision;
-    options.threads = threads();
-    made = std::make_unique<engine::CpuExecutor>(model(method.scheme), options);
+std::unique_ptr<engine::Executor> Networks::another_executor(const Method& method, bool profile) {
+  std::string refusal;
+  return executor_for(
+      engine(method.engine), method, [&] { return model(method.scheme); }, profile, refusal);
+}
+
+Networks::Run& Networks::run(const Method& method) {
+  const auto [at, is_new] = runs_.try_emplace(method.variant());
+  Run& run = at->second;
+  if (!is_new) return run;
+  std::string refusal;
+  run.executor = executor_for(
+      engine(method.engine), method, [&] { return model(method.scheme); }, false, refusal);
+  if (run.executor) {
+    run.bytes = run.executor->bytes();
+    study_.note("executors", method.variant(), run.executor->description());
+  } else {
+    study_.note("not_timed", method.variant(), refusal);
   }
-  return *made;
+  return run;
+}
+
+const Simulation& Networks::simulation(const std::string& scheme) {
+  constexpr std::size_t examples = 1000;
+  const auto [at, is_new] = simulations_.try_emplace(scheme);
+  if (is_new) at->second = outlierlab::simulation(evaluator(), study_.scheme(scheme), 0, examples);
+  return at->second;
 }
 
 const Agreement& Networks::agreement(const Method& method) {
-  constexpr std::size_t examples = 1000;
-  const EngineKey key{method.scheme, method.precision};
-  const auto known = agreements_.find(key);
-  if (known != agreements_.end()) return known->second;
-  return agreements_[key] =
-             engine_agreement(evaluator(), study_.scheme(method.scheme), executor(method), 0, examples);
+  Run& known = run(method);
+  if (!known.agreement) {
+    known.agreement = engine_agreement(evaluator(), simulation(method.scheme), *known.executor);
+    if (!known.agreement->holds()) study_.note("not_timed", method.variant(), known.agreement->text());
+  }
+  return *known.agreement;
+}
+
+bool Networks::may_be_timed(const Method& method) {
+  return !method.on_engine() || (executor(method) && agreement(method).holds());
+}
+
+void Networks::note_device(const std::string& name, const std::string& cell) {
+  if (const auto& monitor = engine(name).monitor)
+    study_.note("device_state", name + " " + cell, device_state(*monitor));
 }
 
 std::function<void()> Networks::pass(const Method& method, const Batch& batch) {
   if (method.on_engine()) {
     auto logits = std::make_shared<Matrix>(batch.size(), evaluator().config().labels.size());
-    return [&engine = executor(method), &batch, logits] { engine.logits(tokens_of(batch), logits->data()); };
+    return [engine = executor(method), &batch, logits] { engine->logits(tokens_of(batch), logits->data()); };
   }
   if (method.kind == Method::Kind::real)
     return [&runner = evaluator().float_runner(), &batch] { runner.logits(batch); };

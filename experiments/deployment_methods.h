@@ -4,13 +4,14 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "app/agreement.h"
 #include "app/study.h"
-#include "engine/cpu/cpu_executor.h"
+#include "experiments/timing.h"
 
 namespace outlierlab {
 
@@ -21,18 +22,40 @@ struct Method {
     integer     ///< executed on codes
   } kind;
   std::string scheme;
+  /// Of real methods; integer ones compute what is not codes as their executor chooses.
   engine::RealPrecision precision = engine::RealPrecision::float32;
+  std::string engine = "int8";  ///< where it runs; "int8" stands for the processor
 
-  /// The row's label: "float:fp32", "float:bf16", "simulated:w8a8", "integer:w8a8".
+  /// The row's label: "float:fp32", "float:bf16", "simulated:w8a8", "integer:w8a8"; on a device beside the
+  /// processor its engine's name before it: "cuda float:fp16", "cuda integer:w8a8".
   std::string variant() const;
-  bool on_engine() const { return kind == Kind::integer || precision == engine::RealPrecision::bfloat16; }
+  bool on_device() const { return engine != "int8"; }
+  /// Otherwise the suite's own float network runs it.
+  bool on_engine() const {
+    return on_device() || kind == Kind::integer || precision == engine::RealPrecision::bfloat16;
+  }
 };
 
-/// What the paper times (simulated), and what executes integers. BF16 stands for the paper's FP16
-/// (experiments/README.md says why).
-const std::vector<Method>& execution_methods();
-/// The one that all others are compared with.
-const Method& float_method();
+/// What the paper times (simulated), and what executes integers, as far as the engine runs it. On the
+/// processor BF16 stands for the paper's FP16 (experiments/README.md says why).
+std::vector<Method> execution_methods(const std::string& engine);
+/// The one that the engine's others are compared with: FP32 on the processor, FP16 on a device, whose kernels
+/// are made for it.
+Method reference_method(const std::string& engine);
+/// Integer methods with these schemes, and the engine's float ones before them.
+std::vector<Method> methods_on(const std::string& engine, const std::vector<std::string>& integer_schemes);
+
+/// An executor of the method. Nothing where the engine refuses it: `refusal` then has its reason.
+std::unique_ptr<engine::Executor> executor_for(
+    const TimedEngine& engine, const Method& method,
+    const std::function<std::shared_ptr<const engine::Model>()>& model, bool profile, std::string& refusal);
+
+/// Passes that settle clocks, caches and graphs need their number: more of them where one takes little time.
+TimingOptions timing_on(const std::string& engine, double seconds);
+
+/// What a device said of itself right after it was timed: "1980 MHz, memory 2619 MHz, 45 C, throttled by:
+/// none".
+std::string device_state(const engine::DeviceMonitor& monitor);
 
 /// The networks that are run, made on first use, so that a resumed study builds only what it needs.
 class Networks {
@@ -41,27 +64,42 @@ class Networks {
 
   Evaluator& evaluator() { return study_.evaluator(); }
   Scheme scheme(const std::string& name) const { return study_.scheme(name); }
+  const TimedEngine& engine(const std::string& name);
   /// The weights of all simulated schemes are those of w8a8. The reference stays valid as long as no other
   /// scheme's weights are asked for.
   const BertRunner& simulated_runner() { return evaluator().runner(scheme("w8a8")); }
   ActivationQuantizer& quantizer(const std::string& scheme);
-  engine::CpuExecutor& executor(const Method& method);
+  /// Null where its engine refuses the method.
+  engine::Executor* executor(const Method& method) { return run(method).executor.get(); }
+  /// What the executor held before its first pass: the weights, and a library's workspace.
+  std::size_t bytes_before_passes(const Method& method) { return run(method).bytes; }
+  /// One for a single measurement. Null as executor().
+  std::unique_ptr<engine::Executor> another_executor(const Method& method, bool profile);
   std::shared_ptr<const engine::Model> model(const std::string& scheme);
-  /// An engine's run on real examples beside its simulation's.
+  /// An engine's run on real examples beside its simulation's; the method must have an executor.
   const Agreement& agreement(const Method& method);
-  /// An engine is timed only after it has agreed.
-  bool may_be_timed(const Method& method) { return !method.on_engine() || agreement(method).holds(); }
+  /// An engine is timed only after it has agreed. The record says what is not timed, and why.
+  bool may_be_timed(const Method& method);
+  /// Has the record say how the engine's device did at `cell`, where it is one.
+  void note_device(const std::string& engine, const std::string& cell);
 
   /// One forward pass over the batch, which must outlive it. Makes everything that it needs at once.
   std::function<void()> pass(const Method& method, const Batch& batch);
 
  private:
-  using EngineKey = std::pair<std::string, engine::RealPrecision>;
+  struct Run {
+    std::unique_ptr<engine::Executor> executor;
+    std::size_t bytes = 0;
+    std::optional<Agreement> agreement;
+  };
+  Run& run(const Method& method);
+  const Simulation& simulation(const std::string& scheme);
+
   Study& study_;
   std::map<std::string, std::unique_ptr<ActivationQuantizer>> quantizers_;
   std::map<std::string, std::shared_ptr<const engine::Model>> models_;
-  std::map<EngineKey, std::unique_ptr<engine::CpuExecutor>> executors_;
-  std::map<EngineKey, Agreement> agreements_;
+  std::map<std::string, Simulation> simulations_;
+  std::map<std::string, Run> runs_;  ///< by variant
 };
 
 /// The most memory that a process of its own holds while it runs the method on `examples` of `length` random

@@ -1,14 +1,15 @@
 // The deployment study at the sizes of BERT-base and BERT-large. The weights are random: that changes no
 // time, and says nothing about accuracy. Calibration and timing see random tokens.
+#include <fmt/core.h>
+
 #include <cmath>
 #include <map>
 #include <memory>
 
 #include "app/study.h"
-#include "core/error.h"
-#include "core/parallel.h"
-#include "engine/cpu/cpu_executor.h"
+#include "experiments/deployment.h"
 #include "experiments/deployment_batch.h"
+#include "experiments/deployment_methods.h"
 #include "experiments/experiments.h"
 #include "experiments/timing.h"
 #include "lower/lower.h"
@@ -19,35 +20,40 @@ namespace outlierlab {
 
 namespace {
 
-struct Size {
-  const char* name;
-  std::size_t hidden, layers, heads, intermediate;
-  std::vector<std::pair<std::size_t, std::size_t>> cells;  ///< examples, length
-};
-
-const std::vector<Size>& sizes() {
-  static const std::vector<Size> all = {
-      {"bert-base", 768, 12, 12, 3072, {{1, 32}, {1, 128}, {8, 128}, {32, 128}}},
-      {"bert-large", 1024, 24, 16, 4096, {{1, 32}, {8, 128}}},
-  };
-  return all;
-}
-
-const char* const integer_schemes[] = {"w8a8", "w8a8-token", "peg-6-permuted", "mp-xhy-16", "llm-int8"};
 /// Random logits have no predictions worth counting: the engine must be this close to the simulation instead.
 constexpr double largest_distance = 0.1;  ///< of the logits, rms, relative
+/// So many logits, because a distance is relative to their size and at random weights all examples have
+/// nearly the same: two would be as small as chance has it. 256 tell what the pooled values do, and take no
+/// time.
+constexpr std::size_t labels = 256;
+
+std::vector<Method> shape_methods(const std::string& engine) {
+  std::vector<Method> methods =
+      methods_on(engine, {"w8a8", "w8a8-token", "peg-6-permuted", "mp-xhy-16", "llm-int8"});
+  if (engine != "int8") return methods;
+  auto first_integer = methods.begin();
+  while (first_integer->kind == Method::Kind::real) ++first_integer;
+  methods.insert(first_integer, {Method::Kind::simulated, "w8a8", engine::RealPrecision::float32, engine});
+  return methods;
+}
+
+/// What one cell's passes took, and the bytes that a device's executors then held, by variant.
+struct CellTimes {
+  std::map<std::string, std::vector<double>> seconds;
+  std::map<std::string, std::size_t> device_bytes;
+};
 
 /// One size's network, built when it is first asked for and gone with the study.
 class RandomNetwork {
  public:
-  RandomNetwork(Study& study, const Size& size) : study_(study) {
+  RandomNetwork(Study& study, const DeploymentShape& shape) : study_(study), name_(shape.name) {
     BertConfig config;
     config.vocab_size = 30522;
-    config.hidden_size = size.hidden;
-    config.layers = size.layers;
-    config.heads = size.heads;
-    config.intermediate_size = size.intermediate;
-    config.labels = {"0", "1"};
+    config.hidden_size = shape.hidden;
+    config.layers = shape.layers;
+    config.heads = shape.heads;
+    config.intermediate_size = shape.intermediate;
+    for (std::size_t label = 0; label < labels; ++label) config.labels.push_back(std::to_string(label));
     weights_ = random_weights(config, Heads::classifier, 0.02, 1);
     runner_ = std::make_unique<BertRunner>(weights_);
     StatisticsCollector collector(runner_->sites());
@@ -55,42 +61,70 @@ class RandomNetwork {
     statistics_ = collector.finish();
   }
 
-  const BertConfig& config() const { return weights_.config; }
-
-  /// Times all methods on one batch; the engine's only where they agree with their simulation.
-  std::map<std::string, std::vector<double>> time(std::size_t examples, std::size_t length) {
+  /// Times an engine's methods on one batch; executors only where they agree with their simulation.
+  CellTimes time(const TimedEngine& engine, std::size_t examples, std::size_t length, double limit) {
     const Batch batch = random_batch(config(), examples, length);
-    Matrix logits(examples, 2);
-    std::vector<Contender> contenders = {{"float:fp32", [&] { runner_->logits(batch); }}};
-    std::vector<std::unique_ptr<engine::CpuExecutor>> executors;
-    const auto add = [&](const std::string& name, const std::string& scheme_name,
-                         engine::RealPrecision real) {
-      const Scheme scheme = study_.scheme(scheme_name);
-      const ActivationQuantizer quantizer(scheme, runner_->sites(), &statistics_);
-      engine::CpuOptions options;
-      options.real = real;
-      options.threads = threads();
-      executors.push_back(std::make_unique<engine::CpuExecutor>(
-          std::make_shared<const engine::Model>(lower(weights_, scheme, quantizer, &statistics_)), options));
-      engine::CpuExecutor& executor = *executors.back();
-      if (!(distance(executor, scheme) <= largest_distance)) return;  // NaN is no agreement
-      contenders.push_back({name, [&] { executor.logits(tokens_of(batch), logits.data()); }});
-    };
-    add("float:bf16", "fp32", engine::RealPrecision::bfloat16);
+    Matrix logits(examples, config().labels.size());
     const Scheme simulated = study_.scheme("w8a8");
     ActivationQuantizer hook(simulated, runner_->sites(), &statistics_);
-    contenders.push_back({"simulated:w8a8", [&] { quantized().logits(batch, &hook); }});
-    for (const char* scheme : integer_schemes)
-      add(std::string("integer:") + scheme, scheme, engine::RealPrecision::float32);
-    TimingOptions options;
-    options.seconds = 8;
-    const auto seconds = time_side_by_side(contenders, options);
-    std::map<std::string, std::vector<double>> by_name;
-    for (std::size_t i = 0; i < contenders.size(); ++i) by_name[contenders[i].name] = seconds[i];
-    return by_name;
+    std::map<std::string, std::unique_ptr<engine::Executor>> executors;
+    std::vector<Contender> contenders;
+    for (const Method& method : shape_methods(engine.name)) {
+      std::function<void()> pass = [&] { runner_->logits(batch); };
+      if (method.on_engine()) {
+        auto& executor = executors[method.variant()];
+        executor = agreeing(engine, method);
+        if (!executor) continue;
+        pass = [&] { executor->logits(tokens_of(batch), logits.data()); };
+      } else if (method.kind == Method::Kind::simulated) {
+        pass = [&] { quantized().logits(batch, &hook); };
+      }
+      contenders.push_back({method.variant(), pass});
+    }
+    const auto seconds = time_side_by_side(contenders, timing_on(engine.name, limit));
+    if (engine.monitor) {
+      study_.note("device_state", fmt::format("{} {} {}x{}", engine.name, name_, examples, length),
+                  device_state(*engine.monitor));
+    }
+    CellTimes times;
+    for (std::size_t i = 0; i < contenders.size(); ++i) {
+      const std::string& variant = contenders[i].name;
+      times.seconds[variant] = seconds[i];
+      if (engine.monitor) times.device_bytes[variant] = executors.at(variant)->bytes();
+    }
+    return times;
   }
 
  private:
+  const BertConfig& config() const { return weights_.config; }
+
+  /// An executor of the method; null, and a word in the record, where the engine refuses it or it does not
+  /// agree with its simulation.
+  std::unique_ptr<engine::Executor> agreeing(const TimedEngine& engine, const Method& method) {
+    const Scheme scheme = study_.scheme(method.scheme);
+    const std::string of = name_ + " " + method.variant();
+    std::string refusal;
+    auto executor = executor_for(
+        engine, method,
+        [&] {
+          const ActivationQuantizer quantizer(scheme, runner_->sites(), &statistics_);
+          return std::make_shared<const engine::Model>(lower(weights_, scheme, quantizer, &statistics_));
+        },
+        false, refusal);
+    if (!executor) {
+      study_.note("not_timed", of, refusal);
+      return nullptr;
+    }
+    study_.note("executors", of, executor->description());
+    const double apart = distance(*executor, scheme);
+    const std::string text =
+        fmt::format("logits {:.4f} of their size apart from the simulation's (rms)", apart);
+    study_.note("agreement", of, text);
+    if (apart <= largest_distance) return executor;  // NaN is no agreement
+    study_.note("not_timed", of, text + fmt::format(", at most {} are allowed", largest_distance));
+    return nullptr;
+  }
+
   /// The weights of w8a8, which all integer schemes here share but those with a scale per channel.
   const BertRunner& quantized() {
     if (!quantized_)
@@ -98,7 +132,7 @@ class RandomNetwork {
           std::make_unique<BertRunner>(quantize_weights(weights_, study_.scheme("w8a8"), &statistics_));
     return *quantized_;
   }
-  double distance(engine::CpuExecutor& executor, const Scheme& scheme) {
+  double distance(engine::Executor& executor, const Scheme& scheme) {
     const Batch batch = random_batch(config(), 4, 32);
     ActivationQuantizer hook(scheme, runner_->sites(), &statistics_);
     const bool integer = scheme.quantizes_weights();
@@ -107,7 +141,7 @@ class RandomNetwork {
         !integer      ? runner_->logits(batch)
         : own_weights ? BertRunner(quantize_weights(weights_, scheme, &statistics_)).logits(batch, &hook)
                       : quantized().logits(batch, &hook);
-    Matrix found(batch.size(), 2);
+    Matrix found(batch.size(), config().labels.size());
     executor.logits(tokens_of(batch), found.data());
     double difference = 0, size = 0;
     for (std::size_t i = 0; i < found.size(); ++i) {
@@ -118,37 +152,71 @@ class RandomNetwork {
   }
 
   Study& study_;
+  std::string name_;
   BertWeights weights_;
   std::unique_ptr<BertRunner> runner_, quantized_;
   NetworkStatistics statistics_;
 };
 
+/// One network at a time: BERT-large in several forms is several GB.
+class CurrentNetwork {
+ public:
+  explicit CurrentNetwork(Study& study) : study_(study) {}
+  RandomNetwork& of(const DeploymentShape& shape) {
+    if (!network_ || name_ != shape.name) {
+      network_.reset();
+      network_ = std::make_unique<RandomNetwork>(study_, shape);
+      name_ = shape.name;
+    }
+    return *network_;
+  }
+
+ private:
+  Study& study_;
+  std::string name_;
+  std::unique_ptr<RandomNetwork> network_;
+};
+
+std::vector<Row> rows_of(const CellTimes& times, const Method& method, std::size_t examples,
+                         std::size_t length) {
+  const auto own = times.seconds.find(method.variant()),
+             reference = times.seconds.find(reference_method(method.engine).variant());
+  if (own == times.seconds.end()) return {};
+  std::vector<Row> rows =
+      latency_rows(own->second, reference == times.seconds.end() ? std::vector<double>() : reference->second,
+                   examples, examples * length);
+  if (const auto bytes = times.device_bytes.find(method.variant()); bytes != times.device_bytes.end())
+    rows.push_back(figure("memory_device_peak_mb", 1e-6 * static_cast<double>(bytes->second)));
+  return rows;
+}
+
 }  // namespace
 
-void deployment_shapes(Study& study) {
-  std::vector<std::string> methods = {"float:fp32", "float:bf16", "simulated:w8a8"};
-  for (const char* scheme : integer_schemes) methods.push_back(std::string("integer:") + scheme);
-  // One network at a time: BERT-large in several forms is several GB.
-  const auto current = std::make_shared<std::pair<const Size*, std::unique_ptr<RandomNetwork>>>();
-  for (const Size& size : sizes()) {
-    for (const auto& cell : size.cells) {
-      const auto seconds = std::make_shared<std::map<std::string, std::vector<double>>>();
-      const std::string value = std::to_string(cell.first) + "x" + std::to_string(cell.second);
-      for (const std::string& method : methods) {
-        study.measure(method, std::string(size.name) + " batch x length", value, [=, &study, &size] {
-          if (current->first != &size) {
-            current->second.reset();
-            current->second = std::make_unique<RandomNetwork>(study, size);
-            current->first = &size;
-          }
-          if (seconds->empty()) *seconds = current->second->time(cell.first, cell.second);
-          const auto own = seconds->find(method);
-          if (own == seconds->end()) return std::vector<Row>();
-          return latency_rows(own->second, seconds->at("float:fp32"), cell.first, cell.first * cell.second);
-        });
+void deployment_shapes(Study& study, const std::vector<DeploymentShape>& shapes, double seconds) {
+  const auto current = std::make_shared<CurrentNetwork>(study);
+  for (const DeploymentShape& shape : shapes) {
+    for (const auto& [examples, length] : shape.cells) {
+      for (const TimedEngine& engine : study.timed_engines()) {
+        const auto times = std::make_shared<CellTimes>();
+        const std::string value = fmt::format("{}x{}", examples, length);
+        for (const Method& method : shape_methods(engine.name)) {
+          study.measure(method.variant(), shape.name + " batch x length", value,
+                        [=, &engine, n = examples, tokens = length] {
+                          if (times->seconds.empty())
+                            *times = current->of(shape).time(engine, n, tokens, seconds);
+                          return rows_of(*times, method, n, tokens);
+                        });
+        }
       }
     }
   }
+}
+
+void deployment_shapes(Study& study) {
+  deployment_shapes(study,
+                    {{"bert-base", 768, 12, 12, 3072, {{1, 32}, {1, 128}, {8, 128}, {32, 128}}},
+                     {"bert-large", 1024, 24, 16, 4096, {{1, 32}, {8, 128}}}},
+                    8);
 }
 
 }  // namespace outlierlab

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "app/study.h"
+#include "core/error.h"
 #include "core/parallel.h"
 #include "core/random.h"
 #include "engine/cpu/left_buffer.h"
@@ -268,6 +269,31 @@ std::vector<Row> head_rows(Roofs& roofs, const Product& product, const Arithmeti
   return rate_rows(roofs, product, arithmetic, threads, threads, [&] { running.run(threads); });
 }
 
+/// The peaks of the devices beside the processor: what gpu_bench measures shares of products against.
+void state_devices(Study& study) {
+  for (const TimedEngine& engine : study.timed_engines()) {
+    if (!engine.peak) continue;
+    for (const auto& [kind, precision] : {std::pair("int8", engine::RealPrecision::float32),
+                                          std::pair("fp32", engine::RealPrecision::float32),
+                                          std::pair("fp16", engine::RealPrecision::float16),
+                                          std::pair("bf16", engine::RealPrecision::bfloat16),
+                                          std::pair("fp8", engine::RealPrecision::float8)}) {
+      const std::string variant = engine.name + " peak:" + kind;
+      const bool integer = std::string(kind) == "int8";
+      study.measure(variant, "", "a large product",
+                    [&study, peak = engine.peak, variant, integer, precision = precision] {
+                      std::vector<Row> rows;
+                      try {
+                        rows.push_back(figure("gops", 1e-9 * peak(integer, precision)));
+                      } catch (const Error& error) {
+                        study.note("not_timed", variant, error.what());  // a precision that the device lacks
+                      }
+                      return rows;
+                    });
+    }
+  }
+}
+
 struct Size {
   std::string name;
   std::size_t hidden, intermediate, heads;
@@ -282,6 +308,7 @@ void roofline(Study& study) {
       {study.options().model_name, config.hidden_size, config.intermediate_size, config.heads},
       {"bert-base", 768, 3072, 12},
       {"bert-large", 1024, 4096, 16}};
+  state_devices(study);
   std::vector<int> counts = {1};
   if (threads() > 1) counts.push_back(threads());
   for (const int count : counts) {

@@ -37,15 +37,17 @@ std::vector<std::vector<double>> time_side_by_side(const std::vector<Contender>&
     for (const Contender& contender : contenders) contender.pass();
   }
   const auto begin = Clock::now();
-  for (std::size_t round = 0; round < options.most_rounds; ++round) {
+  for (std::size_t round = 0; round < options.most_rounds; round += options.block) {
     const bool enough = std::all_of(seconds.begin(), seconds.end(), [&](const std::vector<double>& all) {
       return all.size() >= 20 && is_narrow(all, options.narrow);
     });
     if (round >= options.least_rounds && (enough || since(begin) > options.seconds)) break;
     for (std::size_t c = 0; c < contenders.size(); ++c) {
-      const auto start = Clock::now();
-      contenders[c].pass();
-      seconds[c].push_back(since(start));
+      for (std::size_t i = 0; i < options.block; ++i) {
+        const auto start = Clock::now();
+        contenders[c].pass();
+        seconds[c].push_back(since(start));
+      }
     }
   }
   return seconds;
@@ -102,6 +104,7 @@ std::vector<Row> latency_rows(const std::vector<double>& seconds, const std::vec
   if (n >= 20) percentile("latency_p95_ms", 0.95);
   if (n >= 100) percentile("latency_p99_ms", 0.99);
   for (Row& row : throughput_rows(seconds, examples, tokens)) rows.push_back(std::move(row));
+  if (reference.empty()) return rows;
   std::vector<double> ratios;
   for (std::size_t i = 0; i < n; ++i) ratios.push_back(reference[i] / seconds[i]);
   rows.push_back(with_interval(figure("speedup", quantile(ratios, 0.5)), median_interval(ratios), n));

@@ -18,13 +18,14 @@ struct Contender {
 
 struct TimingOptions {
   std::size_t warm_up = 1;        ///< untimed passes of each contender
+  std::size_t block = 1;          ///< passes of a contender in a row
   std::size_t least_rounds = 5;   ///< timed passes of each contender at least, and at most:
   std::size_t most_rounds = 200;  ///< latency percentiles want many
   double narrow = 0.02;           ///< enough when each median's 95 % interval is within this share of it
   double seconds = 2;             ///< ...or when so much time is spent on all contenders together
 };
 
-/// Seconds of each pass by contender. Each round runs every contender once, in turn, so that a change of the
+/// Seconds of each pass by contender. Contenders take turns, a block of passes each, so that a change of the
 /// machine's speed hits all alike.
 std::vector<std::vector<double>> time_side_by_side(const std::vector<Contender>& contenders,
                                                    const TimingOptions& options);
@@ -44,7 +45,7 @@ std::vector<Row> throughput_rows(const std::vector<double>& seconds, std::size_t
 
 /// Rows of one contender: latency_p50_ms with its interval, p95 and p99 (from 20 and 100 passes on),
 /// throughput in examples and tokens per second, speedup over `reference`'s passes of the same rounds (median
-/// of the ratios, with its interval).
+/// of the ratios, with its interval; none where there are no such passes).
 std::vector<Row> latency_rows(const std::vector<double>& seconds, const std::vector<double>& reference,
                               std::size_t examples, std::size_t tokens);
 

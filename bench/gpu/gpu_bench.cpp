@@ -18,8 +18,8 @@
 #include "core/files.h"
 #include "engine/cpu/cpu_executor.h"
 #include "engine/cuda/cuda_executor.h"
+#include "engine/device_monitor.h"
 #include "engine/packed_file.h"
-#include "gpu/device_monitor.h"
 #include "gpu/random_model.h"
 
 namespace outlierlab::engine::bench {
@@ -465,7 +465,7 @@ int run(const Options& options) {
       throw UsageError("--length: expected at most " + std::to_string(all[0].model->shape.positions) +
                        ", found " + std::to_string(length));
   }
-  const DeviceMonitor monitor(options.device);
+  const DeviceMonitor monitor(cuda_device(options.device).bus_id);
   Rows rows(model_name, "random tokens");
   bool agree = true;
   std::string description;

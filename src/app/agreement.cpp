@@ -38,6 +38,11 @@ class NudgedQuantizer : public SiteHook {
   ActivationQuantizer& quantizer_;
 };
 
+std::vector<Batch> first_batches(const Evaluator& evaluator, std::size_t count) {
+  const auto first = evaluator.examples().begin();
+  return make_batches({first, first + static_cast<std::ptrdiff_t>(count)}, evaluator.options().batch_size);
+}
+
 double equal_predictions(const Matrix& a, const Matrix& b) {
   const std::vector<int> left = predictions(a), right = predictions(b);
   std::size_t equal = 0;
@@ -67,25 +72,30 @@ std::string Agreement::text() const {
       predictions, simulation_noise_floor, accuracy_change, logit_difference);
 }
 
-Agreement engine_agreement(Evaluator& evaluator, const Scheme& scheme, engine::Executor& executor,
-                           std::uint64_t seed, std::size_t first) {
+Simulation simulation(Evaluator& evaluator, const Scheme& scheme, std::uint64_t seed, std::size_t first) {
   const std::size_t n = first == 0 ? evaluator.size() : std::min(first, evaluator.size());
-  std::vector<EncodedExample> examples(evaluator.examples().begin(),
-                                       evaluator.examples().begin() + static_cast<std::ptrdiff_t>(n));
-  const std::vector<Batch> batches = make_batches(examples, evaluator.options().batch_size);
+  const std::vector<Batch> batches = first_batches(evaluator, n);
   const BertRunner& network = evaluator.runner(scheme, seed);
   ActivationQuantizer quantizer = evaluator.quantizer(scheme, seed);
   NudgedQuantizer nudged(quantizer);
-  const Matrix simulated = run_batches(network, batches, n, &quantizer);
-  const Matrix again = run_batches(network, batches, n, &nudged);
-  const Matrix ours = run_batches(executor, batches, n);
+  return {run_batches(network, batches, n, &quantizer), run_batches(network, batches, n, &nudged)};
+}
+
+Agreement engine_agreement(Evaluator& evaluator, const Simulation& simulation, engine::Executor& executor) {
+  const std::size_t n = simulation.logits.rows();
+  const Matrix ours = run_batches(executor, first_batches(evaluator, n), n);
   Agreement result;
   result.examples = n;
-  result.predictions = equal_predictions(ours, simulated);
-  result.simulation_noise_floor = equal_predictions(again, simulated);
-  result.accuracy_change = evaluator.score(ours, n).accuracy - evaluator.score(simulated, n).accuracy;
-  result.logit_difference = rms_difference(ours, simulated);
+  result.predictions = equal_predictions(ours, simulation.logits);
+  result.simulation_noise_floor = equal_predictions(simulation.rounded_otherwise, simulation.logits);
+  result.accuracy_change = evaluator.score(ours, n).accuracy - evaluator.score(simulation.logits, n).accuracy;
+  result.logit_difference = rms_difference(ours, simulation.logits);
   return result;
+}
+
+Agreement engine_agreement(Evaluator& evaluator, const Scheme& scheme, engine::Executor& executor,
+                           std::uint64_t seed, std::size_t first) {
+  return engine_agreement(evaluator, simulation(evaluator, scheme, seed, first), executor);
 }
 
 }  // namespace outlierlab

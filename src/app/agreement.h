@@ -26,6 +26,15 @@ struct Agreement {
   std::string text() const;
 };
 
+/// What an engine is compared with: the scheme's simulation on the first examples of the evaluator's split,
+/// and the same when its sums are rounded otherwise. Engines that execute one scheme can share it.
+struct Simulation {
+  Matrix logits, rounded_otherwise;
+};
+Simulation simulation(Evaluator& evaluator, const Scheme& scheme, std::uint64_t seed = 0,
+                      std::size_t first = 0);
+Agreement engine_agreement(Evaluator& evaluator, const Simulation& simulation, engine::Executor& executor);
+
 /// Compares the integer engine with the simulated scheme on the evaluator's split, or on its `first`
 /// examples.
 Agreement engine_agreement(Evaluator& evaluator, const Scheme& scheme, engine::Executor& executor,

@@ -67,7 +67,7 @@ int command_eval(const std::vector<std::string>& arguments) {
     const auto model = packed.empty() ? evaluator.lowered(scheme, values.calibration_seed)
                                       : read_packed_model_of(packed, evaluator.config());
     if (!packed.empty()) scheme_name = packed_scheme(*model);
-    const std::unique_ptr<engine::Executor> executor = make_executor(engine_name, model, real);
+    const std::unique_ptr<engine::Executor> executor = make_executor(engine_name, model, {real});
     engine_description = executor->description();
     evaluation = evaluator.evaluate(*executor, model->weight_bytes());
     if (check) agreement = engine_agreement(evaluator, scheme, *executor, values.calibration_seed);

@@ -5,6 +5,7 @@
 
 #include "app/commands.h"
 #include "app/engines.h"
+#include "app/machine.h"
 #include "app/progress.h"
 #include "app/session.h"
 #include "app/study.h"
@@ -31,6 +32,9 @@ std::vector<const Experiment*> choose(const std::vector<std::string>& names) {
   }
   return chosen;
 }
+
+/// The member of a record that says what was left out, and why.
+constexpr const char* not_timed = "not_timed";
 
 /// Shows a study's steps as progress; steps taken over from a resumed file count as done at once.
 class StudyProgress {
@@ -97,18 +101,34 @@ StudyEngine engine_named(const std::string& name) {
   fail_unknown("engine", name, known);
 }
 
-/// What evaluated the rows that are there already.
-nlohmann::ordered_json engines_of(const nlohmann::ordered_json& record) {
-  const bool known = record.contains("engines") && record["engines"].is_object();
-  return known ? record["engines"] : nlohmann::ordered_json::object();
+/// What studies of time and memory measure: all that is there, unless one engine is asked for.
+std::vector<std::string> timed_by(const std::string& name) {
+  if (engine_named(name) == StudyEngine::integer) return {name};
+  return available_engines();
+}
+
+/// What a record says of the rows that are there already.
+nlohmann::ordered_json member_of(const nlohmann::ordered_json& record, const std::string& name) {
+  const bool known = record.contains(name) && record[name].is_object();
+  return known ? record[name] : nlohmann::ordered_json::object();
+}
+
+/// The devices beside the processor that the study times on, as they are now; `moment` is "at_start" or
+/// "at_end".
+void add_devices(nlohmann::ordered_json& devices, Study& study, const char* moment) {
+  for (const TimedEngine& engine : study.timed_engines()) {
+    if (!engine.monitor) continue;
+    devices[engine.name]["device"] = engine.device;
+    devices[engine.name][moment] = device_facts(*engine.monitor);
+  }
 }
 
 /// The runs that have made the rows that are there already, oldest first.
 nlohmann::ordered_json runs_of(const nlohmann::ordered_json& record) {
   nlohmann::ordered_json runs = nlohmann::ordered_json::array(), last;
   if (record.contains("earlier_runs") && record["earlier_runs"].is_array()) runs = record["earlier_runs"];
-  for (const char* key :
-       {"command", "version", "revision", "cpu", "instructions", "threads", "started", "wall_seconds"}) {
+  for (const char* key : {"command", "version", "revision", "cpu", "instructions", "devices", "threads",
+                          "started", "wall_seconds"}) {
     if (record.contains(key)) last[key] = record[key];
   }
   if (!last.empty()) runs.push_back(last);
@@ -135,6 +155,7 @@ void run_one(const Experiment& experiment, Session& session, const CommonOptions
   study_options.resume = options.resume;
   study_options.engine = engine_named(engine_name);
   if (engine_name == "cuda") study_options.executor = engine_name;
+  study_options.timed = timed_by(engine_name);
   study_options.progress = [&progress](std::size_t done, std::size_t total, const std::string&) {
     progress(done, total);
   };
@@ -151,27 +172,46 @@ void run_one(const Experiment& experiment, Session& session, const CommonOptions
   const std::filesystem::path file = std::filesystem::path(study.file()).replace_extension(".json");
   if (options.resume) require_same_settings(file, settings);
   provenance.set("settings", settings);
-  nlohmann::ordered_json engine_of = nlohmann::ordered_json::object();
+  nlohmann::ordered_json engine_of = nlohmann::ordered_json::object(), before = engine_of,
+                         devices = engine_of;
   if (options.resume) {
-    const nlohmann::ordered_json before = record_before(file);
-    engine_of = engines_of(before);
+    before = record_before(file);
+    engine_of = member_of(before, "engines");
     if (const auto runs = runs_of(before); !runs.empty()) provenance.set("earlier_runs", runs);
   }
   const auto write_record = [&] {
     for (const auto& [measurement, engine] : study.engines()) engine_of[measurement] = engine;
     if (!simulated) provenance.set("engines", engine_of);
+    for (const auto& [name, notes] : study.notes()) {
+      // What is left out is found again by every run.
+      nlohmann::ordered_json all =
+          name == not_timed ? nlohmann::ordered_json::object() : member_of(before, name);
+      for (const auto& [of, text] : notes) all[of] = text;
+      provenance.set(name, all);
+    }
+    if (!devices.empty()) provenance.set("devices", devices);
     write_file_atomically(file, provenance.to_json().dump(2) + "\n");
   };
+  if (study.times()) add_devices(devices, study, "at_start");
   write_record();
   // A killed run's rows keep the engines that made them.
   if (!simulated) kept = write_record;
   const std::vector<Row>& rows = study.run();
   add_evaluator_facts(provenance, *session.evaluator);
   provenance.set("rows", rows.size());
+  if (study.times()) add_devices(devices, study, "at_end");
   write_record();
   const std::string planted = session.model.planted ? ", planted" : "";
+  const std::vector<Table> tables = experiment_tables(experiment.name, rows);
   fmt::print("\n{} ({}{}): {} [{}]\n\n{}", experiment.name, session.model.name, planted, experiment.summary,
-             experiment.claims, to_text(experiment_tables(experiment.name, rows).front()));
+             experiment.claims, to_text(tables.front()));
+  // The summaries of devices; titles of other tables say what of after a colon.
+  for (std::size_t i = 1; i < tables.size() && study.times(); ++i) {
+    if (tables[i].title.find(':') == std::string::npos) fmt::print("\n{}", to_text(tables[i]));
+  }
+  if (const auto left_out = study.notes().find(not_timed); left_out != study.notes().end()) {
+    for (const auto& [method, reason] : left_out->second) fmt::print("not timed: {}: {}\n", method, reason);
+  }
   std::fflush(stdout);
 }
 
@@ -194,7 +234,8 @@ int command_run(const std::vector<std::string>& arguments) {
   options.add(
       "engine", "NAME",
       "simulated; int8, or cuda (on a GPU): integer execution of the schemes that allow it; auto: int8 "
-      "for those that moreover agree with their simulation on the first examples",
+      "for those that moreover agree with their simulation on the first examples. deployment and "
+      "deployment_shapes time all that is there, or this one",
       &engine_name);
   if (!options.parse(arguments)) return 0;
   engine_named(engine_name);

@@ -1,5 +1,7 @@
 #include "app/engines.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -43,21 +45,44 @@ engine::RealPrecision precision_named(const std::string& name) {
 
 std::unique_ptr<engine::Executor> make_executor(const std::string& name,
                                                 std::shared_ptr<const engine::Model> model,
-                                                std::optional<engine::RealPrecision> real) {
+                                                const ExecutorOptions& options) {
   if (name == "int8") {
-    engine::CpuOptions options;
-    if (real) options.real = *real;
-    return std::make_unique<engine::CpuExecutor>(std::move(model), options);
+    engine::CpuOptions how;
+    if (options.real) how.real = *options.real;
+    how.profile = options.profile;
+    return std::make_unique<engine::CpuExecutor>(std::move(model), how);
   }
   if (name != "cuda") fail_unknown("engine", name, engine_names());
 #ifdef OUTLIERLAB_CUDA
-  engine::CudaOptions options;
-  if (real) options.real = *real;
-  return engine::make_cuda_executor(std::move(model), options);
+  engine::CudaOptions how;
+  if (options.real) how.real = *options.real;
+  how.profile = options.profile;
+  return engine::make_cuda_executor(std::move(model), how);
 #else
   require_engine(name);
   return nullptr;
 #endif
+}
+
+TimedEngine timed_engine(const std::string& name) {
+  require_engine(name);
+  TimedEngine made;
+  made.name = name;
+  made.make = [name](std::shared_ptr<const engine::Model> model, const ExecutorOptions& options) {
+    return make_executor(name, std::move(model), options);
+  };
+#ifdef OUTLIERLAB_CUDA
+  if (name == "cuda") {
+    const engine::CudaDevice device = engine::cuda_device(engine::CudaOptions().device);
+    made.device = fmt::format("{}, compute capability {}.{}, {:.1f} GB", device.name, device.major,
+                              device.minor, 1e-9 * static_cast<double>(device.memory_bytes));
+    made.monitor = std::make_shared<engine::DeviceMonitor>(device.bus_id);
+    made.peak = [](bool integer, engine::RealPrecision real) {
+      return engine::cuda_peak(engine::CudaOptions().device, integer, real);
+    };
+  }
+#endif
+  return made;
 }
 
 }  // namespace outlierlab

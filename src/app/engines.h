@@ -1,10 +1,12 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "engine/device_monitor.h"
 #include "engine/executor.h"
 
 namespace outlierlab {
@@ -21,11 +23,34 @@ void require_engine(const std::string& name);
 /// "float32", "bfloat16", "float16" or "float8"; anything else is a UsageError.
 engine::RealPrecision precision_named(const std::string& name);
 
-/// An executor by name; `real` is how it computes products whose sides are not both codes, its own choice
-/// where none is given. "cuda" in a build without it, or where there is no device, is an Error that says what
+struct ExecutorOptions {
+  /// How products are computed whose sides are not both codes; the executor's own choice where none is given.
+  std::optional<engine::RealPrecision> real;
+  bool profile = false;  ///< measure where the time goes
+};
+
+/// An executor by name. "cuda" in a build without it, or where there is no device, is an Error that says what
 /// is needed; so is a precision that the executor lacks.
 std::unique_ptr<engine::Executor> make_executor(const std::string& name,
                                                 std::shared_ptr<const engine::Model> model,
-                                                std::optional<engine::RealPrecision> real = std::nullopt);
+                                                const ExecutorOptions& options = {});
+
+/// An engine on what it runs on, as studies that time it need it.
+struct TimedEngine {
+  std::string name;
+  std::function<std::unique_ptr<engine::Executor>(std::shared_ptr<const engine::Model>,
+                                                  const ExecutorOptions&)>
+      make;
+  /// Of a device beside the processor: what it is ("NVIDIA H100 80GB HBM3, compute capability 9.0, 85.0 GB"),
+  /// and what it says of itself. Empty for the processor.
+  std::string device;
+  std::shared_ptr<const engine::DeviceMonitor> monitor;
+  /// The device's measured operations per second on a large product of codes, or of floats; throws Error for
+  /// a precision that it lacks. Empty for the processor, whose loops src/engine/cpu/peak.h has.
+  std::function<double(bool integer, engine::RealPrecision)> peak;
+};
+
+/// Throws Error where the engine is not available.
+TimedEngine timed_engine(const std::string& name);
 
 }  // namespace outlierlab

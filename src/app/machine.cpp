@@ -97,6 +97,10 @@ Json instructions() {
 Json or_not_told(const std::optional<std::string>& text) {
   return text && !text->empty() ? Json(*text) : Json(not_told);
 }
+template <typename Number>
+Json or_not_told(const std::optional<Number>& number) {
+  return number ? Json(*number) : Json(not_told);
+}
 
 }  // namespace
 
@@ -115,6 +119,16 @@ Json machine_facts(const fs::path& root) {
           {"throttled", throttled(root)},
           {"load", or_not_told(line_of(root / "proc/loadavg"))},
           {"energy", energy}};
+}
+
+Json device_facts(const engine::DeviceMonitor& monitor) {
+  return {{"driver", or_not_told(monitor.driver())},
+          {"clock_mhz", or_not_told(monitor.multiprocessor_clock())},
+          {"memory_clock_mhz", or_not_told(monitor.memory_clock())},
+          {"temperature_c", or_not_told(monitor.temperature())},
+          {"power_limit_w", or_not_told(monitor.power_limit())},
+          {"throttled_by", or_not_told(monitor.throttle_reasons())},
+          {"memory_used_bytes", or_not_told(monitor.memory_used())}};
 }
 
 EnergyMeter::EnergyMeter(const fs::path& root) {

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/device_monitor.h"
+
 namespace outlierlab {
 
 /// What decides how fast this machine is and what can be read of it: "kernel", "microcode", "instructions" (a
@@ -14,6 +16,11 @@ namespace outlierlab {
 /// "governor" (of CPU 0), "throttled" (events since boot, summed over CPUs), "load" (of the last minute),
 /// "energy" (counters by name). What the system does not tell is "not told". `root` stands for / in tests.
 nlohmann::ordered_json machine_facts(const std::filesystem::path& root = "/");
+
+/// The same of a GPU, as NVML knows it now: "driver", "clock_mhz" and "memory_clock_mhz", "temperature_c",
+/// "power_limit_w", "throttled_by" ("none" where nothing slows it down), "memory_used_bytes" (by all
+/// processes).
+nlohmann::ordered_json device_facts(const engine::DeviceMonitor& monitor);
 
 /// The energy counters of the processor packages (RAPL), as Linux shows them under /sys/class/powercap: only
 /// whole packages are read, since their parts are counted in them. Counters wrap around; two readings are

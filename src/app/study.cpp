@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "app/agreement.h"
-#include "app/engines.h"
 #include "core/error.h"
 #include "core/files.h"
 #include "lower/lower.h"
@@ -125,6 +124,13 @@ void Study::write_attachments() const {
     if (std::filesystem::exists(attachment.file)) continue;
     write_file_atomically(attachment.file, attachment.text());
   }
+}
+
+const std::vector<TimedEngine>& Study::timed_engines() {
+  if (timed_.empty()) {
+    for (const std::string& name : options_.timed) timed_.push_back(options_.make_timed(name));
+  }
+  return timed_;
 }
 
 const std::vector<Row>& Study::run() {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "app/engines.h"
 #include "app/evaluator.h"
 #include "engine/executor.h"
 #include "report/row.h"
@@ -32,6 +33,9 @@ struct StudyOptions {
   bool resume = false;
   StudyEngine engine = StudyEngine::simulated;
   std::string executor = "int8";  ///< what executes integers (see make_executor())
+  /// The engines that studies of time and memory measure, and how each is made.
+  std::vector<std::string> timed = {"int8"};
+  std::function<TimedEngine(const std::string&)> make_timed = timed_engine;
   std::function<void(std::size_t done, std::size_t total, const std::string& what)> progress;
   std::function<void()> kept;  ///< called after each measurement whose rows have been written
 };
@@ -63,6 +67,19 @@ class Study {
   /// rows: a header and plain fields. Made after all measurements; a resumed study keeps a file that is
   /// there.
   void attach(const std::string& name, std::function<std::string()> text);
+
+  /// StudyOptions::timed, made when they are first asked for.
+  const std::vector<TimedEngine>& timed_engines();
+  /// Whether anything has asked for them.
+  bool times() const { return !timed_.empty(); }
+
+  /// Says something about a part of this run that is no figure, for the record beside the rows: `record` is
+  /// the member there ("not_timed", say), `of` what it is about.
+  void note(const std::string& record, const std::string& of, const std::string& text) {
+    notes_[record][of] = text;
+  }
+  using Notes = std::map<std::string, std::map<std::string, std::string>>;
+  const Notes& notes() const { return notes_; }
 
   /// Makes all measurements and returns the rows of the file.
   const std::vector<Row>& run();
@@ -103,6 +120,8 @@ class Study {
   RowWriter writer_;
   std::string current_;  ///< the measurement being made
   std::map<std::string, std::string> engines_;
+  std::vector<TimedEngine> timed_;
+  Notes notes_;
 };
 
 /// A row with a figure and nothing drawn; for measure().

@@ -59,10 +59,12 @@ class Executor {
   /// lacks.
   virtual void logits(const Tokens& tokens, float* logits) = 0;
   virtual const Shape& shape() const = 0;
-  /// "cpu avx512 vnni", "cuda sm_90", ...
+  /// "cpu avx512 vnni", "cuda sm_90 NVIDIA H100, float16, graphs", ...
   virtual std::string description() const = 0;
-  /// Bytes that the executor holds: packed weights and scratch.
+  /// Bytes that the executor holds: packed weights and scratch, which grows with the largest batch seen.
   virtual std::size_t bytes() const = 0;
+  /// Of the passes since the last call; all zero unless the executor was made to profile.
+  virtual Profile take_profile() = 0;
 };
 
 }  // namespace outlierlab::engine

@@ -61,13 +61,33 @@ Table by_cell(const std::string& title, const std::vector<DeploymentMethod>& met
   return table;
 }
 
+/// "cuda" and "float:fp16" of "cuda float:fp16"; no device before other variants.
+std::pair<std::string, std::string> split_device(const std::string& variant) {
+  const std::size_t colon = variant.find(':'), blank = variant.find(' ');
+  if (blank == std::string::npos || colon == std::string::npos || blank > colon) return {"", variant};
+  return {variant.substr(0, blank), variant.substr(blank + 1)};
+}
+
+const char* reference_label(const std::string& device) {
+  return device.empty() ? "FP32" : "FP16";
+}
+
+/// "deployment" or "deployment on CUDA".
+std::string title_on(const std::string& experiment, const std::string& device) {
+  return device.empty() ? experiment : experiment + " on " + device_label(device);
+}
+
 /// Rows label float methods "float:fp32" and "float:bf16"; files of former versions leave the label out.
 std::string without_float_label(const std::string& variant) {
   return variant.rfind("float:", 0) == 0 ? variant.substr(6) : variant;
 }
 
-Table time_shares(const std::string& experiment, const std::vector<Measurement>& all) {
+Table time_shares(const std::string& experiment, const std::string& device,
+                  const std::vector<Measurement>& everything) {
   const std::string prefix = "time_share_";
+  std::vector<Measurement> all;
+  std::copy_if(everything.begin(), everything.end(), std::back_inserter(all),
+               [&](const Measurement& m) { return split_device(m.variant).first == device; });
   Table table{experiment + ": share of the time (%)", {"method"}, {}};
   std::vector<std::string> parts;
   for (const char* part : {"products", "quantize", "dequantize", "quantize_dequantize", "rest"}) {
@@ -140,10 +160,38 @@ double DeploymentMethod::median_speedup() const {
   return median(values);
 }
 
+std::string DeploymentMethod::device() const {
+  return split_device(variant).first;
+}
+
+std::vector<DeploymentMethod> methods_of(const std::vector<DeploymentMethod>& methods,
+                                         const std::string& device) {
+  std::vector<DeploymentMethod> found;
+  std::copy_if(methods.begin(), methods.end(), std::back_inserter(found),
+               [&](const DeploymentMethod& m) { return m.device() == device; });
+  return found;
+}
+
+std::vector<std::string> devices_of(const std::vector<DeploymentMethod>& methods) {
+  std::vector<std::string> devices;
+  for (const DeploymentMethod& m : methods) {
+    const std::string device = m.device();
+    if (!device.empty() && std::find(devices.begin(), devices.end(), device) == devices.end())
+      devices.push_back(device);
+  }
+  return devices;
+}
+
+std::string device_label(const std::string& device) {
+  return device == "cuda" ? "CUDA" : device;
+}
+
 std::string deployment_label(const std::string& labelled) {
-  const std::string variant = without_float_label(labelled);
+  const std::string variant = without_float_label(split_device(labelled).second);
   if (variant == "fp32") return "FP32";
   if (variant == "bf16") return "bfloat16";
+  if (variant == "fp16") return "FP16";
+  if (variant == "fp8") return "FP8 (e4m3)";
   const std::size_t colon = variant.find(':');
   return colon == std::string::npos ? variant : variant.substr(0, colon) + " " + variant.substr(colon + 1);
 }
@@ -178,6 +226,7 @@ std::vector<DeploymentMethod> deployment_methods(const std::vector<Measurement>&
     if (m.metric == "weight_bytes") target.stored_mb = 1e-6 * m.estimate();
     if (m.metric == "memory_weights_mb") target.weights_mb = m.estimate();
     if (m.metric == "memory_process_mb") target.process_mb = m.estimate();
+    if (m.metric == "memory_device_peak_mb" && !network_of(m.parameter)) target.device_mb = m.estimate();
     if (m.metric == "joules_per_example") target.joules = m.estimate();
     if (m.metric == "engine_agreement") target.agreement = m.estimate();
     if (m.metric == "simulation_agreement") target.noise_floor = m.estimate();
@@ -233,10 +282,28 @@ Verdict judge_deployment(const ResultSet& results) {
   return verdict;
 }
 
+/// A sentence per device; empty without.
+static std::string read_devices(const std::vector<DeploymentMethod>& methods) {
+  std::string text;
+  for (const std::string& device : devices_of(methods)) {
+    const DeploymentMethod* const integer = fastest_of_kind(methods, device + " integer");
+    if (!integer) continue;
+    text += fmt::format(
+        "{}On {} the fastest integer execution, {}, runs at {:.2f} times the speed of {} there, in the "
+        "median.",
+        text.empty() ? "" : " ", device_label(device),
+        integer->variant.substr(integer->variant.find(':') + 1), integer->median_speedup(),
+        reference_label(device));
+  }
+  return text;
+}
+
 std::string read_deployment(const std::vector<Measurement>& all) {
   const auto methods = deployment_methods(all);
+  const std::string on_devices = read_devices(methods);
   const DeploymentMethod* simulated = fastest_of_kind(methods, "simulated");
   const DeploymentMethod* integer = fastest_of_kind(methods, "integer");
+  if ((!simulated || !integer) && !on_devices.empty()) return on_devices;
   if (!simulated || !integer) return "No latencies of simulated and integer methods are there yet.";
   const auto runs = [](const DeploymentMethod& m) {
     return fmt::format("{}, runs at {:.2f} times FP32's speed", m.variant.substr(m.variant.find(':') + 1),
@@ -257,11 +324,13 @@ std::string read_deployment(const std::vector<Measurement>& all) {
         "gives "
         "{:.2f} % of its own.",
         *integer->agreement, *integer->noise_floor);
-  return text;
+  return on_devices.empty() ? text : text + " " + on_devices;
 }
 
-std::vector<Table> deployment_tables(const std::string& experiment, const std::vector<Measurement>& all) {
-  const auto methods = deployment_methods(all);
+/// Of the methods on one device.
+static std::vector<Table> tables_on(const std::string& device, const std::string& experiment,
+                                    const std::vector<DeploymentMethod>& methods,
+                                    const std::vector<Measurement>& all) {
   const auto any = [&](std::optional<double> DeploymentMethod::*member) {
     return std::any_of(methods.begin(), methods.end(),
                        [&](const auto& m) { return (m.*member).has_value(); });
@@ -272,15 +341,18 @@ std::vector<Table> deployment_tables(const std::string& experiment, const std::v
     int decimals;
   };
   std::vector<Column> columns;
+  const char* const held = device.empty() ? "weights and scratch (MB)" : "weights and workspace (MB)";
   for (const Column& column : {Column{"weights as stored (MB)", &DeploymentMethod::stored_mb, 1},
-                               Column{"weights and scratch (MB)", &DeploymentMethod::weights_mb, 1},
+                               Column{held, &DeploymentMethod::weights_mb, 1},
                                Column{"peak of its process (MB)", &DeploymentMethod::process_mb, 0},
+                               Column{"peak on the device (MB)", &DeploymentMethod::device_mb, 1},
                                Column{"energy (J per example)", &DeploymentMethod::joules, 4},
                                Column{"equal predictions (%)", &DeploymentMethod::agreement, 2},
                                Column{"simulation with itself (%)", &DeploymentMethod::noise_floor, 2}}) {
     if (any(column.member)) columns.push_back(column);
   }
-  Table summary{experiment, {"method", "median speedup over FP32"}, {}};
+  const std::string title = title_on(experiment, device), reference = reference_label(device);
+  Table summary{title, {"method", "median speedup over " + reference}, {}};
   for (const Column& column : columns) summary.columns.push_back(column.title);
   for (const DeploymentMethod& m : methods) {
     std::vector<std::string> line = {deployment_label(m.variant),
@@ -289,13 +361,28 @@ std::vector<Table> deployment_tables(const std::string& experiment, const std::v
     summary.rows.push_back(std::move(line));
   }
   std::vector<Table> tables = {without_empty_columns(summary)};
-  tables.push_back(by_cell(experiment + ": median latency (ms) by batch x length", methods,
+  tables.push_back(by_cell(title + ": median latency (ms) by batch x length", methods,
                            [](const DeploymentMethod::Cell& c) { return format_number(c.latency); }));
-  tables.push_back(by_cell(experiment + ": speedup over FP32 by batch x length", methods,
+  tables.push_back(by_cell(title + ": speedup over " + reference + " by batch x length", methods,
                            [](const DeploymentMethod::Cell& c) {
                              return fmt::format("{:.2f} [{:.2f}, {:.2f}]", c.speedup, c.low, c.high);
                            }));
-  if (Table shares = time_shares(experiment, all); !shares.rows.empty()) tables.push_back(std::move(shares));
+  if (Table shares = time_shares(title, device, all); !shares.rows.empty())
+    tables.push_back(std::move(shares));
+  return tables;
+}
+
+std::vector<Table> deployment_tables(const std::string& experiment, const std::vector<Measurement>& all) {
+  const auto methods = deployment_methods(all);
+  const std::vector<std::string> devices = devices_of(methods);
+  std::vector<Table> tables;
+  // Where only a device was timed, its tables stand alone.
+  if (const auto here = methods_of(methods, ""); !here.empty() || devices.empty())
+    tables = tables_on("", experiment, here, all);
+  for (const std::string& device : devices) {
+    for (Table& table : tables_on(device, experiment, methods_of(methods, device), all))
+      tables.push_back(std::move(table));
+  }
   Table text{experiment + ": tokenization, apart from the passes", {"unit", "per second"}, {}};
   for (const Measurement& m : all) {
     if (m.variant != tokenizer) continue;

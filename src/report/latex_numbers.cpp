@@ -154,7 +154,8 @@ void add_deployment(Lines& lines, const std::string& set, const std::string& exp
     lines.number(key + "/speedup", ratio_text(m.median_speedup()));
     if (!m.weights_mb) continue;
     lines.number(key + "/memory_weights_mb", latex_number(*m.weights_mb, "memory_weights_mb"));
-    if (fp32_mb) lines.number(key + "/memory_share", latex_percent(100 * *m.weights_mb / *fp32_mb));
+    if (fp32_mb && m.device().empty())
+      lines.number(key + "/memory_share", latex_percent(100 * *m.weights_mb / *fp32_mb));
   }
 }
 
@@ -244,6 +245,7 @@ void add_record(Lines& lines, const std::string& key, const RunRecord& record) {
   if (!record.instructions.empty()) machine += ", " + latex_escaped(record.instructions);
   if (record.threads) machine += fmt::format(", {} thread{}", record.threads, record.threads == 1 ? "" : "s");
   if (!record.cpu.empty()) lines.text("machine", key, machine);
+  if (!record.device.empty()) lines.text("device", key, latex_escaped(record.device));
   if (!record.calibration_size.empty())
     lines.text("calibration-size", key, latex_escaped(record.calibration_size));
   if (!record.max_length.empty()) lines.text("max-length", key, latex_escaped(record.max_length));

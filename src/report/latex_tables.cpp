@@ -182,7 +182,9 @@ std::string plain_table(const Table& report_table, const std::string& note) {
 
 void add_deployment_tables(std::map<std::string, std::string>& files, const ResultSet& set,
                            const std::string& experiment) {
-  const std::vector<Table> tables = deployment_tables(experiment, measurements(set.rows(experiment)));
+  const Measurements all = measurements(set.rows(experiment));
+  const std::vector<Table> tables = deployment_tables(experiment, all);
+  const std::vector<std::string> devices = devices_of(deployment_methods(all));
   for (const Table& table : tables) {
     const auto about = [&](const char* word) { return table.title.find(word) != std::string::npos; };
     const std::string suffix = about("latency")        ? "-latency"
@@ -190,7 +192,11 @@ void add_deployment_tables(std::map<std::string, std::string>& files, const Resu
                                : about("share")        ? "-time"
                                : about("tokenization") ? "-tokenization"
                                                        : "";
-    files[set.name + "-" + experiment + suffix + ".tex"] = plain_table(
+    std::string of = experiment;
+    for (const std::string& device : devices) {
+      if (about((" on " + device_label(device)).c_str())) of += "-" + device;
+    }
+    files[set.name + "-" + of + suffix + ".tex"] = plain_table(
         table, suffix == "-speedup" ? "Brackets: 95\\,\\% interval of the median over rounds." : "");
   }
 }
@@ -203,7 +209,7 @@ std::string deployment_side_by_side(const std::string& experiment,
   std::string names, rules;
   std::vector<std::string> titles = {"Method"};
   for (const ResultSet* set : sets) {
-    const auto methods = deployment_methods(measurements(set->rows(experiment)));
+    const auto methods = methods_of(deployment_methods(measurements(set->rows(experiment))), "");
     if (methods.empty()) continue;
     const std::size_t column = 2 * all.size() + 2;
     names += " & \\multicolumn{2}{c}{" + model_title(*set) + "}";

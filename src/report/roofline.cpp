@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "report/deployment.h"
+
 namespace outlierlab {
 
 namespace {
@@ -53,6 +55,9 @@ Table roofs_table(const Roofline& found) {
         {arithmetic_label(p.kind), p.instruction, std::to_string(p.threads), fmt::format("{:.0f}", p.gops)});
   for (const Roofline::Bandwidth& b : found.bandwidths)
     table.rows.push_back({"memory", "triad", std::to_string(b.threads), fmt::format("{:.1f}", b.gbytes)});
+  for (const Roofline::DevicePeak& p : found.device_peaks)
+    table.rows.push_back({arithmetic_label(p.kind) + " on " + device_label(p.device), "a large product", "-",
+                          fmt::format("{:.0f}", p.gops)});
   return table;
 }
 
@@ -131,6 +136,8 @@ Roofline roofline_of(const std::vector<Measurement>& all) {
       if (std::sscanf(m.parameter.c_str(), "%d thread", &threads) != 1) continue;
       if (m.metric == "gops") found.peaks.push_back({kind, m.value, threads, m.estimate()});
       if (m.metric == "gbytes") found.bandwidths.push_back({threads, m.estimate()});
+    } else if (const auto at = m.variant.find(" peak:"); at != std::string::npos) {
+      if (m.metric == "gops") found.device_peaks.push_back({m.variant.substr(0, at), kind, m.estimate()});
     } else if (parse_place(m.parameter, network, threads)) {
       Roofline::Product key;
       key.kind = kind;
@@ -148,7 +155,11 @@ Roofline roofline_of(const std::vector<Measurement>& all) {
 }
 
 std::string arithmetic_label(const std::string& kind) {
-  return kind == "fp32" ? "float32" : kind == "bf16" ? "bfloat16" : kind;
+  return kind == "fp32"   ? "float32"
+         : kind == "fp16" ? "float16"
+         : kind == "fp8"  ? "float8"
+         : kind == "bf16" ? "bfloat16"
+                          : kind;
 }
 
 std::string read_roofline(const std::vector<Measurement>& all) {

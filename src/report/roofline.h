@@ -27,7 +27,12 @@ struct Roofline {
     int threads = 0;
     double gops = 0, share_of_peak = 0, intensity = 0, share_of_roof = 0;
   };
+  struct DevicePeak {
+    std::string device, kind;  ///< "cuda", as Peak::kind or "fp16", "fp8"
+    double gops = 0;
+  };
   std::vector<Peak> peaks;
+  std::vector<DevicePeak> device_peaks;
   std::vector<Bandwidth> bandwidths;
   std::vector<Product> products;
 
@@ -41,7 +46,7 @@ struct Roofline {
 
 Roofline roofline_of(const std::vector<Measurement>& all);
 
-/// "float32", "bfloat16", "int8".
+/// "float32", "float16", "float8", "bfloat16", "int8".
 std::string arithmetic_label(const std::string& kind);
 
 std::string read_roofline(const std::vector<Measurement>& all);

@@ -41,6 +41,16 @@ class Members {
   std::string place_;
 };
 
+/// What a device is, and its driver.
+std::string device_text(const Json& entry, const std::string& place) {
+  std::string text = Members(entry, place).text("device");
+  if (const auto start = entry.find("at_start"); start != entry.end()) {
+    const std::string driver = Members(*start, place + ".at_start").text("driver");
+    if (!driver.empty()) text += ", driver " + driver;
+  }
+  return text;
+}
+
 }  // namespace
 
 RunRecord read_run_record(const std::filesystem::path& file) {
@@ -60,6 +70,11 @@ RunRecord read_run_record(const std::filesystem::path& file) {
   record.threads = members.count("threads");
   record.peak_memory_bytes = members.count("peak_memory_bytes");
   record.wall_seconds = members.number("wall_seconds");
+  if (const auto devices = json.find("devices"); devices != json.end() && devices->is_object()) {
+    for (const auto& [engine, entry] : devices->items())
+      record.device +=
+          (record.device.empty() ? "" : "; ") + device_text(entry, file.string() + ": devices." + engine);
+  }
   // Files that the rows were made from stand flat: <role>_file and <role>_sha256.
   for (const char* role : {"model", "data", "calibration"}) {
     const std::string sha256 = members.text((std::string(role) + "_sha256").c_str()),

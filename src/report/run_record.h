@@ -15,6 +15,8 @@ struct RunRecord {
     std::string role, name, sha256;  ///< "checkpoint", "model.safetensors", ...
   };
   std::string command, version, revision, compiler, cpu, instructions, started;
+  /// Where rows come from a GPU: "NVIDIA H100 80GB HBM3, compute capability 9.0, 85.0 GB, driver 580.65".
+  std::string device;
   std::string calibration_size, max_length;  ///< examples; pieces of the longest pair
   std::uint64_t threads = 0, peak_memory_bytes = 0;
   double wall_seconds = 0;

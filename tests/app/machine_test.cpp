@@ -69,6 +69,16 @@ TEST_CASE("What a machine does not tell is said so", "[app]") {
   REQUIRE(facts["instructions"].size() >= 1);
 }
 
+TEST_CASE("What a device tells, and what it does not", "[app]") {
+  const auto facts = device_facts(engine::DeviceMonitor("00000000:17:00.0", OUTLIERLAB_FAKE_NVML));
+  REQUIRE(facts["driver"] == "999.1");
+  REQUIRE(facts["clock_mhz"] == 1410);
+  REQUIRE(facts["power_limit_w"] == 350.5);
+  REQUIRE(facts["throttled_by"] == "power cap, software thermal");
+  for (const auto& fact : device_facts(engine::DeviceMonitor("another", OUTLIERLAB_FAKE_NVML)))
+    REQUIRE(fact == "not told");
+}
+
 TEST_CASE("The peak of memory can be set back", "[app]") {
   constexpr std::size_t bytes = 64u << 20;
   void* const pages = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -33,6 +33,19 @@ TEST_CASE("Contenders are run in turn, as often as each other", "[experiments]")
   REQUIRE(seconds[0].size() == 3);
 }
 
+TEST_CASE("Contenders run blocks of passes where they are asked to", "[experiments]") {
+  std::vector<int> order;
+  TimingOptions options;
+  options.warm_up = 0;
+  options.block = 2;
+  options.least_rounds = options.most_rounds = 4;
+  const auto seconds =
+      time_side_by_side({{"a", [&] { order.push_back(0); }}, {"b", [&] { order.push_back(1); }}}, options);
+  REQUIRE(order == std::vector<int>{0, 0, 1, 1, 0, 0, 1, 1});
+  REQUIRE(seconds[1].size() == 4);
+  REQUIRE(latency_rows({1, 1}, {}, 1, 1).back().metric == "throughput_tokens");
+}
+
 TEST_CASE("Rows of latency: percentiles only from enough passes, speedup by rounds", "[experiments]") {
   const std::vector<double> ours(25, 0.01), theirs(25, 0.03);
   const std::vector<Row> rows = latency_rows(ours, theirs, 8, 512);

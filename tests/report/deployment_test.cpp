@@ -75,3 +75,57 @@ TEST_CASE("The tables of deployment: a line per method, a column per batch and l
   REQUIRE(read_deployment(all).find("3.00") != std::string::npos);
   REQUIRE(read_deployment({}).find("No latencies") == 0);
 }
+
+TEST_CASE("What ran on a device stands apart, against the device's own reference", "[report]") {
+  ResultSet set = results(0.95, 90);
+  const Verdict without = judge_deployment(set);
+  const std::vector<Table> here = deployment_tables("deployment", measurements(set.rows("deployment")));
+  std::vector<Row>& rows = set.experiments["deployment"];
+  for (const auto& [variant, speed] : {std::pair{"cuda float:fp32", 0.25}, std::pair{"cuda float:fp16", 1.0},
+                                       std::pair{"cuda float:fp8", 1.25}, std::pair{"cuda integer:w8a8", 1.5},
+                                       std::pair{"cuda integer:peg-4", 1.4}}) {
+    for (const char* cell : {"1x16", "32x128"}) {
+      rows.push_back(row_of(variant, "batch x length", cell, "latency_p50_ms", 2 / speed));
+      rows.push_back(row_of(variant, "batch x length", cell, "speedup", speed));
+    }
+    rows.push_back(row_of(variant, "device memory", "32x128", "memory_device_peak_mb", 40));
+    rows.push_back(row_of(variant, "", "", "memory_weights_mb", 30));
+    rows.push_back(row_of(variant, "energy", "32x128", "joules_per_example", 0.5));
+  }
+  rows.push_back(row_of("cuda integer:w8a8", "profile", "32x128", "time_share_products", 60));
+  const auto all = measurements(rows);
+  const std::vector<Table> tables = deployment_tables("deployment", all);
+  REQUIRE(tables.size() == 9);
+  // What the processor did reads as it does alone.
+  for (std::size_t i = 0; i < 4; ++i) {
+    REQUIRE(tables[i].title == here[i].title);
+    REQUIRE(tables[i].columns == here[i].columns);
+    REQUIRE(tables[i].rows == here[i].rows);
+  }
+  REQUIRE(tables[4].title == "deployment on CUDA");
+  REQUIRE(tables[4].columns == std::vector<std::string>{"method", "median speedup over FP16",
+                                                        "weights and workspace (MB)",
+                                                        "peak on the device (MB)", "energy (J per example)"});
+  REQUIRE(tables[4].rows[1] == std::vector<std::string>{"FP16", "1.00", "30.0", "40.0", "0.5000"});
+  REQUIRE(tables[4].rows[2][0] == "FP8 (e4m3)");
+  REQUIRE(tables[5].title.rfind("deployment on CUDA: median latency", 0) == 0);
+  REQUIRE(tables[6].rows[3][1] == "1.50 [1.50, 1.50]");
+  REQUIRE(tables[7].rows == std::vector<std::vector<std::string>>{{"integer w8a8", "60.0"}});
+  REQUIRE(tables[8].rows[0][0] == "examples");
+  REQUIRE(read_deployment(all).find("On CUDA the fastest integer execution, w8a8, runs at 1.50 times") !=
+          std::string::npos);
+  // The claim is judged by what the paper simulated, which a device does not run here.
+  REQUIRE(judge_deployment(set).figures == without.figures);
+
+  std::vector<Row> alone;
+  for (const Row& row : rows) {
+    if (row.variant.rfind("cuda ", 0) == 0) alone.push_back(row);
+  }
+  const std::vector<Table> there = deployment_tables("deployment", measurements(alone));
+  REQUIRE(there.front().title == "deployment on CUDA");
+  REQUIRE(read_deployment(measurements(alone)).rfind("On CUDA", 0) == 0);
+  const std::vector<DeploymentMethod> methods = deployment_methods(all);
+  REQUIRE(devices_of(methods) == std::vector<std::string>{"cuda"});
+  REQUIRE(methods_of(methods, "cuda").size() == 5);
+  REQUIRE(methods_of(methods, "").size() + 5 == methods.size());
+}

@@ -109,6 +109,14 @@ ResultSet results(const std::string& name = "tiny-toy") {
     set.experiments["deployment"].push_back(row("deployment", variant, "", "", "memory_weights_mb",
                                                 std::string(variant).find("int") == 0 ? 25 : 90));
   }
+  for (const auto& [variant, speed] :
+       {std::pair{"cuda float:fp16", 1.0}, std::pair{"cuda float:bf16", 0.9},
+        std::pair{"cuda integer:w8a8", 1.5}, std::pair{"cuda integer:peg-4", 1.3}}) {
+    for (const char* cell : {"1x16", "32x128"})
+      set.experiments["deployment"].push_back(
+          row("deployment", variant, "batch x length", cell, "speedup", speed));
+    set.experiments["deployment"].push_back(row("deployment", variant, "", "", "memory_weights_mb", 30));
+  }
   accuracy("transforms", "fp32", "", "", 90);
   accuracy("transforms", "w8a8", "", "", 55);
   for (const std::string t : {"none", "smoothquant", "smoothquant, hadamard", "a_new_one"}) {
@@ -222,9 +230,9 @@ TEST_CASE("a script runs by hand, in its folder, without a word", "[report][figu
 TEST_CASE("the data of a figure holds the rows' numbers, and the paper's", "[report][figures]") {
   SKIP_WITHOUT_GNUPLOT();
   const fs::path folder = test::scratch("figures-data");
-  make_figures(
-      {results()}, folder,
-      {"peg", "calibration", "mixed-precision", "transforms", "deployment", "deployment-shapes", "peers"});
+  make_figures({results()}, folder,
+               {"peg", "calibration", "mixed-precision", "transforms", "deployment", "deployment-cuda",
+                "deployment-shapes", "peers"});
   const auto files = sources(folder);
   const std::string peg = files.at("peg-tiny-toy.tsv");
   REQUIRE(peg.find("neighbours\t4\t88\t86.5\t89.5\n") != std::string::npos);
@@ -232,6 +240,12 @@ TEST_CASE("the data of a figure holds the rows' numbers, and the paper's", "[rep
   REQUIRE(peg.find("paper\t3\t66.12\tNaN\tNaN\n") != std::string::npos);
   const std::string deployment = files.at("deployment-tiny-toy.tsv");
   REQUIRE(deployment.find("\t2.4\tNaN\tNaN\t25\tmedian\tinteger w8a8-token\n") != std::string::npos);
+  // A device's methods are compared with one another alone.
+  REQUIRE(deployment.find("FP16") == std::string::npos);
+  const std::string cuda = files.at("deployment-cuda-tiny-toy.tsv");
+  REQUIRE(cuda.find("cuda integer median\t2\t1.5\tNaN\tNaN\t30\tmedian\tinteger w8a8\n") !=
+          std::string::npos);
+  REQUIRE(cuda.find("simulated") == std::string::npos);
   // Ways of execution, transforms and programs that nobody has foreseen stand beside the others.
   REQUIRE(files.at("deployment-shapes-tiny-toy.tsv").find("a_new_device median\t3\t9\t") !=
           std::string::npos);

@@ -175,6 +175,8 @@ TEST_CASE("how the rows were made comes from the file beside them", "[page]") {
   write_file_atomically(folder / "baseline.json",
                         R"({"command": "outlierlab run baseline --seeds 3 --out results", "threads": 2,
                             "wall_seconds": 12.345, "peak_memory_bytes": 460000000, "revision": "abc",
+                            "cpu": "a processor",
+                            "devices": {"cuda": {"device": "NVIDIA H100", "at_start": {"driver": "999.1"}}},
                             "files": {"checkpoint": {"name": "m.safetensors", "sha256": "00ff"}}})");
   Report report;
   report.models = {make_report(results_of("plain", false), read_run_records(folder))};
@@ -183,12 +185,15 @@ TEST_CASE("how the rows were made comes from the file beside them", "[page]") {
   REQUIRE(page.find("<code>outlierlab run baseline --seeds 3 --out results</code>") != std::string::npos);
   REQUIRE(page.find("<td class=\"n\">12.3</td><td class=\"n\">460</td><td class=\"n\">2</td>") !=
           std::string::npos);
+  REQUIRE(page.find("a processor, NVIDIA H100, driver 999.1</td>") != std::string::npos);
   REQUIRE(page.find("<td class=\"w\">m.safetensors</td><td class=\"w\">00ff</td>") != std::string::npos);
   REQUIRE(report_markdown(report).find("    outlierlab run baseline --seeds 3 --out results\n") !=
           std::string::npos);
 
   write_file_atomically(folder / "baseline.json", "{\"threads\": \"two\"}");
   REQUIRE_ERROR(read_run_records(folder), "baseline.json: threads", "a whole number", "two");
+  write_file_atomically(folder / "baseline.json", R"({"devices": {"cuda": {"device": 7}}})");
+  REQUIRE_ERROR(read_run_records(folder), "baseline.json: devices.cuda: device", "a text", "7");
   write_file_atomically(folder / "baseline.json", "{");
   REQUIRE_ERROR(read_run_records(folder), "baseline.json", "JSON");
   write_file_atomically(folder / "baseline.json", "[]");

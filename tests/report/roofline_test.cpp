@@ -53,6 +53,21 @@ TEST_CASE("A roofline's rows: peaks by kind and threads, products by network and
   REQUIRE(roofline_of({}).most_threads() == 0);
 }
 
+TEST_CASE("A device's peaks stand among the roofs, and apart from the processor's", "[report]") {
+  std::vector<Measurement> all = some();
+  for (const Measurement& m :
+       measurements({row_of("cuda peak:fp16", "", "a large product", "gops", 700000),
+                     row_of("cuda peak:int8", "", "a large product", "gops", 1500000)}))
+    all.push_back(m);
+  const Roofline found = roofline_of(all);
+  REQUIRE(found.peaks.size() == roofline_of(some()).peaks.size());
+  REQUIRE(found.device_peaks.size() == 2);
+  REQUIRE(read_roofline(all) == read_roofline(some()));
+  const Table roofs = roofline_tables(all).front();
+  REQUIRE(roofs.rows.size() == 7);
+  REQUIRE(roofs.rows[5] == std::vector<std::string>{"float16 on CUDA", "a large product", "-", "700000"});
+}
+
 TEST_CASE("The tables of roofline: the roofs, then the products by number of threads", "[report]") {
   const std::vector<Table> tables = roofline_tables(some());
   REQUIRE(tables.size() == 3);

@@ -29,8 +29,7 @@ class CpuExecutor : public Executor {
   const Shape& shape() const override;
   std::string description() const override;
   std::size_t bytes() const override;
-  /// Since the last call; all zero without CpuOptions::profile.
-  Profile take_profile();
+  Profile take_profile() override;
 
  private:
   struct Network;

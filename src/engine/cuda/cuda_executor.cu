@@ -12,6 +12,11 @@ int cuda_devices() {
   return cuda::device_count();
 }
 
+CudaDevice cuda_device(int device) {
+  const cuda::DeviceFacts facts = cuda::use_device(device);
+  return {facts.name, facts.major, facts.minor, facts.memory_bytes, facts.bus_id};
+}
+
 std::unique_ptr<CudaExecutor> make_cuda_executor(std::shared_ptr<const Model> model,
                                                  const CudaOptions& options) {
   return cuda::make_executor(std::move(model), options);

@@ -51,20 +51,29 @@ struct CudaOptions {
 /// values, bfloat16 before compute capability 8.0, float8 before 8.9. What `src/lower` refuses (blocks,
 /// weights of 9 to 16 bits) never gets here.
 ///
+/// Profiles are the device's time by what ran; quantize and dequantize stay 0: they are part of the kernels.
+///
 /// Compiled for sm_75 to sm_120 and executed by the tests over an emulation; no device has run it yet.
 class CudaExecutor : public Executor {
  public:
-  /// Time of the passes since the last call, by what ran; all zero without CudaOptions::profile. quantize and
-  /// dequantize stay 0: they are part of the kernels.
-  virtual Profile take_profile() = 0;
   /// One for each shape seen.
   virtual std::vector<ProductTime> product_times() const = 0;
   /// Ways whose results differed from the others' while tuning; they were not used.
   virtual std::vector<std::string> dropped() const = 0;
 };
 
+/// A device as records name it.
+struct CudaDevice {
+  std::string name;          ///< "NVIDIA H100 80GB HBM3"
+  int major = 0, minor = 0;  ///< compute capability
+  std::size_t memory_bytes = 0;
+  std::string bus_id;  ///< "00000000:17:00.0", by which other libraries know it (DeviceMonitor)
+};
+
 /// Number of CUDA devices; 0 also where there is no driver.
 int cuda_devices();
+/// Throws Error for a device that is not there.
+CudaDevice cuda_device(int device);
 /// Throws Error for a device that is not there, and for what it cannot execute (named, with what would be
 /// needed).
 std::unique_ptr<CudaExecutor> make_cuda_executor(std::shared_ptr<const Model> model,

@@ -159,6 +159,9 @@ class Implementation : public CudaExecutor {
     return {w_.tokens.data(), static_cast<std::size_t>(batch.rows), static_cast<std::size_t>(batch.examples)};
   }
   bool watched() const { return options_.observer != nullptr; }
+  bool uses_graphs() const {
+    return options_.graphs && Graph::supported() && !watched() && !options_.profile;
+  }
   template <typename Body>
   void timed(double Profile::*part, Body body) {
     if (!options_.profile) return body();
@@ -377,10 +380,9 @@ void Implementation::logits(const Tokens& tokens, float* logits) {
   upload(tokens, batch);
   tokens_ = &tokens;
 
-  const bool graphs = options_.graphs && Graph::supported() && !watched() && !options_.profile;
   const auto known =
       std::find_if(known_.begin(), known_.end(), [&](const KnownShape& k) { return k.shape == batch; });
-  if (!graphs) {
+  if (!uses_graphs()) {
     pass(batch);
   } else if (known == known_.end()) {
     // The first time also tunes, which cannot be captured.
@@ -730,7 +732,7 @@ std::string Implementation::description() const {
   static const char* const names[] = {"float32", "float16", "bfloat16"};
   const std::string precision = eight_ ? "float8" : names[static_cast<int>(real_)];
   return "cuda sm_" + std::to_string(device_.major) + std::to_string(device_.minor) + " " + device_.name +
-         ", " + precision;
+         ", " + precision + (uses_graphs() ? ", graphs" : "");
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "engine/cuda/runtime.h"
 
+#include <cstdio>
+
 #include "core/error.h"
 
 namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
@@ -25,6 +27,15 @@ int device_count() {
   return count;
 }
 
+namespace {
+std::string bus_id(const cudaDeviceProp& device) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%08x:%02x:%02x.0", static_cast<unsigned>(device.pciDomainID),
+                static_cast<unsigned>(device.pciBusID), static_cast<unsigned>(device.pciDeviceID));
+  return text;
+}
+}  // namespace
+
 DeviceFacts use_device(int device) {
   const int count = device_count();
   if (device < 0 || device >= count)
@@ -42,7 +53,8 @@ DeviceFacts use_device(int device) {
           properties.minor,
           properties.multiProcessorCount,
           properties.sharedMemPerBlockOptin,
-          properties.totalGlobalMem};
+          properties.totalGlobalMem,
+          bus_id(properties)};
 }
 
 void select_device(int device) {

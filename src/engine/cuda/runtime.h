@@ -23,6 +23,7 @@ struct DeviceFacts {
   int multiprocessors = 0;
   std::size_t shared_bytes = 0;  ///< of a block, at most
   std::size_t memory_bytes = 0;
+  std::string bus_id;  ///< "00000000:17:00.0"
 };
 
 /// Number of devices; 0 where there is no driver.

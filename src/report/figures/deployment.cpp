@@ -1,5 +1,5 @@
-// Speed of each way of running the network relative to FP32, a point per batch size and length, and the
-// memory that it holds.
+// Speed of each way of running the network relative to FP32 (FP16 on a GPU), a point per batch size and
+// length, and the memory that it holds.
 #include "report/deployment.h"
 
 #include <fmt/format.h>
@@ -24,8 +24,11 @@ struct Kind {
 };
 
 std::vector<Kind> kinds_of(const std::vector<DeploymentMethod>& methods) {
-  const std::vector<Kind> known = {
-      {"float", "half-width float", 3}, {"simulated", "simulated", 2}, {"integer", "integer execution", 1}};
+  const std::vector<Kind> known = {{"float", "half-width float", 3},
+                                   {"simulated", "simulated", 2},
+                                   {"integer", "integer execution", 1},
+                                   {"cuda float", "float", 3},
+                                   {"cuda integer", "integer execution", 1}};
   std::vector<Kind> all;
   int next_style = 4;
   for (const DeploymentMethod& m : methods) {
@@ -39,13 +42,23 @@ std::vector<Kind> kinds_of(const std::vector<DeploymentMethod>& methods) {
   return all;
 }
 
-std::string caption(const ResultSet& set, const std::vector<DeploymentMethod>& methods, bool memory) {
+/// The method that the others are compared with, on one device.
+struct Reference {
+  std::string device, variant, label;
+};
+const Reference on_processor = {"", "fp32", "FP32"}, on_cuda = {"cuda", "cuda float:fp16", "FP16"};
+
+std::string caption(const ResultSet& set, const std::vector<DeploymentMethod>& methods, bool memory,
+                    const Reference& reference) {
   std::string text = fmt::format(
-      "{}: speed relative to FP32; each small point is a batch size and length with its 95 % interval, from "
+      "{}: speed relative to {}; each small point is a batch size and length with its 95 % interval, from "
       "the "
       "fewest tokens (above) to the most, the large one their median.{}",
-      display_name(set), memory ? " Right: weights and scratch memory." : "");
-  for (const char* kind : {"simulated", "integer"}) {
+      display_name(set), reference.label,
+      !memory                    ? ""
+      : reference.device.empty() ? " Right: weights and scratch memory."
+                                 : " Right: weights and workspace.");
+  for (const char* kind : {"simulated", "integer", "cuda integer"}) {
     if (const DeploymentMethod* m = fastest_of_kind(methods, kind))
       text += fmt::format(" Fastest {}: {:.2f}.", deployment_label(m->variant), m->median_speedup());
   }
@@ -103,7 +116,8 @@ void add_data(Drawing& d, const std::vector<DeploymentMethod>& methods, const st
 }
 
 std::string speed_panel(const Drawing& d, const Panel& panel, const std::vector<DeploymentMethod>& methods,
-                        const std::vector<Kind>& kinds, const std::string& names) {
+                        const std::vector<Kind>& kinds, const std::string& names,
+                        const std::string& reference) {
   double least = 1, most = 1;
   for (const DeploymentMethod& m : methods) {
     for (const auto& cell : m.cells) {
@@ -119,9 +133,9 @@ std::string speed_panel(const Drawing& d, const Panel& panel, const std::vector<
                              number(least / 1.1), number(most * 1.1), methods.size(), names) +
                          fmt::format(
                              "set arrow from first 1, graph 0 to first 1, graph 1 nohead linestyle {0} back\n"
-                             "set label 'FP32' at first 1, screen {1:.5f} center textcolor linestyle {0}\n",
-                             style::fp32, (panel.top + 1.8) / d.height) +
-                         x_title(d, panel, "speed relative to FP32 (log scale)");
+                             "set label '{2}' at first 1, screen {1:.5f} center textcolor linestyle {0}\n",
+                             style::fp32, (panel.top + 1.8) / d.height, reference) +
+                         x_title(d, panel, "speed relative to " + reference + " (log scale)");
   std::vector<KeyEntry> entries;
   std::vector<std::string> parts;
   for (const Kind& kind : kinds) {
@@ -146,16 +160,17 @@ std::string speed_panel(const Drawing& d, const Panel& panel, const std::vector<
 
 /// The memory that each method is known to take; `most` MB fit.
 std::string memory_panel(const Drawing& d, const Panel& panel, const std::vector<DeploymentMethod>& methods,
-                         double fp32, double most, const std::vector<Kind>& kinds) {
+                         double reference_mb, double most, const std::vector<Kind>& kinds,
+                         const Reference& reference) {
   std::string commands =
       margins(d, panel) +
       fmt::format("set xrange [0:{}]\nset xtics autofreq\nset yrange [{}.5:0.5]\nunset ytics\n",
-                  number(1.15 * std::max(fp32, most)), methods.size()) +
+                  number(1.15 * std::max(reference_mb, most)), methods.size()) +
       fmt::format(
           "set arrow from first {0}, graph 0 to first {0}, graph 1 nohead linestyle {1} back\n"
-          "set label 'FP32' at first {0}, screen {2:.5f} center textcolor linestyle {1}\n",
-          number(fp32), style::fp32, (panel.top + 1.8) / d.height) +
-      x_title(d, panel, "weights and scratch (MB)");
+          "set label '{3}' at first {0}, screen {2:.5f} center textcolor linestyle {1}\n",
+          number(reference_mb), style::fp32, (panel.top + 1.8) / d.height, reference.label) +
+      x_title(d, panel, reference.device.empty() ? "weights and scratch (MB)" : "weights and workspace (MB)");
   std::vector<std::string> parts;
   for (const Kind& kind : kinds) {
     // gnuplot warns of series without data.
@@ -170,22 +185,23 @@ std::string memory_panel(const Drawing& d, const Panel& panel, const std::vector
 }
 
 std::optional<Drawing> draw_speeds(const ResultSet& set, const std::string& experiment,
-                                   const std::string& title) {
+                                   const std::string& title, const Reference& reference = on_processor) {
   std::vector<DeploymentMethod> methods;
-  std::optional<double> fp32_mb;
+  std::optional<double> reference_mb;
   double most_mb = 0;
-  for (DeploymentMethod& m : deployment_methods(measurements(set.rows(experiment)))) {
-    if (m.variant == "fp32") fp32_mb = m.weights_mb;
-    if (m.cells.empty() || m.variant == "fp32") continue;
+  for (DeploymentMethod& m :
+       methods_of(deployment_methods(measurements(set.rows(experiment))), reference.device)) {
+    if (m.variant == reference.variant) reference_mb = m.weights_mb;
+    if (m.cells.empty() || m.variant == reference.variant) continue;
     most_mb = std::max(most_mb, m.weights_mb.value_or(0));
     methods.push_back(std::move(m));
   }
   if (methods.size() < 3) return std::nullopt;
   const std::vector<Kind> kinds = kinds_of(methods);
-  const bool memory = fp32_mb && most_mb > 0;
+  const bool memory = reference_mb && most_mb > 0;
   Drawing d;
   d.title = title;
-  d.caption = caption(set, methods, memory);
+  d.caption = caption(set, methods, memory, reference);
   d.width = double_column;
   d.height = 2 * key_row_mm + foot_mm + row_mm * static_cast<double>(methods.size()) + 2;
   d.columns = {"series", "row", "speedup", "ci_low", "ci_high", "memory_mb", "batch_x_length", "method"};
@@ -195,10 +211,10 @@ std::optional<Drawing> draw_speeds(const ResultSet& set, const std::string& expe
     names += (r ? ", " : "") + tic_name(deployment_label(methods[r].variant)) + fmt::format(" {}", r + 1);
   const double top = d.height - key_row_mm - 5, right = d.width - 6;
   const Panel speed{label_mm, memory ? right - memory_mm : right, foot_mm, top};
-  d.panels = {speed_panel(d, speed, methods, kinds, names)};
+  d.panels = {speed_panel(d, speed, methods, kinds, names, reference.label)};
   if (memory)
-    d.panels.push_back(
-        memory_panel(d, {right - memory_mm + 8, right, foot_mm, top}, methods, *fp32_mb, most_mb, kinds));
+    d.panels.push_back(memory_panel(d, {right - memory_mm + 8, right, foot_mm, top}, methods, *reference_mb,
+                                    most_mb, kinds, reference));
   return d;
 }
 
@@ -206,6 +222,10 @@ std::optional<Drawing> draw_speeds(const ResultSet& set, const std::string& expe
 
 std::optional<Drawing> draw_deployment(const ResultSets& sets) {
   return draw_speeds(*sets.front(), "deployment", "Speed and memory, simulated and executed");
+}
+
+std::optional<Drawing> draw_deployment_cuda(const ResultSets& sets) {
+  return draw_speeds(*sets.front(), "deployment", "Speed and memory on CUDA", on_cuda);
 }
 
 std::optional<Drawing> draw_deployment_shapes(const ResultSets& sets) {

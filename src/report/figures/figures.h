@@ -21,6 +21,7 @@ std::optional<Drawing> draw_sensitivity(const ResultSets&);
 std::optional<Drawing> draw_peg(const ResultSets&);
 std::optional<Drawing> draw_transforms(const ResultSets&);
 std::optional<Drawing> draw_deployment(const ResultSets&);
+std::optional<Drawing> draw_deployment_cuda(const ResultSets&);
 std::optional<Drawing> draw_deployment_shapes(const ResultSets&);
 std::optional<Drawing> draw_peers(const ResultSets&);
 std::optional<Drawing> draw_roofline(const ResultSets&);

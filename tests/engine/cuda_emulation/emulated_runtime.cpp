@@ -21,7 +21,7 @@ DeviceFacts use_device(int device) {
     fail_expected("CUDA device " + std::to_string(device), "one of the devices that the driver reports",
                   "1 devices");
   // A small Hopper.
-  return {"emulated", 9, 0, 4, 227 * 1024, std::size_t{1} << 30};
+  return {"emulated", 9, 0, 4, 227 * 1024, std::size_t{1} << 30, "00000000:00:00.0"};
 }
 
 void select_device(int) {}
@@ -58,12 +58,13 @@ Stream create_stream() {
 void destroy_stream(Stream) noexcept {}
 void synchronize(Stream) {}
 
+// Whatever is timed takes a microsecond: the choice between ways, which tuning makes by time, stays the same.
 Stopwatch::Stopwatch() : events_{nullptr, nullptr} {}
 Stopwatch::~Stopwatch() = default;
 void Stopwatch::start(Stream) {}
 void Stopwatch::stop(Stream) {}
 double Stopwatch::seconds() {
-  return 0;
+  return 1e-6;
 }
 
 Graph::~Graph() = default;

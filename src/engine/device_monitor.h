@@ -5,13 +5,14 @@
 #include <optional>
 #include <string>
 
-namespace outlierlab::engine::bench {
+namespace outlierlab::engine {
 
-/// What NVML says of a device while it works. The library is opened at run time; where it is not there,
-/// nothing is known.
+/// What NVML says of a device while it works. The library is opened at run time; where it is not there, or
+/// does not know the device, nothing is known.
 class DeviceMonitor {
  public:
-  explicit DeviceMonitor(int device);
+  /// `bus_id` as CudaDevice has it: NVML's own numbers count devices that CUDA_VISIBLE_DEVICES hides, too.
+  explicit DeviceMonitor(const std::string& bus_id, const std::string& library = "libnvidia-ml.so.1");
   ~DeviceMonitor();
   DeviceMonitor(const DeviceMonitor&) = delete;
   DeviceMonitor& operator=(const DeviceMonitor&) = delete;
@@ -20,6 +21,7 @@ class DeviceMonitor {
   std::optional<unsigned> multiprocessor_clock() const;  ///< MHz
   std::optional<unsigned> memory_clock() const;          ///< MHz
   std::optional<unsigned> temperature() const;           ///< degrees Celsius
+  std::optional<double> power_limit() const;             ///< watts
   std::optional<double> energy() const;                  ///< joules since the driver was loaded
   std::optional<std::uint64_t> memory_used() const;      ///< bytes, by all processes
   /// Why the clock is lower than it could be: "none", or "power cap, thermal", as NVML names them.
@@ -30,4 +32,4 @@ class DeviceMonitor {
   std::unique_ptr<Library> library_;
 };
 
-}  // namespace outlierlab::engine::bench
+}  // namespace outlierlab::engine

@@ -1,8 +1,8 @@
-#include "gpu/device_monitor.h"
+#include "engine/device_monitor.h"
 
 #include <dlfcn.h>
 
-namespace outlierlab::engine::bench {
+namespace outlierlab::engine {
 
 struct DeviceMonitor::Library {
   // The parts of nvml.h that are used here; its functions return 0 where they succeed.
@@ -14,10 +14,11 @@ struct DeviceMonitor::Library {
   Device device = nullptr;
   int (*init)() = nullptr;
   int (*shutdown)() = nullptr;
-  int (*device_by_index)(unsigned, Device*) = nullptr;
+  int (*device_by_bus_id)(const char*, Device*) = nullptr;
   int (*driver_version)(char*, unsigned) = nullptr;
   int (*clock)(Device, int, unsigned*) = nullptr;
   int (*temperature)(Device, int, unsigned*) = nullptr;
+  int (*power_limit)(Device, unsigned*) = nullptr;
   int (*energy)(Device, unsigned long long*) = nullptr;
   int (*memory)(Device, Memory*) = nullptr;
   int (*throttle)(Device, unsigned long long*) = nullptr;
@@ -33,21 +34,22 @@ namespace {
 constexpr int multiprocessor = 1, memory_clock_type = 2, gpu_sensor = 0;
 }  // namespace
 
-DeviceMonitor::DeviceMonitor(int device) {
+DeviceMonitor::DeviceMonitor(const std::string& bus_id, const std::string& file) {
   auto library = std::make_unique<Library>();
-  library->handle = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
+  library->handle = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!library->handle) return;
   library->find(library->init, "nvmlInit_v2");
   library->find(library->shutdown, "nvmlShutdown");
-  library->find(library->device_by_index, "nvmlDeviceGetHandleByIndex_v2");
+  library->find(library->device_by_bus_id, "nvmlDeviceGetHandleByPciBusId_v2");
   library->find(library->driver_version, "nvmlSystemGetDriverVersion");
   library->find(library->clock, "nvmlDeviceGetClockInfo");
   library->find(library->temperature, "nvmlDeviceGetTemperature");
+  library->find(library->power_limit, "nvmlDeviceGetEnforcedPowerLimit");
   library->find(library->energy, "nvmlDeviceGetTotalEnergyConsumption");
   library->find(library->memory, "nvmlDeviceGetMemoryInfo");
   library->find(library->throttle, "nvmlDeviceGetCurrentClocksThrottleReasons");
-  const bool started = library->init && library->device_by_index && library->init() == 0;
-  if (started && library->device_by_index(static_cast<unsigned>(device), &library->device) == 0) {
+  const bool started = library->init && library->device_by_bus_id && library->init() == 0;
+  if (started && library->device_by_bus_id(bus_id.c_str(), &library->device) == 0) {
     library_ = std::move(library);
     return;
   }
@@ -89,6 +91,13 @@ std::optional<unsigned> DeviceMonitor::temperature() const {
   return value;
 }
 
+std::optional<double> DeviceMonitor::power_limit() const {
+  unsigned milliwatts = 0;
+  if (!library_ || !library_->power_limit || library_->power_limit(library_->device, &milliwatts) != 0)
+    return std::nullopt;
+  return milliwatts / 1e3;
+}
+
 std::optional<double> DeviceMonitor::energy() const {
   unsigned long long millijoules = 0;
   if (!library_ || !library_->energy || library_->energy(library_->device, &millijoules) != 0)
@@ -123,4 +132,4 @@ std::optional<std::string> DeviceMonitor::throttle_reasons() const {
   return text.empty() ? "none" : text;
 }
 
-}  // namespace outlierlab::engine::bench
+}  // namespace outlierlab::engine
