@@ -16,7 +16,6 @@
 #include "engine/cuda/products.h"
 #include "engine/cuda/row_kernels.h"
 #include "engine/cuda/runtime.h"
-#include "engine/model_parts.h"
 
 namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
 
@@ -192,21 +191,6 @@ class Implementation : public CudaExecutor {
   const Tokens* tokens_ = nullptr;  ///< of the pass that an observer watches
 };
 
-/// Refuses what only the CPU engine executes.
-struct Refusals {
-  template <typename AnyWeight>
-  void weight(const std::string&, const AnyWeight&, std::size_t, std::size_t) const {}
-  void vector(const std::string&, const Array<float>&, std::size_t) const {}
-  void site(const std::string& name, const SiteFormat& format, std::size_t) const {
-    if (!format.keeps_outliers()) return;
-    throw UsageError(
-        "CUDA executor, site " + name +
-        ": expected codes alone (outliers in float beside codes need a kernel that adds their weights' "
-        "columns; the CPU engine has one), found outlier_threshold = " +
-        std::to_string(format.outlier_threshold));
-  }
-};
-
 Implementation::Implementation(std::shared_ptr<const Model> model, const CudaOptions& options)
     : model_(std::move(model)),
       options_(options),
@@ -216,7 +200,6 @@ Implementation::Implementation(std::shared_ptr<const Model> model, const CudaOpt
       bytes_before_(device_bytes()),
       products_(device_, options.tune, options.way) {
   model_->check();
-  visit_parts(*model_, Refusals());
   if (real_ == RealType::bfloat16 && device_.major < 8) {
     fail_expected(device_.name + ", bfloat16 products", "compute capability 8.0 or higher, or float16",
                   std::to_string(device_.major) + "." + std::to_string(device_.minor));
@@ -296,11 +279,10 @@ void Implementation::reserve(const BatchShape& batch) {
       return &owned_.back().view();
     };
     const auto alike = [](const SiteLayout& a, const SiteLayout& b) {
-      const auto plain = [](const SiteLayout& l) {
-        return l.codes_as != Operand::Codes::segments && l.format.kind != FormatKind::rows;
-      };
-      return plain(a) && plain(b) && a.codes_as == b.codes_as && a.real == b.real && a.eight == b.eight &&
-             a.stride == b.stride;
+      const auto rows = [](const SiteLayout& l) { return l.format.kind == FormatKind::rows; };
+      return a.codes_as != Operand::Codes::segments && a.codes_as == b.codes_as && a.real == b.real &&
+             a.eight == b.eight && a.stride == b.stride && rows(a) == rows(b) &&
+             a.format.keeps_outliers() == b.format.keeps_outliers();
     };
     const auto shared = [&](const SiteLayout& layout, const Operand* LayerOperands::*field, LayerSite site) {
       for (std::size_t i = 0; i < operands_.size(); ++i) {

@@ -4,7 +4,7 @@
 #include "engine/cuda/platform.h"
 
 // What becomes of a product's sums while they are in registers: see Finishing. For the kernels that multiply
-// codes.
+// codes. All threads of a block come to every function that has a barrier.
 
 namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
 
@@ -29,14 +29,6 @@ __device__ inline float term(std::int32_t sum, const RowFactors& row, std::int32
   return static_cast<float>(sum - row.zero * column_sum) * (row.scale * column_scale);
 }
 
-__device__ inline float start_value(const Finishing& f, int r, int j) {
-  float v = f.bias[j];
-  const float* kept = f.kept + static_cast<std::size_t>(r) * f.kept_count;
-  const float* weights = f.kept_weights + static_cast<std::size_t>(j) * f.kept_count;
-  for (int i = 0; i < f.kept_count; ++i) v = fmaf(kept[i], weights[i], v);
-  return v;
-}
-
 __device__ inline std::int8_t code_of(const Finishing& f, float v, int j) {
   const Grid& g = f.grids[j < f.part ? 0 : j / f.part];
   return static_cast<std::int8_t>(static_cast<int>(steps(g, v) + g.offset) - code_shift);
@@ -57,14 +49,13 @@ struct TileSums {
   __device__ void start(const Int8Product& p) {
     if constexpr (SEGMENTED) {
 #pragma unroll
-      for (int i = 0; i < M; ++i) {
+      for (int k = 0; k < N; ++k) {
 #pragma unroll
-        for (int k = 0; k < N; ++k) {
+        for (int e = 0; e < 4; ++e) {
+          const int j = column(k, e);
+          const float bias = j < p.columns ? p.finish.bias[j] : 0.0f;
 #pragma unroll
-          for (int e = 0; e < 4; ++e) {
-            const int r = row(i, e), j = column(k, e);
-            value[i][k][e] = r < p.rows && j < p.columns ? start_value(p.finish, r, j) : 0.0f;
-          }
+          for (int i = 0; i < M; ++i) value[i][k][e] = bias;
         }
       }
     }
@@ -100,20 +91,236 @@ struct TileSums {
 
 /// A product that one int32 sum per output does not suffice for.
 inline bool needs_floats(const Int8Product& p) {
-  return p.finish.output != Finishing::Output::sums &&
-         (p.finish.segment_count > 1 || p.finish.kept_count > 0);
+  return p.finish.output != Finishing::Output::sums && p.finish.segment_count > 1;
 }
+
+// --- Columns in float ---
+
+/// Channels that a block takes at once.
+constexpr int float_channels = 16;
+
+/// The channels that are outliers in any row of a block's tile, in ascending order; in shared memory beside
+/// the stages.
+struct TileOutliers {
+  int* count = nullptr;            ///< null: the left side keeps none
+  std::uint32_t* marks = nullptr;  ///< [stride / 32] bit per channel
+  std::uint16_t* channels = nullptr;
+};
+
+/// Shared memory for TileOutliers of a product.
+inline std::size_t outlier_bytes(const Int8Product& p) {
+  const Outliers& o = p.finish.outliers;
+  if (!o.count) return 0;
+  return static_cast<std::size_t>(round_up(16 + o.stride / 8 + 2 * o.stride, 16));
+}
+
+/// Lists the outliers of rows [row0, row0 + ROWS). The caller's next barrier is before their first use.
+template <int ROWS, int THREADS>
+__device__ inline TileOutliers find_outliers(const Int8Product& p, int row0, unsigned char* memory) {
+  const Outliers& o = p.finish.outliers;
+  TileOutliers found;
+  if (!o.count || p.finish.output == Finishing::Output::sums) return found;
+  found.count = reinterpret_cast<int*>(memory);
+  found.marks = reinterpret_cast<std::uint32_t*>(memory + 16);
+  found.channels = reinterpret_cast<std::uint16_t*>(memory + 16 + o.stride / 8);
+  const int thread = static_cast<int>(threadIdx.x), words = o.stride / 32;
+  const int r = row0 + thread;
+  const int mine = thread < ROWS && r < p.rows ? o.count[r] : 0;
+  for (int w = thread; w < words; w += THREADS) found.marks[w] = 0;
+  __syncthreads();
+  const std::uint16_t* channels = o.channels + static_cast<std::size_t>(r) * o.stride;
+  for (int i = 0; i < mine; ++i)
+    set_bits_atomically(found.marks + channels[i] / 32, std::uint32_t{1} << channels[i] % 32);
+  __syncthreads();
+  if (thread >= warp_size) return found;
+  int first = 0;
+  for (int w0 = 0; w0 < words; w0 += warp_size) {
+    std::uint32_t word = w0 + thread < words ? found.marks[w0 + thread] : 0u;
+    // Sums over ever larger groups of lanes; `before` is that of the lanes below.
+    int all = count_bits(word), before = 0;
+#pragma unroll
+    for (int group = 1; group < warp_size; group *= 2) {
+      const int other = from_lane_xor(all, group);
+      if (thread & group) before += other;
+      all += other;
+    }
+    for (int at = first + before; word != 0; word &= word - 1)
+      found.channels[at++] = static_cast<std::uint16_t>(32 * (w0 + thread) + lowest_bit(word));
+    first += all;
+  }
+  if (thread == 0) *found.count = first;
+  return found;
+}
+
+/// What a thread's row of the tile has in float, channel by channel.
+class FloatRow {
+ public:
+  __device__ FloatRow(const Int8Product& p, const TileOutliers& found, int r) : found_(found) {
+    const Finishing& f = p.finish;
+    if (r >= p.rows) return;
+    if (found.count) {
+      left_ = f.outliers.count[r];
+      channels_ = f.outliers.channels + static_cast<std::size_t>(r) * f.outliers.stride;
+      values_ = f.outliers.values + static_cast<std::size_t>(r) * f.outliers.stride;
+    } else {
+      left_ = f.kept_count;
+      values_ = f.kept + static_cast<std::size_t>(r) * f.kept_count;
+    }
+  }
+  /// The value of the tile's channel i; to be called with ascending i.
+  __device__ float next(int i) {
+    if (left_ == 0 || (found_.count && *channels_ != found_.channels[i])) return 0.0f;
+    --left_;
+    ++channels_;
+    return *values_++;
+  }
+
+ private:
+  TileOutliers found_;
+  int left_ = 0;
+  const std::uint16_t* channels_ = nullptr;
+  const float* values_ = nullptr;
+};
+
+/// Four columns of the weight of the tile's channel i.
+__device__ inline Four float_weights(const Int8Product& p, const TileOutliers& found, int i, int j) {
+  const Finishing& f = p.finish;
+  if (j >= p.columns) return {};
+  if (!found.count)
+    return reals_at(f.kept_weights, RealType::float32, static_cast<std::size_t>(i) * p.columns + j);
+  const char4 code = *reinterpret_cast<const char4*>(
+      f.codes_by_channel + static_cast<std::size_t>(found.channels[i]) * p.columns + j);
+  const Four scale = reals_at(f.column_scale, RealType::float32, j);
+  return {{scale.v[0] * static_cast<float>(code.x), scale.v[1] * static_cast<float>(code.y),
+           scale.v[2] * static_cast<float>(code.z), scale.v[3] * static_cast<float>(code.w)}};
+}
+
+template <int ROWS, int COLUMNS>
+constexpr int float_bytes = (ROWS + COLUMNS) * float_channels * 4;
+
+/// Adds the products of what the left side has in float. `shared` has room for float_bytes<ROWS, COLUMNS>,
+/// and nobody uses it.
+template <int ROWS, int COLUMNS, int THREADS, int M, int N, bool SEGMENTED>
+__device__ inline void add_floats(const Int8Product& p, const TileSums<M, N, SEGMENTED>& tile,
+                                  const TileOutliers& found, float (&value)[M][N][4], unsigned char* shared) {
+  static_assert(ROWS <= THREADS, "a thread per row");
+  const int count = found.count ? *found.count : p.finish.kept_count;
+  if (count == 0) return;
+  auto* const left = reinterpret_cast<float*>(shared);  // [float_channels, ROWS]
+  float* const right = left + float_channels * ROWS;    // [float_channels, COLUMNS]
+  const int thread = static_cast<int>(threadIdx.x);
+  FloatRow row(p, found, thread < ROWS ? tile.row0 + thread : p.rows);
+#pragma unroll 1
+  for (int first = 0; first < count; first += float_channels) {
+    const int here = count - first < float_channels ? count - first : float_channels;
+    if (thread < ROWS) {
+      for (int i = 0; i < here; ++i) left[i * ROWS + thread] = row.next(first + i);
+    }
+    for (int i = thread; i < here * (COLUMNS / 4); i += THREADS) {
+      const int channel = i / (COLUMNS / 4), j = i % (COLUMNS / 4) * 4;
+      set_reals(right, RealType::float32, static_cast<std::size_t>(channel * COLUMNS + j),
+                float_weights(p, found, first + channel, tile.column0 + j));
+    }
+    __syncthreads();
+#pragma unroll 1
+    for (int channel = 0; channel < here; ++channel) {
+      float a[2 * M];
+#pragma unroll
+      for (int i = 0; i < 2 * M; ++i) a[i] = left[channel * ROWS + tile.row(i / 2, i % 2 * 2) - tile.row0];
+#pragma unroll
+      for (int k = 0; k < N; ++k) {
+        const float2 b =
+            *reinterpret_cast<const float2*>(right + channel * COLUMNS + tile.column(k, 0) - tile.column0);
+#pragma unroll
+        for (int i = 0; i < M; ++i) {
+#pragma unroll
+          for (int e = 0; e < 4; ++e)
+            value[i][k][e] = fmaf(a[2 * i + e / 2], e % 2 == 0 ? b.x : b.y, value[i][k][e]);
+        }
+      }
+    }
+    __syncthreads();
+  }
+}
+
+// --- The end ---
 
 /// Of the tile of codes that a block puts together in shared memory, so that they leave in whole 16 bytes.
 template <int COLUMNS>
 constexpr int code_stride = COLUMNS + 16;
 
-/// Writes a block's tile. `shared` has room for ROWS rows of code_stride<COLUMNS>, and nobody uses it any
-/// more.
+/// Shared memory that finish_tile() uses.
+template <int ROWS, int COLUMNS>
+constexpr int finishing_bytes =
+    ROWS* code_stride<COLUMNS> > float_bytes<ROWS, COLUMNS> ? ROWS* code_stride<COLUMNS>
+                                                            : float_bytes<ROWS, COLUMNS>;
+
+template <int M, int N, bool SEGMENTED>
+__device__ inline void write_sums(const Int8Product& p, const TileSums<M, N, SEGMENTED>& tile) {
+#pragma unroll
+  for (int i = 0; i < M; ++i) {
+#pragma unroll
+    for (int k = 0; k < N; ++k) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        const int r = tile.row(i, e), j = tile.column(k, e);
+        if (r < p.rows && j < p.columns) {
+          static_cast<std::int32_t*>(p.finish.out)[static_cast<std::size_t>(r) * p.finish.stride + j] =
+              tile.sum[i][k][e];
+        }
+      }
+    }
+  }
+}
+
+/// The sums as reals: the bias and all terms.
+template <int M, int N>
+__device__ inline void terms_of(const Int8Product& p, const TileSums<M, N, false>& tile,
+                                float (&value)[M][N][4]) {
+  const Finishing& f = p.finish;
+  RowFactors of_row[2 * M];
+#pragma unroll
+  for (int i = 0; i < 2 * M; ++i) {
+    const int r = tile.row(i / 2, i % 2 * 2);
+    of_row[i] = factors(f, f.first, r < p.rows ? r : p.rows - 1);
+  }
+#pragma unroll
+  for (int k = 0; k < N; ++k) {
+#pragma unroll
+    for (int side = 0; side < 2; ++side) {
+      const int j = tile.column(k, side), in = j < p.columns ? j : 0;
+      const std::int32_t column_sum = f.column_sums[in];
+      const float scale = f.column_scale[in], bias = f.bias[in];
+#pragma unroll
+      for (int i = 0; i < 2 * M; ++i) {
+        value[i / 2][k][2 * (i % 2) + side] =
+            term(tile.sum[i / 2][k][2 * (i % 2) + side], of_row[i], column_sum, scale) + bias;
+      }
+    }
+  }
+}
+template <int M, int N>
+__device__ inline void terms_of(const Int8Product&, const TileSums<M, N, true>& tile,
+                                float (&value)[M][N][4]) {
+#pragma unroll
+  for (int i = 0; i < M; ++i) {
+#pragma unroll
+    for (int k = 0; k < N; ++k) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) value[i][k][e] = tile.value[i][k][e];
+    }
+  }
+}
+
+/// Writes a block's tile. `shared` has room for finishing_bytes<ROWS, COLUMNS>, and nobody uses it any more.
 template <int ROWS, int COLUMNS, int THREADS, int M, int N, bool SEGMENTED>
 __device__ inline void finish_tile(const Int8Product& p, const TileSums<M, N, SEGMENTED>& tile,
-                                   unsigned char* shared) {
+                                   const TileOutliers& found, unsigned char* shared) {
   const Finishing& f = p.finish;
+  if (f.output == Finishing::Output::sums) return write_sums(p, tile);
+  float value[M][N][4];
+  terms_of(p, tile, value);
+  add_floats<ROWS, COLUMNS, THREADS>(p, tile, found, value, shared);
   const bool as_codes = f.output == Finishing::Output::codes;
 #pragma unroll
   for (int i = 0; i < M; ++i) {
@@ -121,30 +328,22 @@ __device__ inline void finish_tile(const Int8Product& p, const TileSums<M, N, SE
     for (int half = 0; half < 2; ++half) {
       const int r = tile.row(i, 2 * half);
       if (r >= p.rows) continue;
-      const RowFactors of_row = SEGMENTED ? RowFactors() : factors(f, f.first, r);
 #pragma unroll
       for (int k = 0; k < N; ++k) {
-#pragma unroll
-        for (int side = 0; side < 2; ++side) {
-          const int e = 2 * half + side, j = tile.column(k, e);
-          if (j >= p.columns) continue;
-          if (f.output == Finishing::Output::sums) {
-            static_cast<std::int32_t*>(f.out)[static_cast<std::size_t>(r) * f.stride + j] = tile.sum[i][k][e];
-            continue;
-          }
-          float v;
-          if constexpr (SEGMENTED) {
-            v = tile.value[i][k][e];
-          } else {
-            v = term(tile.sum[i][k][e], of_row, f.column_sums[j], f.column_scale[j]) + f.bias[j];
-          }
-          if (f.gelu) v = gelu(v);
-          if (as_codes) {
-            shared[(r - tile.row0) * code_stride<COLUMNS> + (j - tile.column0)] =
-                static_cast<unsigned char>(code_of(f, v, j));
-          } else {
-            set_real(f.out, f.type, static_cast<std::size_t>(r) * f.stride + j, v);
-          }
+        const int j = tile.column(k, 0);
+        if (j >= p.columns) continue;
+        float a = value[i][k][2 * half], b = value[i][k][2 * half + 1];
+        if (f.gelu) {
+          a = gelu(a);
+          b = gelu(b);
+        }
+        if (as_codes) {
+          const auto low = static_cast<std::uint8_t>(code_of(f, a, j)),
+                     high = static_cast<std::uint8_t>(code_of(f, b, j));
+          *reinterpret_cast<std::uint16_t*>(shared + (r - tile.row0) * code_stride<COLUMNS> +
+                                            (j - tile.column0)) = static_cast<std::uint16_t>(low | high << 8);
+        } else {
+          set_pair(f.out, f.type, static_cast<std::size_t>(r) * f.stride + j, a, b);
         }
       }
     }

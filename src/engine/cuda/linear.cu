@@ -46,6 +46,7 @@ SiteLayout::SiteLayout(const SiteFormat& site, std::size_t count, RealType real_
   format.kind = site.kind;
   format.bits = site.bits;
   format.symmetric = site.symmetric;
+  format.outlier_threshold = site.outlier_threshold;
   if (site.kind == Kind::tensor) format.grid = grid_of(site, 0);
   if (site.kind == Kind::columns) {
     std::vector<Grid> grids(static_cast<std::size_t>(padded(site.scale.size())));
@@ -130,6 +131,16 @@ OperandRows::OperandRows(const SiteLayout& layout, int rows) {
     view_.row_scale = row_scale_.data();
     view_.row_zero = row_zero_.data();
   }
+  if (layout.codes_as != Operand::Codes::none && layout.format.keeps_outliers()) {
+    Outliers& outliers = view_.outliers;
+    outliers.stride = round_up(layout.cols, warp_size);
+    outlier_count_.reset(count);
+    outlier_channels_.reset(count * static_cast<std::size_t>(outliers.stride));
+    outlier_values_.reset(count * static_cast<std::size_t>(outliers.stride));
+    outliers.count = outlier_count_.data();
+    outliers.channels = outlier_channels_.data();
+    outliers.values = outlier_values_.data();
+  }
   if (layout.real) {
     view_.real_stride = round_up(layout.cols, 16);
     real_.reset(count * static_cast<std::size_t>(view_.real_stride * bytes_of(layout.type)));
@@ -164,10 +175,12 @@ void DeviceLinear::add_integer(const std::vector<const Linear*>& linears, const 
   depth_ = left.stride;
   segments_ = left.segments;
   kept_count_ = static_cast<int>(left.kept.size());
+  keeps_outliers_ = left.format.keeps_outliers();
   const auto columns = static_cast<std::size_t>(columns_), depth = static_cast<std::size_t>(depth_);
   std::vector<std::int8_t> codes(std::max<std::size_t>(columns * depth, 16), 0);
   std::vector<std::int32_t> sums(std::max<std::size_t>(segments_.size(), 1) * columns, 0);
   std::vector<float> scale(columns, 0.0f), kept(columns * left.kept.size(), 0.0f);
+  std::vector<std::int8_t> by_channel(keeps_outliers_ ? columns * static_cast<std::size_t>(left.cols) : 0, 0);
   for (std::size_t p = 0; p < linears.size(); ++p) {
     const Weight& weight = linears[p]->weight;
     for (std::size_t r = 0; r < weight.rows; ++r) {
@@ -182,13 +195,16 @@ void DeviceLinear::add_integer(const std::vector<const Linear*>& linears, const 
         sums[segment * columns + column] += code;
       }
       for (std::size_t i = 0; i < left.kept.size(); ++i)
-        kept[column * left.kept.size() + i] = weight.value(r, static_cast<std::size_t>(left.kept[i]));
+        kept[i * columns + column] = weight.value(r, static_cast<std::size_t>(left.kept[i]));
+      for (std::size_t c = 0; c < by_channel.size() / columns; ++c)
+        by_channel[c * columns + column] = weight.codes[r * weight.cols + c];
     }
   }
   codes_ = codes;
   column_sums_ = sums;
   column_scale_ = scale;
   kept_weights_ = kept;
+  codes_by_channel_ = by_channel;
   device_segments_ = segments_;
 }
 

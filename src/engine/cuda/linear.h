@@ -43,7 +43,9 @@ class OperandRows {
   Operand view_;
   DeviceArray<std::int8_t> codes_;
   DeviceArray<float> kept_, row_scale_;
-  DeviceArray<std::int32_t> row_zero_;
+  DeviceArray<std::int32_t> row_zero_, outlier_count_;
+  DeviceArray<std::uint16_t> outlier_channels_;
+  DeviceArray<float> outlier_values_;
   DeviceArray<unsigned char> real_;
   DeviceArray<std::uint8_t> eight_;
 };
@@ -72,7 +74,9 @@ class DeviceLinear {
   DeviceArray<Segment> device_segments_;
   DeviceArray<std::int8_t> codes_;
   DeviceArray<std::int32_t> column_sums_;
-  DeviceArray<float> column_scale_, bias_, kept_weights_;
+  DeviceArray<float> column_scale_, bias_, kept_weights_;  ///< kept: [kept_count, columns]
+  bool keeps_outliers_ = false;
+  DeviceArray<std::int8_t> codes_by_channel_;  ///< [channels, columns], where the left side keeps outliers
   DeviceArray<unsigned char> real_, real_bias_;
   bool eight_ = false;  ///< real_ is e4m3
   DeviceArray<float> eight_scale_;

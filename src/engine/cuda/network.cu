@@ -11,7 +11,7 @@ namespace {
 using Kind = SiteFormat::Kind;
 
 bool on_bytes(const SiteFormat& site) {
-  return site.bits <= 8 && (site.kind == Kind::tensor || site.kind == Kind::rows);
+  return site.bits <= 8 && (site.kind == Kind::tensor || site.kind == Kind::rows) && !site.keeps_outliers();
 }
 
 DeviceArray<float> to_device(const Array<float>& values, std::size_t padded_size) {
@@ -55,8 +55,8 @@ LayerPlan plan_layer(const Model& model, std::size_t i, const SiteLayout& input,
   const SiteFormat& p = from.sites[probs];
   const bool every_head = p.kind != Kind::columns ||
                           std::all_of(p.scale.begin(), p.scale.end(), [](float scale) { return scale >= 0; });
-  plan.integer_context =
-      on_one_grid_of_bytes(from.sites[value]) && p.kind != Kind::real && p.bits <= 8 && every_head;
+  plan.integer_context = on_one_grid_of_bytes(from.sites[value]) && p.kind != Kind::real && p.bits <= 8 &&
+                         every_head && !p.keeps_outliers();
 
   const Linear* linears[3] = {&from.query, &from.key, &from.value};
   for (std::size_t k = 0; k < 3; ++k) {
@@ -66,7 +66,7 @@ LayerPlan plan_layer(const Model& model, std::size_t i, const SiteLayout& input,
     if (as_codes) {
       plan.routes[k] = integer && site.kind == Kind::tensor && !watched ? Route::fused : Route::encoded;
     } else {
-      plan.routes[k] = !integer && site.kind == Kind::real && !watched ? Route::direct : Route::rounded;
+      plan.routes[k] = site.kind == Kind::real && !watched ? Route::direct : Route::rounded;
     }
   }
   const auto all = [&](Route route) {

@@ -78,7 +78,8 @@ Products::Choice Products::choose(const Call& call, Stream stream) {
       (call.rows + 63) / 64,
       call.linear.columns(),
       call.linear.depth(),
-      static_cast<int>(call.linear.segments_.size()) + 100 * call.linear.kept_count_,
+      static_cast<int>(call.linear.segments_.size()),
+      call.linear.keeps_outliers_ ? -1 : call.linear.kept_count_,
       8 * static_cast<int>(call.target.output) + 2 * static_cast<int>(call.target.type) + call.target.gelu};
   const auto known = choices_.find(key);
   if (known != choices_.end()) return known->second;
@@ -97,7 +98,7 @@ Products::Choice Products::choose(const Call& call, Stream stream) {
 }
 
 int Products::guess(const Call& call) const {
-  return full_tile(call.rows, call.linear.columns(), device_.multiprocessors);
+  return full_tile(integer_product(call), device_);
 }
 
 std::vector<int> Products::ways_of(const Call& call) {
@@ -214,6 +215,8 @@ Int8Product Products::integer_product(const Call& call) const {
   f.bias = linear.bias_.data();
   f.kept_weights = linear.kept_weights_.data();
   f.kept_count = linear.kept_count_;
+  f.outliers = call.left.outliers;
+  f.codes_by_channel = linear.codes_by_channel_.data();
   return p;
 }
 

@@ -49,7 +49,7 @@ class Products {
 
  private:
   struct Call;
-  using Key = std::tuple<bool, int, int, int, int, int>;
+  using Key = std::tuple<bool, int, int, int, int, int, int>;
   struct Choice {
     int way = 0;
     double seconds = 0;  ///< 0: not timed

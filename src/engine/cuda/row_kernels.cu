@@ -60,11 +60,12 @@ struct Row {
   }
 };
 
-/// The grid of a row from its own range, as engine/cpu/row_kernels_impl.h has it.
+/// The grid of a row from its own range without outliers, as engine/cpu/row_kernels_impl.h has it.
 template <int FOURS, int WARPS>
 __device__ inline Grid grid_of_row(const Format& f, Row<FOURS, WARPS>& row) {
   float lo = 0.0f, hi = 0.0f;
   row.each([&](float& v, int) {
+    if (f.is_outlier(v)) return;
     lo = fminf(lo, v);
     hi = fmaxf(hi, v);
   });
@@ -83,11 +84,12 @@ __device__ inline void round_trip(const Format& f, Row<FOURS, WARPS>& row) {
     return;
   }
   const Grid g = f.kind == FormatKind::rows ? grid_of_row(f, row) : f.grid;
-  row.each([&](float& v, int) { v = steps(g, v) * g.scale; });
+  row.each([&](float& v, int) { v = f.is_outlier(v) ? v : steps(g, v) * g.scale; });
 }
 
 template <int FOURS, int WARPS>
-__device__ inline void encode_plane(const Grid& g, Row<FOURS, WARPS>& row, const Operand& to, int r) {
+__device__ inline void encode_plane(const Format& f, const Grid& g, Row<FOURS, WARPS>& row, const Operand& to,
+                                    int r) {
   std::int8_t* codes = to.codes + static_cast<std::size_t>(r) * to.stride;
 #pragma unroll
   for (int i = 0; i < FOURS; ++i) {
@@ -96,8 +98,9 @@ __device__ inline void encode_plane(const Grid& g, Row<FOURS, WARPS>& row, const
     float code[4], high[4];
 #pragma unroll
     for (int k = 0; k < 4; ++k) {
-      const float t = steps(g, row.part[i].v[k]);
-      row.part[i].v[k] = t * g.scale;
+      const bool outlier = f.is_outlier(row.part[i].v[k]);
+      const float t = outlier ? 0.0f : steps(g, row.part[i].v[k]);
+      if (!outlier) row.part[i].v[k] = t * g.scale;
       code[k] = t + g.offset;
     }
     if (to.codes_as == Operand::Codes::planes) {
@@ -109,6 +112,77 @@ __device__ inline void encode_plane(const Grid& g, Row<FOURS, WARPS>& row, const
       *reinterpret_cast<std::uint32_t*>(codes + to.high + c) = pack_codes(high);
     }
     *reinterpret_cast<std::uint32_t*>(codes + c) = pack_codes(code);
+  }
+}
+
+/// Lists the row's outliers.
+template <int FOURS, int WARPS>
+__device__ inline void list_outliers(const Format& f, const Row<FOURS, WARPS>& row, const Outliers& to,
+                                     int r) {
+  const int lane = row.thread % warp_size, warp = row.thread / warp_size;
+  const std::uint32_t below = (std::uint32_t{1} << lane) - 1;
+  std::uint32_t marks[FOURS][4];
+  int mine[FOURS];
+#pragma unroll
+  for (int i = 0; i < FOURS; ++i) {
+    mine[i] = 0;
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      marks[i][k] = vote(row.column(i) + k < row.cols && f.is_outlier(row.part[i].v[k]));
+      mine[i] += count_bits(marks[i][k]);
+    }
+  }
+  auto* const counts = reinterpret_cast<std::int32_t*>(shared_memory());  // [FOURS, WARPS]
+  if constexpr (WARPS > 1) {
+    __syncthreads();  // the last use of this memory is over
+#pragma unroll
+    for (int i = 0; i < FOURS; ++i) {
+      if (lane == 0) counts[i * WARPS + warp] = mine[i];
+    }
+    __syncthreads();
+  }
+  std::uint16_t* channels = to.channels + static_cast<std::size_t>(r) * to.stride;
+  float* values = to.values + static_cast<std::size_t>(r) * to.stride;
+  int total = 0;
+#pragma unroll
+  for (int i = 0; i < FOURS; ++i) {
+    int at = total, all = mine[i];
+    if constexpr (WARPS > 1) {
+      all = 0;
+#pragma unroll
+      for (int w = 0; w < WARPS; ++w) {
+        if (w < warp) at += counts[i * WARPS + w];
+        all += counts[i * WARPS + w];
+      }
+    }
+    total += all;
+#pragma unroll
+    for (int k = 0; k < 4; ++k) at += count_bits(marks[i][k] & below);
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      if (!(marks[i][k] >> lane & 1u)) continue;
+      channels[at] = static_cast<std::uint16_t>(row.column(i) + k);
+      values[at++] = row.part[i].v[k];
+    }
+  }
+  if (row.thread == 0) to.count[r] = total;
+}
+
+/// Adds the outliers of an operand's row, which decode() leaves out.
+template <int FOURS, int WARPS>
+__device__ inline void add_outliers(const Outliers& from, Row<FOURS, WARPS>& row, int r) {
+  const std::size_t begin = static_cast<std::size_t>(r) * from.stride;
+  const int count = from.count[r];
+  for (int o = 0; o < count; ++o) {
+    const int channel = from.channels[begin + o];
+    const float value = from.values[begin + o];
+#pragma unroll
+    for (int i = 0; i < FOURS; ++i) {
+#pragma unroll
+      for (int k = 0; k < 4; ++k) {
+        if (row.column(i) + k == channel) row.part[i].v[k] += value;
+      }
+    }
   }
 }
 
@@ -138,11 +212,12 @@ __device__ inline void encode(const Format& f, Row<FOURS, WARPS>& row, const Ope
   } else {
     const bool rows = f.kind == FormatKind::rows;
     const Grid g = rows ? grid_of_row(f, row) : f.grid;
+    if (to.outliers.count) list_outliers(f, row, to.outliers, r);
     if (rows && row.thread == 0) {
       to.row_scale[r] = g.scale;
       to.row_zero[r] = static_cast<std::int32_t>(g.offset);
     }
-    encode_plane(g, row, to, r);
+    encode_plane(f, g, row, to, r);
   }
   if (!to.real) return;
 #pragma unroll
@@ -237,6 +312,7 @@ __global__ void rows_kernel(const RowTask task) {
 #pragma unroll
       for (int k = 0; k < 4; ++k) row.part[i].v[k] += other.v[k];
     }
+    if (task.residual.outliers.count) add_outliers(task.residual.outliers, row, r);
     round_trip(task.second, row);
     show(row, task.seen_second, r);
   }
@@ -259,6 +335,9 @@ __global__ void gather_kernel(const Operand from, const Operand to, const std::i
   copy(from.kept, to.kept, from.kept_count);
   copy(from.row_scale, to.row_scale, 1);
   copy(from.row_zero, to.row_zero, 1);
+  copy(from.outliers.count, to.outliers.count, 1);
+  copy(from.outliers.channels, to.outliers.channels, from.outliers.stride);
+  copy(from.outliers.values, to.outliers.values, from.outliers.stride);
   if (from.type == RealType::float32) {
     copy(static_cast<const float*>(from.real), static_cast<float*>(to.real), from.real_stride);
   } else {
@@ -281,8 +360,8 @@ void start(const RowTask& task, Stream stream) {
   const int rows_here = WARPS > 1 ? 1 : rows_per_block;
   const auto blocks = static_cast<unsigned>((task.rows + rows_here - 1) / rows_here);
   launch("rows_kernel", rows_kernel<FOURS, WARPS>, {blocks, 1, 1},
-         (WARPS > 1 ? WARPS : rows_per_block) * warp_size, WARPS > 1 ? WARPS * sizeof(float) : 0, stream,
-         task);
+         (WARPS > 1 ? WARPS : rows_per_block) * warp_size, WARPS > 1 ? FOURS * WARPS * sizeof(float) : 0,
+         stream, task);
 }
 
 }  // namespace

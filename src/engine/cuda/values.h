@@ -28,6 +28,20 @@ struct Format {
   bool symmetric = false;
   Grid grid;                           ///< tensor
   const Grid* column_grids = nullptr;  ///< columns; a kept (float) channel has scale < 0
+  /// rows: values of a larger magnitude stay in float and leave the row's range (LLM.int8()).
+  float outlier_threshold = __builtin_huge_valf();
+
+  __host__ __device__ bool keeps_outliers() const { return outlier_threshold < __builtin_huge_valf(); }
+  __device__ bool is_outlier(float v) const { return fabsf(v) > outlier_threshold; }
+};
+
+/// The values of coded rows that stay in float: of row r, count[r] of them from r * stride on, in ascending
+/// order of channel. Their codes are those of 0.
+struct Outliers {
+  std::int32_t* count = nullptr;  ///< null: the site keeps none
+  std::uint16_t* channels = nullptr;
+  float* values = nullptr;
+  int stride = 0;  ///< more than any channel
 };
 
 /// Rows of one site as kernels write and read them: as codes (one plane, two planes, or sorted into
@@ -43,6 +57,7 @@ struct Operand {
   int kept_count = 0;
   float* row_scale = nullptr;        ///< [rows] format rows
   std::int32_t* row_zero = nullptr;  ///< [rows] format rows; of the unsigned codes
+  Outliers outliers;                 ///< format rows
   void* real = nullptr;              ///< [rows, real_stride]
   RealType type = RealType::float32;
   int real_stride = 0;
@@ -96,6 +111,16 @@ __device__ inline void set_real(void* values, RealType type, std::size_t at, flo
   }
 }
 
+/// Two neighbours; `at` is even.
+__device__ inline void set_pair(void* values, RealType type, std::size_t at, float a, float b) {
+  if (type == RealType::float32) {
+    *reinterpret_cast<float2*>(static_cast<float*>(values) + at) = make_float2(a, b);
+  } else {
+    *reinterpret_cast<std::uint32_t*>(static_cast<std::uint16_t*>(values) + at) =
+        to_bits(a, type) | static_cast<std::uint32_t>(to_bits(b, type)) << 16;
+  }
+}
+
 /// What a product's operand keeps of v.
 __device__ inline float rounded_to(RealType type, float v) {
   if (type == RealType::float32) return v;
@@ -141,7 +166,7 @@ __device__ inline std::uint32_t pack_codes(const float (&unsigned_code)[4]) {
   return word;
 }
 
-/// The values that an operand's rows stand for, columns c to c + 3.
+/// The values that an operand's rows stand for, columns c to c + 3; 0 for outliers.
 __device__ inline Four decode(const Operand& from, const Format& format, int row, int c, int cols) {
   if (from.codes_as == Operand::Codes::none)
     return reals_at(from.real, from.type, static_cast<std::size_t>(row) * from.real_stride + c);
