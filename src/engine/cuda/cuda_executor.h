@@ -47,8 +47,8 @@ struct CudaOptions {
 /// graphs and tuning.
 ///
 /// Slow for now: values per token and float32 (their attention runs on the ordinary units, one query per
-/// warp), and head sizes other than 32 and 64. Refused: outliers beside codes, rows of more than 4,096
-/// values, bfloat16 before compute capability 8.0, float8 before 8.9. What `src/lower` refuses (blocks,
+/// warp), and head sizes other than 32 and 64; rows of which most values are outliers beside the codes.
+/// Refused: rows of more than 4,096 values, bfloat16 before compute capability 8.0, float8 before 8.9. What `src/lower` refuses (blocks,
 /// weights of 9 to 16 bits) never gets here.
 ///
 /// Compiled for sm_75 to sm_120 and executed by the tests over an emulation; no device has run it yet.

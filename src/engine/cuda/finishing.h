@@ -102,9 +102,14 @@ constexpr int float_channels = 16;
 /// The channels that are outliers in any row of a block's tile, in ascending order; in shared memory beside
 /// the stages.
 struct TileOutliers {
-  int* count = nullptr;            ///< null: the left side keeps none
-  std::uint32_t* marks = nullptr;  ///< [stride / 32] bit per channel
-  std::uint16_t* channels = nullptr;
+  int* count;
+  std::uint32_t* marks;  ///< [stride / 32] a bit per channel
+  std::uint16_t* channels;
+
+  __device__ TileOutliers(const Int8Product& p, unsigned char* memory)
+      : count(reinterpret_cast<int*>(memory)),
+        marks(reinterpret_cast<std::uint32_t*>(memory + 16)),
+        channels(reinterpret_cast<std::uint16_t*>(memory + 16 + p.finish.outliers.stride / 8)) {}
 };
 
 /// Shared memory for TileOutliers of a product.
@@ -114,26 +119,26 @@ inline std::size_t outlier_bytes(const Int8Product& p) {
   return static_cast<std::size_t>(round_up(16 + o.stride / 8 + 2 * o.stride, 16));
 }
 
-/// Lists the outliers of rows [row0, row0 + ROWS). The caller's next barrier is before their first use.
+/// Lists the outliers of rows [row0, row0 + ROWS), if the left side keeps any. The caller's next barrier is
+/// before their first use.
 template <int ROWS, int THREADS>
-__device__ inline TileOutliers find_outliers(const Int8Product& p, int row0, unsigned char* memory) {
+__device__ inline void find_outliers(const Int8Product& p, int row0, unsigned char* memory) {
   const Outliers& o = p.finish.outliers;
-  TileOutliers found;
-  if (!o.count || p.finish.output == Finishing::Output::sums) return found;
-  found.count = reinterpret_cast<int*>(memory);
-  found.marks = reinterpret_cast<std::uint32_t*>(memory + 16);
-  found.channels = reinterpret_cast<std::uint16_t*>(memory + 16 + o.stride / 8);
+  if (!o.count) return;
+  const TileOutliers found(p, memory);
   const int thread = static_cast<int>(threadIdx.x), words = o.stride / 32;
-  const int r = row0 + thread;
-  const int mine = thread < ROWS && r < p.rows ? o.count[r] : 0;
+  const int r = row0 + thread < p.rows ? row0 + thread : p.rows - 1;
+  const int mine = thread < ROWS ? o.count[r] : 0;
   for (int w = thread; w < words; w += THREADS) found.marks[w] = 0;
   __syncthreads();
   const std::uint16_t* channels = o.channels + static_cast<std::size_t>(r) * o.stride;
+#pragma unroll 1
   for (int i = 0; i < mine; ++i)
     set_bits_atomically(found.marks + channels[i] / 32, std::uint32_t{1} << channels[i] % 32);
   __syncthreads();
-  if (thread >= warp_size) return found;
+  if (thread >= warp_size) return;
   int first = 0;
+#pragma unroll 1
   for (int w0 = 0; w0 < words; w0 += warp_size) {
     std::uint32_t word = w0 + thread < words ? found.marks[w0 + thread] : 0u;
     // Sums over ever larger groups of lanes; `before` is that of the lanes below.
@@ -149,44 +154,38 @@ __device__ inline TileOutliers find_outliers(const Int8Product& p, int row0, uns
     first += all;
   }
   if (thread == 0) *found.count = first;
-  return found;
 }
 
-/// What a thread's row of the tile has in float, channel by channel.
-class FloatRow {
- public:
-  __device__ FloatRow(const Int8Product& p, const TileOutliers& found, int r) : found_(found) {
-    const Finishing& f = p.finish;
-    if (r >= p.rows) return;
-    if (found.count) {
-      left_ = f.outliers.count[r];
-      channels_ = f.outliers.channels + static_cast<std::size_t>(r) * f.outliers.stride;
-      values_ = f.outliers.values + static_cast<std::size_t>(r) * f.outliers.stride;
+/// What one row of the tile has in float.
+struct FloatRow {
+  int left = 0;  ///< values that are still to come
+  const std::uint16_t* channels = nullptr;
+  const float* values = nullptr;
+
+  __device__ FloatRow(const Finishing& f, int r) {
+    if (f.outliers.count) {
+      left = f.outliers.count[r];
+      channels = f.outliers.channels + static_cast<std::size_t>(r) * f.outliers.stride;
+      values = f.outliers.values + static_cast<std::size_t>(r) * f.outliers.stride;
     } else {
-      left_ = f.kept_count;
-      values_ = f.kept + static_cast<std::size_t>(r) * f.kept_count;
+      left = f.kept_count;
+      values = f.kept + static_cast<std::size_t>(r) * f.kept_count;
     }
   }
-  /// The value of the tile's channel i; to be called with ascending i.
-  __device__ float next(int i) {
-    if (left_ == 0 || (found_.count && *channels_ != found_.channels[i])) return 0.0f;
-    --left_;
-    ++channels_;
-    return *values_++;
+  /// The value of the tile's next channel.
+  __device__ float next(const TileOutliers& found, int i) {
+    if (left == 0 || (channels && *channels != found.channels[i])) return 0.0f;
+    --left;
+    if (channels) ++channels;
+    return *values++;
   }
-
- private:
-  TileOutliers found_;
-  int left_ = 0;
-  const std::uint16_t* channels_ = nullptr;
-  const float* values_ = nullptr;
 };
 
 /// Four columns of the weight of the tile's channel i.
 __device__ inline Four float_weights(const Int8Product& p, const TileOutliers& found, int i, int j) {
   const Finishing& f = p.finish;
   if (j >= p.columns) return {};
-  if (!found.count)
+  if (!f.outliers.count)
     return reals_at(f.kept_weights, RealType::float32, static_cast<std::size_t>(i) * p.columns + j);
   const char4 code = *reinterpret_cast<const char4*>(
       f.codes_by_channel + static_cast<std::size_t>(found.channels[i]) * p.columns + j);
@@ -202,19 +201,21 @@ constexpr int float_bytes = (ROWS + COLUMNS) * float_channels * 4;
 /// and nobody uses it.
 template <int ROWS, int COLUMNS, int THREADS, int M, int N, bool SEGMENTED>
 __device__ inline void add_floats(const Int8Product& p, const TileSums<M, N, SEGMENTED>& tile,
-                                  const TileOutliers& found, float (&value)[M][N][4], unsigned char* shared) {
+                                  float (&value)[M][N][4], unsigned char* shared, unsigned char* outliers) {
   static_assert(ROWS <= THREADS, "a thread per row");
-  const int count = found.count ? *found.count : p.finish.kept_count;
+  const TileOutliers found(p, outliers);
+  const int count = p.finish.outliers.count ? *found.count : p.finish.kept_count;
   if (count == 0) return;
   auto* const left = reinterpret_cast<float*>(shared);  // [float_channels, ROWS]
   float* const right = left + float_channels * ROWS;    // [float_channels, COLUMNS]
   const int thread = static_cast<int>(threadIdx.x);
-  FloatRow row(p, found, thread < ROWS ? tile.row0 + thread : p.rows);
+  // Rows beyond the last are read as the last.
+  FloatRow row(p.finish, tile.row0 + thread < p.rows ? tile.row0 + thread : p.rows - 1);
 #pragma unroll 1
   for (int first = 0; first < count; first += float_channels) {
     const int here = count - first < float_channels ? count - first : float_channels;
     if (thread < ROWS) {
-      for (int i = 0; i < here; ++i) left[i * ROWS + thread] = row.next(first + i);
+      for (int i = 0; i < here; ++i) left[i * ROWS + thread] = row.next(found, first + i);
     }
     for (int i = thread; i < here * (COLUMNS / 4); i += THREADS) {
       const int channel = i / (COLUMNS / 4), j = i % (COLUMNS / 4) * 4;
@@ -286,16 +287,16 @@ __device__ inline void terms_of(const Int8Product& p, const TileSums<M, N, false
   }
 #pragma unroll
   for (int k = 0; k < N; ++k) {
+    const int j = tile.column(k, 0) < p.columns ? tile.column(k, 0) : 0;
+    const int2 column_sum = *reinterpret_cast<const int2*>(f.column_sums + j);
+    const float2 scale = *reinterpret_cast<const float2*>(f.column_scale + j),
+                 bias = *reinterpret_cast<const float2*>(f.bias + j);
 #pragma unroll
-    for (int side = 0; side < 2; ++side) {
-      const int j = tile.column(k, side), in = j < p.columns ? j : 0;
-      const std::int32_t column_sum = f.column_sums[in];
-      const float scale = f.column_scale[in], bias = f.bias[in];
-#pragma unroll
-      for (int i = 0; i < 2 * M; ++i) {
-        value[i / 2][k][2 * (i % 2) + side] =
-            term(tile.sum[i / 2][k][2 * (i % 2) + side], of_row[i], column_sum, scale) + bias;
-      }
+    for (int i = 0; i < 2 * M; ++i) {
+      const std::int32_t* sum = tile.sum[i / 2][k] + 2 * (i % 2);
+      float* to = value[i / 2][k] + 2 * (i % 2);
+      to[0] = term(sum[0], of_row[i], column_sum.x, scale.x) + bias.x;
+      to[1] = term(sum[1], of_row[i], column_sum.y, scale.y) + bias.y;
     }
   }
 }
@@ -312,15 +313,16 @@ __device__ inline void terms_of(const Int8Product&, const TileSums<M, N, true>& 
   }
 }
 
-/// Writes a block's tile. `shared` has room for finishing_bytes<ROWS, COLUMNS>, and nobody uses it any more.
+/// Writes a block's tile. `shared` has room for finishing_bytes<ROWS, COLUMNS>, and nobody uses it any more;
+/// `outliers` is find_outliers()'s.
 template <int ROWS, int COLUMNS, int THREADS, int M, int N, bool SEGMENTED>
 __device__ inline void finish_tile(const Int8Product& p, const TileSums<M, N, SEGMENTED>& tile,
-                                   const TileOutliers& found, unsigned char* shared) {
+                                   unsigned char* shared, unsigned char* outliers) {
   const Finishing& f = p.finish;
   if (f.output == Finishing::Output::sums) return write_sums(p, tile);
   float value[M][N][4];
   terms_of(p, tile, value);
-  add_floats<ROWS, COLUMNS, THREADS>(p, tile, found, value, shared);
+  add_floats<ROWS, COLUMNS, THREADS>(p, tile, value, shared, outliers);
   const bool as_codes = f.output == Finishing::Output::codes;
 #pragma unroll
   for (int i = 0; i < M; ++i) {

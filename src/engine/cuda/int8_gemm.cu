@@ -73,7 +73,7 @@ __global__ void __launch_bounds__(T::threads) gemm_kernel(const Int8Product p) {
     commit_copies();
   }
   // While the first copies are under way.
-  const TileOutliers outliers = find_outliers<T::rows, T::threads>(p, tile.row0, shared + T::shared_bytes);
+  find_outliers<T::rows, T::threads>(p, tile.row0, shared + T::shared_bytes);
   for (int step = 0; step < steps_of_depth; ++step) {
     wait_copies<T::stages - 2>();
     __syncthreads();
@@ -109,7 +109,7 @@ __global__ void __launch_bounds__(T::threads) gemm_kernel(const Int8Product p) {
   }
   wait_copies<0>();
   __syncthreads();  // the stages become the tile of codes
-  finish_tile<T::rows, T::columns, T::threads>(p, tile, outliers, shared);
+  finish_tile<T::rows, T::columns, T::threads>(p, tile, shared, shared + T::shared_bytes);
 }
 
 /// Rows are counted along x, whose limit no batch reaches.

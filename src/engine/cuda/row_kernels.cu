@@ -121,23 +121,18 @@ __device__ inline void list_outliers(const Format& f, const Row<FOURS, WARPS>& r
                                      int r) {
   const int lane = row.thread % warp_size, warp = row.thread / warp_size;
   const std::uint32_t below = (std::uint32_t{1} << lane) - 1;
-  std::uint32_t marks[FOURS][4];
-  int mine[FOURS];
-#pragma unroll
-  for (int i = 0; i < FOURS; ++i) {
-    mine[i] = 0;
-#pragma unroll
-    for (int k = 0; k < 4; ++k) {
-      marks[i][k] = vote(row.column(i) + k < row.cols && f.is_outlier(row.part[i].v[k]));
-      mine[i] += count_bits(marks[i][k]);
-    }
-  }
+  const auto is_outlier = [&](int i, int k) {
+    return row.column(i) + k < row.cols && f.is_outlier(row.part[i].v[k]);
+  };
   auto* const counts = reinterpret_cast<std::int32_t*>(shared_memory());  // [FOURS, WARPS]
   if constexpr (WARPS > 1) {
     __syncthreads();  // the last use of this memory is over
 #pragma unroll
     for (int i = 0; i < FOURS; ++i) {
-      if (lane == 0) counts[i * WARPS + warp] = mine[i];
+      int mine = 0;
+#pragma unroll
+      for (int k = 0; k < 4; ++k) mine += count_bits(vote(is_outlier(i, k)));
+      if (lane == 0) counts[i * WARPS + warp] = mine;
     }
     __syncthreads();
   }
@@ -146,21 +141,25 @@ __device__ inline void list_outliers(const Format& f, const Row<FOURS, WARPS>& r
   int total = 0;
 #pragma unroll
   for (int i = 0; i < FOURS; ++i) {
-    int at = total, all = mine[i];
+    int at = total, mine = 0;
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      const std::uint32_t marks = vote(is_outlier(i, k));
+      at += count_bits(marks & below);
+      mine += count_bits(marks);
+    }
     if constexpr (WARPS > 1) {
-      all = 0;
+      mine = 0;
 #pragma unroll
       for (int w = 0; w < WARPS; ++w) {
         if (w < warp) at += counts[i * WARPS + w];
-        all += counts[i * WARPS + w];
+        mine += counts[i * WARPS + w];
       }
     }
-    total += all;
-#pragma unroll
-    for (int k = 0; k < 4; ++k) at += count_bits(marks[i][k] & below);
+    total += mine;
 #pragma unroll
     for (int k = 0; k < 4; ++k) {
-      if (!(marks[i][k] >> lane & 1u)) continue;
+      if (!is_outlier(i, k)) continue;
       channels[at] = static_cast<std::uint16_t>(row.column(i) + k);
       values[at++] = row.part[i].v[k];
     }

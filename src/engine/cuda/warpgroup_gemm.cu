@@ -54,8 +54,7 @@ __global__ void __launch_bounds__(threads, SEGMENTED ? 1 : 2) warpgroup_kernel(c
     if (step < steps_of_depth) copy_step(step);
     commit_copies();
   }
-  const TileOutliers outliers =
-      find_outliers<tile_rows, threads>(p, tile.row0, shared + stages * stage_bytes);
+  find_outliers<tile_rows, threads>(p, tile.row0, shared + stages * stage_bytes);
   for (int step = 0; step < steps_of_depth; ++step) {
     wait_copies<stages - 2>();
     fence_for_matrices();  // what this thread has copied is seen by the matrix unit
@@ -77,7 +76,7 @@ __global__ void __launch_bounds__(threads, SEGMENTED ? 1 : 2) warpgroup_kernel(c
   }
   wait_copies<0>();
   __syncthreads();
-  finish_tile<tile_rows, tile_columns, threads>(p, tile, outliers, shared);
+  finish_tile<tile_rows, tile_columns, threads>(p, tile, shared, shared + stages * stage_bytes);
 }
 
 }  // namespace

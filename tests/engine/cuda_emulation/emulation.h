@@ -33,6 +33,9 @@ struct alignas(16) float4 {
 struct alignas(8) float2 {
   float x, y;
 };
+struct alignas(8) int2 {
+  std::int32_t x, y;
+};
 struct alignas(8) ushort4 {
   std::uint16_t x, y, z, w;
 };
