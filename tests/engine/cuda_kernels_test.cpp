@@ -126,6 +126,16 @@ TEST_CASE("e4m3, as the emulation has it, rounds to the nearest of its 254 value
   REQUIRE(e4m3_to_float(float_to_e4m3(0x1.8p-10f)) == 0x1p-9f);
 }
 
+TEST_CASE("GELU of the kernels is within 5e-7 of GELU", "[engine][cuda]") {
+  for (int i = -9000; i <= 9000; ++i) {
+    const float v = static_cast<float>(i) * 1e-3f;
+    const double expected = 0.5 * v * (1 + std::erf(v / std::sqrt(2.0)));
+    REQUIRE(std::abs(gelu(v) - expected) < 5e-7 * std::max(1.0, std::abs(expected)));
+  }
+  REQUIRE(gelu(100.0f) == 100.0f);
+  REQUIRE(gelu(-100.0f) == 0.0f);
+}
+
 namespace {
 
 /// Outliers of rows: none, a few in channels that rows share, a few anywhere, all of them.

@@ -18,7 +18,7 @@ constexpr int chunk_keys = 128;
 __device__ inline Format of_head(const Format& f, int head) {
   if (f.kind != FormatKind::columns) return f;
   Format one = f;
-  one.grid = f.column_grids[head];
+  one.grid = column_grid(f, head);
   one.kind = one.grid.scale < 0.0f ? FormatKind::real : FormatKind::tensor;
   return one;
 }

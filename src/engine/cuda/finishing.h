@@ -40,7 +40,7 @@ template <int M, int N, bool SEGMENTED>
 struct TileSums {
   std::int32_t sum[M][N][4] = {};
   float value[SEGMENTED ? M : 1][SEGMENTED ? N : 1][4];
-  int row0, column0, warp_row, warp_column, lane, segment = 0;
+  int row0, column0, warp_row, warp_column, lane, segment = 0, segment_end;
 
   /// Row and column of element e of instruction (i, k).
   __device__ int row(int i, int e) const { return row0 + warp_row + 16 * i + lane / 4 + 8 * (e / 2); }
@@ -48,6 +48,7 @@ struct TileSums {
 
   __device__ void start(const Int8Product& p) {
     if constexpr (SEGMENTED) {
+      segment_end = p.finish.segments[0].end;
 #pragma unroll
       for (int k = 0; k < N; ++k) {
 #pragma unroll
@@ -64,8 +65,8 @@ struct TileSums {
   /// `done`: depth that the sums hold, in units.
   __device__ void end_step(const Int8Product& p, int done) {
     if constexpr (SEGMENTED) {
+      if (done != segment_end) return;
       const Segment s = p.finish.segments[segment];
-      if (done != s.end) return;
       const std::int32_t* column_sums = p.finish.column_sums + static_cast<std::size_t>(segment) * p.columns;
 #pragma unroll
       for (int i = 0; i < M; ++i) {
@@ -84,7 +85,7 @@ struct TileSums {
           }
         }
       }
-      if (segment + 1 < p.finish.segment_count) ++segment;
+      if (segment + 1 < p.finish.segment_count) segment_end = p.finish.segments[++segment].end;
     }
   }
 };

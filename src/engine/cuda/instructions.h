@@ -264,7 +264,15 @@ __device__ inline void set_bits_atomically(std::uint32_t* word, std::uint32_t bi
 
 /// e^x to about 2 units in the last place plus 2^-22 |x|.
 __device__ inline float fast_exp(float x) {
-  return __expf(x);
+  float power;
+  asm("ex2.approx.ftz.f32 %0, %1;\n" : "=f"(power) : "f"(x * 1.44269504f));
+  return power;
+}
+/// 1 / x to about 1 unit in the last place; x is normal.
+__device__ inline float fast_reciprocal(float x) {
+  float inverse;
+  asm("rcp.approx.ftz.f32 %0, %1;\n" : "=f"(inverse) : "f"(x));
+  return inverse;
 }
 
 #endif  // __CUDACC__

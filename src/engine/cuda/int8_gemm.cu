@@ -15,8 +15,9 @@ template <int BM, int BN, int WM, int WN>
 struct Tile {
   static constexpr int rows = BM, columns = BN, warp_rows = WM, warp_columns = WN;
   static constexpr int warps_down = BM / WM, warps = warps_down * (BN / WN), threads = warps * warp_size;
-  static constexpr int stages = 4;
   static constexpr int stage_bytes = (BM + BN) * depth_unit;
+  // A small tile's blocks are few, and each waits for memory alone.
+  static constexpr int stages = stage_bytes <= 6 * 1024 ? 8 : stage_bytes <= 8 * 1024 ? 6 : 4;
   static constexpr int shared_bytes = stages * stage_bytes;
   static_assert(shared_bytes >= finishing_bytes<BM, BN>, "the stages' memory is the finishing's afterwards");
   static constexpr int m = WM / 16, n = WN / 8;  ///< matrix instructions per warp

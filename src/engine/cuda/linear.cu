@@ -49,10 +49,16 @@ SiteLayout::SiteLayout(const SiteFormat& site, std::size_t count, RealType real_
   format.outlier_threshold = site.outlier_threshold;
   if (site.kind == Kind::tensor) format.grid = grid_of(site, 0);
   if (site.kind == Kind::columns) {
-    std::vector<Grid> grids(static_cast<std::size_t>(padded(site.scale.size())));
-    for (std::size_t i = 0; i < site.scale.size(); ++i) grids[i] = grid_of(site, i);
-    column_grids = grids;
+    const auto stride = static_cast<std::size_t>(padded(site.scale.size()));
+    std::vector<float> members(5 * stride, 0.0f);
+    for (std::size_t i = 0; i < site.scale.size(); ++i) {
+      const Grid g = grid_of(site, i);
+      const float in_order[] = {g.inverse, g.scale, g.low, g.high, g.offset};
+      for (std::size_t m = 0; m < 5; ++m) members[m * stride + i] = in_order[m];
+    }
+    column_grids = members;
     format.column_grids = column_grids.data();
+    format.column_stride = static_cast<int>(stride);
   }
   if (codes_as == Operand::Codes::none) return;
 

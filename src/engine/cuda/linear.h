@@ -23,7 +23,7 @@ struct SiteLayout {
   std::vector<std::int32_t> source;  ///< channel at each place of a row of codes; -1: none
   std::vector<int> kept;             ///< segments: float channels
   std::vector<Segment> segments;     ///< of a product's depth
-  DeviceArray<Grid> column_grids;
+  DeviceArray<float> column_grids;
   DeviceArray<int> place;
 
   SiteLayout() = default;

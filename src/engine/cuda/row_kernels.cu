@@ -12,6 +12,11 @@ namespace {
 constexpr int rows_per_block = 4;
 /// Wide rows: one in a block, taken by so many warps.
 constexpr int warps_of_wide_row = 8;
+/// Longest row of codes that is put together in shared memory.
+constexpr int longest_staged_row = 8 * 1024;
+/// Shared memory through which the warps of a wide row exchange values.
+template <int FOURS, int WARPS>
+constexpr int reduction_bytes = WARPS > 1 ? FOURS* WARPS * 4 : 0;
 
 struct Sum {
   __device__ float operator()(float a, float b) const { return a + b; }
@@ -77,10 +82,17 @@ template <int FOURS, int WARPS>
 __device__ inline void round_trip(const Format& f, Row<FOURS, WARPS>& row) {
   if (f.kind == FormatKind::real) return;
   if (f.kind == FormatKind::columns) {
-    row.each([&](float& v, int c) {
-      const Grid& g = f.column_grids[c];
-      if (g.scale >= 0.0f) v = steps(g, v) * g.scale;
-    });
+#pragma unroll
+    for (int i = 0; i < FOURS; ++i) {
+      if (row.column(i) >= row.cols) continue;
+      const FourGrids grids(f, row.column(i));
+#pragma unroll
+      for (int k = 0; k < 4; ++k) {
+        const Grid g = grids.at(k);
+        float& v = row.part[i].v[k];
+        if (g.scale >= 0.0f) v = steps(g, v) * g.scale;
+      }
+    }
     return;
   }
   const Grid g = f.kind == FormatKind::rows ? grid_of_row(f, row) : f.grid;
@@ -185,20 +197,57 @@ __device__ inline void add_outliers(const Outliers& from, Row<FOURS, WARPS>& row
   }
 }
 
+/// Of all threads that hold a row.
+template <int WARPS>
+__device__ inline void sync_row() {
+  if constexpr (WARPS > 1) {
+    __syncthreads();
+  } else {
+    sync_warp();
+  }
+}
+
+/// Codes go to their places in shared memory, where the row is put together, so that it leaves in whole 16
+/// bytes; rows that are too long for that go straight to their places.
 template <int FOURS, int WARPS>
 __device__ inline void encode_segments(const Format& f, Row<FOURS, WARPS>& row, const Operand& to, int r) {
-  std::int8_t* codes = to.codes + static_cast<std::size_t>(r) * to.stride;
-  row.each([&](float& v, int c) {
-    const int place = to.place[c];
-    if (place < 0) {
-      to.kept[static_cast<std::size_t>(r) * to.kept_count + ~place] = v;
-      return;
+  std::int8_t* const codes = to.codes + static_cast<std::size_t>(r) * to.stride;
+  const bool staged = to.stride <= longest_staged_row;
+  unsigned char* const shared =
+      shared_memory() +
+      (WARPS > 1 ? reduction_bytes<FOURS, WARPS> : static_cast<int>(threadIdx.x) / warp_size * to.stride);
+  std::int8_t* const together = staged ? reinterpret_cast<std::int8_t*>(shared) : codes;
+  constexpr int threads = WARPS * warp_size;
+  if (staged) {
+    for (int i = 16 * row.thread; i < to.stride; i += 16 * threads)
+      *reinterpret_cast<uint4*>(shared + i) = make_uint4(0, 0, 0, 0);
+    sync_row<WARPS>();
+  }
+#pragma unroll
+  for (int i = 0; i < FOURS; ++i) {
+    const int c = row.column(i);
+    if (c >= row.cols) continue;
+    const FourPlaces places(to.place + c);
+    const FourGrids grids(f, c);
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      if (c + k >= row.cols) continue;
+      const int place = places.v[k];
+      float& v = row.part[i].v[k];
+      if (place < 0) {
+        to.kept[static_cast<std::size_t>(r) * to.kept_count + ~place] = v;
+        continue;
+      }
+      const Grid g = grids.at(k);
+      const float t = steps(g, v);
+      v = t * g.scale;
+      together[place] = static_cast<std::int8_t>(static_cast<int>(t + g.offset) - code_shift);
     }
-    const Grid g = f.column_grids[c];
-    const float t = steps(g, v);
-    v = t * g.scale;
-    codes[place] = static_cast<std::int8_t>(static_cast<int>(t + g.offset) - code_shift);
-  });
+  }
+  if (!staged) return;
+  sync_row<WARPS>();
+  for (int i = 16 * row.thread; i < to.stride; i += 16 * threads)
+    *reinterpret_cast<uint4*>(codes + i) = *reinterpret_cast<const uint4*>(shared + i);
 }
 
 /// Rounds the row to its site's grids and writes it in all forms that the target has.
@@ -358,9 +407,11 @@ template <int FOURS, int WARPS>
 void start(const RowTask& task, Stream stream) {
   const int rows_here = WARPS > 1 ? 1 : rows_per_block;
   const auto blocks = static_cast<unsigned>((task.rows + rows_here - 1) / rows_here);
+  const bool staged =
+      task.target.codes_as == Operand::Codes::segments && task.target.stride <= longest_staged_row;
+  const int bytes = reduction_bytes<FOURS, WARPS> + (staged ? rows_here * task.target.stride : 0);
   launch("rows_kernel", rows_kernel<FOURS, WARPS>, {blocks, 1, 1},
-         (WARPS > 1 ? WARPS : rows_per_block) * warp_size, WARPS > 1 ? FOURS * WARPS * sizeof(float) : 0,
-         stream, task);
+         (WARPS > 1 ? WARPS : rows_per_block) * warp_size, static_cast<std::size_t>(bytes), stream, task);
 }
 
 }  // namespace

@@ -335,5 +335,8 @@ inline std::uint8_t float_to_e4m3(float v) {
 inline float fast_exp(float x) {
   return std::exp(x);
 }
+inline float fast_reciprocal(float x) {
+  return 1.0f / x;
+}
 
 }  // namespace outlierlab::engine::emulated
