@@ -43,14 +43,13 @@ RealType type_of(RealPrecision precision) {
 struct Workspace {
   int rows = 0, examples = 0;
   DeviceArray<unsigned char> tokens;  ///< as TokenViews divides it
-  DeviceArray<float> wide;            ///< a product's result in float32
-  DeviceArray<float> context;
+  DeviceArray<float> wide;            ///< a product's result, with room for float32
+  DeviceArray<float> context;         ///< the same of attention's
   DeviceArray<std::int8_t> projection_codes;
   DeviceArray<unsigned char> projection_reals;
   DeviceArray<float> projection_scale[3];
   DeviceArray<std::int32_t> projection_zero[3];
   DeviceArray<std::int8_t> product_codes;
-  DeviceArray<unsigned char> product_reals;
   DeviceArray<float> logits;
   DeviceArray<float> seen[3], seen_scores, seen_probs;
 };
@@ -158,6 +157,12 @@ class Implementation : public CudaExecutor {
     return {w_.tokens.data(), static_cast<std::size_t>(batch.rows), static_cast<std::size_t>(batch.examples)};
   }
   bool watched() const { return options_.observer != nullptr; }
+  /// Of a product's result on its way to the row kernel: two bytes where the site has no finer grid, and
+  /// where its operands were no codes, whose sums would otherwise lose the bits that decide about a code.
+  RealType between(bool integer, const SiteFormat& site) const {
+    const bool coarse = site.kind == Kind::real || (!integer && site.bits <= 8);
+    return coarse && !watched() ? real_ : RealType::float32;
+  }
   template <typename Body>
   void timed(double Profile::*part, Body body) {
     if (!options_.profile) return body();
@@ -269,7 +274,6 @@ void Implementation::reserve(const BatchShape& batch) {
       w_.projection_zero[k].reset(n);
     }
     w_.product_codes.reset(n * hidden);
-    w_.product_reals.reset(n * hidden * real_bytes);
     w_.logits.reset(examples * static_cast<std::size_t>(labels_stride_));
 
     // What enters a layer is dead once its output is written, so two buffers of a form alternate; a layer
@@ -465,6 +469,7 @@ void Implementation::project(std::size_t layer, const BatchShape& batch) {
     } else {
       target.out = w_.projection_reals.data();
       target.type = real_;
+      target.column_grids = plan.projection_grids[0].data();
     }
     return multiply(plan.projections[0], left, batch.rows, target);
   }
@@ -483,9 +488,11 @@ void Implementation::project(std::size_t layer, const BatchShape& batch) {
       target.out = reals;
       target.stride = stride;
       target.type = real_;
+      target.column_grids = plan.projection_grids[k].data();
     } else {
       target.out = w_.wide.data();
       target.stride = part;
+      target.type = between(plan.projections[k].integer(), model_->layers[layer].sites[query + k]);
     }
     multiply(plan.projections[k], left, batch.rows, target);
     if (route == Route::fused || route == Route::direct) continue;
@@ -493,6 +500,7 @@ void Implementation::project(std::size_t layer, const BatchShape& batch) {
     task.rows = batch.rows;
     task.cols = static_cast<int>(shape().hidden);
     task.source = w_.wide.data();
+    task.source_type = target.type;
     task.source_stride = part;
     task.target_format = site.format;
     if (route == Route::encoded) {
@@ -573,6 +581,7 @@ void Implementation::attend_all(std::size_t layer, const BatchShape& batch) {
     task.context_real_stride = target.real_stride;
   } else {
     task.context = w_.context.data();
+    task.context_type = between(plan.integer_context, model_->layers[layer].sites[context]);
     task.context_real_stride = part;
   }
   if (watched()) {
@@ -586,6 +595,7 @@ void Implementation::attend_all(std::size_t layer, const BatchShape& batch) {
   encode.rows = batch.rows;
   encode.cols = static_cast<int>(shape().hidden);
   encode.source = w_.context.data();
+  encode.source_type = task.context_type;
   encode.source_stride = part;
   encode.target_format = site.format;
   encode.target = target;
@@ -613,9 +623,8 @@ void Implementation::residual_norm(std::size_t layer, const DeviceLinear& linear
     task.coded.stride = hidden_stride_;
     task.coded_format = plan.sites[product_site].format;
   } else {
-    const bool reals = !linear.integer() && site.kind == Kind::real && !watched();
-    product.out = reals ? static_cast<void*>(w_.product_reals.data()) : w_.wide.data();
-    product.type = reals ? real_ : RealType::float32;
+    product.out = w_.wide.data();
+    product.type = between(linear.integer(), site);
     task.source = product.out;
     task.source_type = product.type;
     task.source_stride = hidden_stride_;
@@ -653,11 +662,17 @@ void Implementation::feed_forward(std::size_t layer, const BatchShape& batch) {
   ProductTarget target;
   if (plan.fuse_hidden) {
     target.gelu = true;
-    if (site.codes_as == Operand::Codes::plane) {
+    if (site.codes_as != Operand::Codes::none) {
       target.output = ProductTarget::Output::codes;
       target.out = o.ffn_hidden->codes;
       target.stride = o.ffn_hidden->stride;
       target.grids[0] = site.format.grid;
+      if (site.codes_as == Operand::Codes::segments) {
+        target.column_grids = plan.hidden_grids.data();
+        target.code_columns = site.stride;
+        target.kept = o.ffn_hidden->kept;
+        target.kept_count = o.ffn_hidden->kept_count;
+      }
     } else {
       target.out = o.ffn_hidden->real;
       target.stride = o.ffn_hidden->real_stride;
@@ -667,11 +682,13 @@ void Implementation::feed_forward(std::size_t layer, const BatchShape& batch) {
   } else {
     target.out = w_.wide.data();
     target.stride = plan.ffn_hidden.columns();
+    target.type = between(plan.ffn_hidden.integer(), model_->layers[layer].sites[ffn_hidden]);
     multiply(plan.ffn_hidden, *o.ffn_input, batch.rows, target);
     RowTask task;
     task.rows = batch.rows;
     task.cols = static_cast<int>(shape().intermediate);
     task.source = w_.wide.data();
+    task.source_type = target.type;
     task.source_stride = target.stride;
     task.map = RowTask::Map::gelu;
     task.target_format = site.format;

@@ -29,9 +29,19 @@ __device__ inline float term(std::int32_t sum, const RowFactors& row, std::int32
   return static_cast<float>(sum - row.zero * column_sum) * (row.scale * column_scale);
 }
 
-__device__ inline std::int8_t code_of(const Finishing& f, float v, int j) {
-  const Grid& g = f.grids[j < f.part ? 0 : j / f.part];
-  return static_cast<std::int8_t>(static_cast<int>(steps(g, v) + g.offset) - code_shift);
+/// What is stored for v: its code (unsigned, still a float), the real that this stands for, or v.
+__device__ inline float stored(const Finishing& f, const Grid& g, float v) {
+  if (f.output == Finishing::Output::codes) return g.scale < 0.0f ? v : steps(g, v) + g.offset;
+  return g.scale < 0.0f ? v : steps(g, v) * g.scale;
+}
+
+__device__ inline std::int8_t signed_code(float code) {
+  return static_cast<std::int8_t>(static_cast<int>(code) - code_shift);
+}
+
+__device__ inline void set_kept(const Finishing& f, int r, int j, float v) {
+  const int i = j - f.code_columns;
+  if (i < f.kept_out_count) f.kept_out[static_cast<std::size_t>(r) * f.kept_out_count + i] = v;
 }
 
 /// The sums of M x N matrix instructions of 16 x 8 outputs in a warp's registers. SEGMENTED: beside each a
@@ -314,6 +324,46 @@ __device__ inline void terms_of(const Int8Product&, const TileSums<M, N, true>& 
   }
 }
 
+/// GELU and rounding.
+template <int M, int N, bool SEGMENTED>
+__device__ inline void map_values(const Int8Product& p, const TileSums<M, N, SEGMENTED>& tile,
+                                  float (&value)[M][N][4]) {
+  const Finishing& f = p.finish;
+  if (f.gelu) {
+#pragma unroll
+    for (int i = 0; i < M; ++i) {
+#pragma unroll
+      for (int k = 0; k < N; ++k) {
+#pragma unroll
+        for (int e = 0; e < 4; ++e) value[i][k][e] = gelu(value[i][k][e]);
+      }
+    }
+  }
+  const bool by_column = f.column_grids != nullptr;
+  if (!by_column && f.output != Finishing::Output::codes) return;
+#pragma unroll
+  for (int k = 0; k < N; ++k) {
+    const int j = tile.column(k, 0) < p.columns ? tile.column(k, 0) : 0;
+    Grid grids[2];
+    if (by_column) {
+      float2 m[5];
+#pragma unroll
+      for (int i = 0; i < 5; ++i)
+        m[i] = *reinterpret_cast<const float2*>(f.column_grids +
+                                                static_cast<std::size_t>(i) * f.column_stride + j);
+      grids[0] = {m[0].x, m[1].x, m[2].x, m[3].x, m[4].x};
+      grids[1] = {m[0].y, m[1].y, m[2].y, m[3].y, m[4].y};
+    } else {
+      grids[0] = grids[1] = f.grids[j < f.part ? 0 : j / f.part];
+    }
+#pragma unroll
+    for (int i = 0; i < M; ++i) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) value[i][k][e] = stored(f, grids[e % 2], value[i][k][e]);
+    }
+  }
+}
+
 /// Writes a block's tile. `shared` has room for finishing_bytes<ROWS, COLUMNS>, and nobody uses it any more;
 /// `outliers` is find_outliers()'s.
 template <int ROWS, int COLUMNS, int THREADS, int M, int N, bool SEGMENTED>
@@ -324,6 +374,7 @@ __device__ inline void finish_tile(const Int8Product& p, const TileSums<M, N, SE
   float value[M][N][4];
   terms_of(p, tile, value);
   add_floats<ROWS, COLUMNS, THREADS>(p, tile, value, shared, outliers);
+  map_values(p, tile, value);
   const bool as_codes = f.output == Finishing::Output::codes;
 #pragma unroll
   for (int i = 0; i < M; ++i) {
@@ -335,18 +386,17 @@ __device__ inline void finish_tile(const Int8Product& p, const TileSums<M, N, SE
       for (int k = 0; k < N; ++k) {
         const int j = tile.column(k, 0);
         if (j >= p.columns) continue;
-        float a = value[i][k][2 * half], b = value[i][k][2 * half + 1];
-        if (f.gelu) {
-          a = gelu(a);
-          b = gelu(b);
-        }
-        if (as_codes) {
-          const auto low = static_cast<std::uint8_t>(code_of(f, a, j)),
-                     high = static_cast<std::uint8_t>(code_of(f, b, j));
+        const float a = value[i][k][2 * half], b = value[i][k][2 * half + 1];
+        if (!as_codes) {
+          set_pair(f.out, f.type, static_cast<std::size_t>(r) * f.stride + j, a, b);
+        } else if (j >= f.code_columns) {
+          set_kept(f, r, j, a);
+          set_kept(f, r, j + 1, b);
+        } else {
+          const auto low = static_cast<std::uint8_t>(signed_code(a)),
+                     high = static_cast<std::uint8_t>(signed_code(b));
           *reinterpret_cast<std::uint16_t*>(shared + (r - tile.row0) * code_stride<COLUMNS> +
                                             (j - tile.column0)) = static_cast<std::uint16_t>(low | high << 8);
-        } else {
-          set_pair(f.out, f.type, static_cast<std::size_t>(r) * f.stride + j, a, b);
         }
       }
     }
@@ -356,7 +406,8 @@ __device__ inline void finish_tile(const Int8Product& p, const TileSums<M, N, SE
   constexpr int chunks_per_row = COLUMNS / 16;
   for (int i = static_cast<int>(threadIdx.x); i < ROWS * chunks_per_row; i += THREADS) {
     const int r = i / chunks_per_row, j = i % chunks_per_row * 16;
-    if (tile.row0 + r >= p.rows || tile.column0 + j >= p.columns) continue;
+    if (tile.row0 + r >= p.rows || tile.column0 + j >= p.columns || tile.column0 + j >= f.code_columns)
+      continue;
     *reinterpret_cast<uint4*>(static_cast<std::int8_t*>(f.out) +
                               static_cast<std::size_t>(tile.row0 + r) * f.stride + tile.column0 + j) =
         *reinterpret_cast<const uint4*>(shared + r * code_stride<COLUMNS> + j);

@@ -144,10 +144,21 @@ __global__ void finish_kernel(const Int8Product p, const std::int32_t* sums) {
     }
   }
   if (f.gelu) v = gelu(v);
-  if (f.output == Finishing::Output::codes) {
-    static_cast<std::int8_t*>(f.out)[to] = code_of(f, v, j);
-  } else {
+  const bool as_codes = f.output == Finishing::Output::codes;
+  if (f.column_grids) {
+    Format by_column;
+    by_column.column_grids = f.column_grids;
+    by_column.column_stride = f.column_stride;
+    v = stored(f, column_grid(by_column, j), v);
+  } else if (as_codes) {
+    v = stored(f, f.grids[j < f.part ? 0 : j / f.part], v);
+  }
+  if (!as_codes) {
     set_real(f.out, f.type, to, v);
+  } else if (j >= f.code_columns) {
+    set_kept(f, r, j, v);
+  } else {
+    static_cast<std::int8_t*>(f.out)[to] = signed_code(v);
   }
 }
 

@@ -24,16 +24,24 @@ struct Segment {
 ///                + sum_c outlier[r, c] (column_scale[j] codes_by_channel[c, j])
 ///
 /// in this order of additions, each rounded to float32 (the last two are chains of fused multiply-adds, with
-/// ascending channels); then GELU, then the output's form. A tile takes the channels that are outliers in any
-/// of its rows: what a row does not have adds 0, so that its bits do not depend on its neighbours.
+/// ascending channels); then GELU, then rounding to a grid, then the output's form. A tile takes the channels
+/// that are outliers in any of its rows: what a row does not have adds 0, so that its bits do not depend on
+/// its neighbours.
 struct Finishing {
   enum class Output : unsigned char { sums, reals, codes } output = Output::reals;
   bool gelu = false;
   void* out = nullptr;  ///< [rows, stride]
   int stride = 0;       ///< in elements; of codes, a multiple of 16
   RealType type = RealType::float32;
-  Grid grids[3];  ///< codes: of columns [i part, (i + 1) part)
+  Grid grids[3];  ///< codes: of columns [i part, (i + 1) part), where column_grids is null
   int part = 1 << 30;
+  /// Codes or reals: a grid per column, as Format has them; scale < 0: the column is not rounded.
+  const float* column_grids = nullptr;
+  int column_stride = 0;
+  /// Codes: columns from here on are not coded, but go to kept_out [rows, kept_out_count].
+  int code_columns = 1 << 30;
+  float* kept_out = nullptr;
+  int kept_out_count = 0;
   const Segment* segments = nullptr;  ///< device memory
   int segment_count = 1;
   bool whole_segments = true;  ///< they end at even units

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <map>
+#include <numeric>
 #include <utility>
 
 namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
@@ -36,6 +37,31 @@ Operand::Codes form_of(const SiteFormat& site, const std::vector<const Weight*>&
 
 }  // namespace
 
+std::vector<int> natural_order(std::size_t count) {
+  std::vector<int> order(static_cast<std::size_t>(padded(count)), -1);
+  std::iota(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), 0);
+  return order;
+}
+
+std::vector<float> grids_of_columns(const std::vector<const SiteFormat*>& sites,
+                                    const std::vector<int>& order) {
+  const std::size_t columns = sites.size() * order.size();
+  std::vector<float> members(5 * columns, 0.0f);
+  for (std::size_t s = 0; s < sites.size(); ++s) {
+    const SiteFormat& site = *sites[s];
+    for (std::size_t j = 0; j < order.size(); ++j) {
+      if (order[j] < 0) continue;
+      Grid g;
+      g.scale = -1.0f;
+      if (site.kind == Kind::tensor) g = grid_of(site, 0);
+      if (site.kind == Kind::columns) g = grid_of(site, static_cast<std::size_t>(order[j]));
+      const float in_order[] = {g.inverse, g.scale, g.low, g.high, g.offset};
+      for (std::size_t m = 0; m < 5; ++m) members[m * columns + s * order.size() + j] = in_order[m];
+    }
+  }
+  return members;
+}
+
 SiteLayout::SiteLayout(const SiteFormat& site, std::size_t count, RealType real_type, bool with_eight,
                        const std::vector<const Weight*>& weights)
     : codes_as(form_of(site, weights)), type(real_type), cols(static_cast<int>(count)) {
@@ -49,16 +75,9 @@ SiteLayout::SiteLayout(const SiteFormat& site, std::size_t count, RealType real_
   format.outlier_threshold = site.outlier_threshold;
   if (site.kind == Kind::tensor) format.grid = grid_of(site, 0);
   if (site.kind == Kind::columns) {
-    const auto stride = static_cast<std::size_t>(padded(site.scale.size()));
-    std::vector<float> members(5 * stride, 0.0f);
-    for (std::size_t i = 0; i < site.scale.size(); ++i) {
-      const Grid g = grid_of(site, i);
-      const float in_order[] = {g.inverse, g.scale, g.low, g.high, g.offset};
-      for (std::size_t m = 0; m < 5; ++m) members[m * stride + i] = in_order[m];
-    }
-    column_grids = members;
+    column_grids = grids_of_columns({&site}, natural_order(site.scale.size()));
     format.column_grids = column_grids.data();
-    format.column_stride = static_cast<int>(stride);
+    format.column_stride = padded(site.scale.size());
   }
   if (codes_as == Operand::Codes::none) return;
 
@@ -170,14 +189,25 @@ DeviceLinear::DeviceLinear(const std::vector<const Linear*>& linears, const Site
   bias_ = bias;
   integer_ = left.codes_as != Operand::Codes::none && linears[0]->weight.is_integer();
   if (integer_) {
-    add_integer(linears, left);
+    add_integer(linears, left, natural_order(linears[0]->weight.rows));
   } else {
     add_real(linears);
     if (left.eight) add_eight(linears);
   }
 }
 
-void DeviceLinear::add_integer(const std::vector<const Linear*>& linears, const SiteLayout& left) {
+DeviceLinear::DeviceLinear(const Linear& linear, const SiteLayout& left, const std::vector<int>& order)
+    : integer_(true), part_(static_cast<int>(order.size())), columns_(part_) {
+  std::vector<float> bias(order.size(), 0.0f);
+  for (std::size_t j = 0; j < order.size(); ++j) {
+    if (order[j] >= 0) bias[j] = linear.bias[static_cast<std::size_t>(order[j])];
+  }
+  bias_ = bias;
+  add_integer({&linear}, left, order);
+}
+
+void DeviceLinear::add_integer(const std::vector<const Linear*>& linears, const SiteLayout& left,
+                               const std::vector<int>& order) {
   depth_ = left.stride;
   segments_ = left.segments;
   kept_count_ = static_cast<int>(left.kept.size());
@@ -189,8 +219,10 @@ void DeviceLinear::add_integer(const std::vector<const Linear*>& linears, const 
   std::vector<std::int8_t> by_channel(keeps_outliers_ ? columns * static_cast<std::size_t>(left.cols) : 0, 0);
   for (std::size_t p = 0; p < linears.size(); ++p) {
     const Weight& weight = linears[p]->weight;
-    for (std::size_t r = 0; r < weight.rows; ++r) {
-      const std::size_t column = p * static_cast<std::size_t>(part_) + r;
+    for (std::size_t j = 0; j < order.size(); ++j) {
+      if (order[j] < 0) continue;
+      const auto r = static_cast<std::size_t>(order[j]);
+      const std::size_t column = p * order.size() + j;
       scale[column] = weight.scale(r);
       std::size_t segment = 0;
       for (std::size_t k = 0; k < depth; ++k) {

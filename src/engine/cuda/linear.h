@@ -32,6 +32,15 @@ struct SiteLayout {
              const std::vector<const Weight*>& weights);
 };
 
+/// The grids of columns that belong to sites: of each site `order.size()` columns, column j of which is the
+/// site's channel order[j] (-1: none). As Format::column_grids has them; scale < 0 where a site is not
+/// quantized.
+std::vector<float> grids_of_columns(const std::vector<const SiteFormat*>& sites,
+                                    const std::vector<int>& order);
+
+/// 0 to count - 1, and -1 up to the next multiple of 16.
+std::vector<int> natural_order(std::size_t count);
+
 /// Rows of a site in device memory.
 class OperandRows {
  public:
@@ -56,6 +65,8 @@ class DeviceLinear {
  public:
   DeviceLinear() = default;
   DeviceLinear(const std::vector<const Linear*>& linears, const SiteLayout& left, RealType type);
+  /// An integer product whose columns are the weight's rows in this order (-1: none); a multiple of 16.
+  DeviceLinear(const Linear& linear, const SiteLayout& left, const std::vector<int>& order);
   bool integer() const { return integer_; }
   int part() const { return part_; }        ///< padded columns of one part
   int columns() const { return columns_; }  ///< of all parts
@@ -63,7 +74,8 @@ class DeviceLinear {
 
  private:
   friend class Products;
-  void add_integer(const std::vector<const Linear*>& linears, const SiteLayout& left);
+  void add_integer(const std::vector<const Linear*>& linears, const SiteLayout& left,
+                   const std::vector<int>& order);
   void add_real(const std::vector<const Linear*>& linears);
   void add_eight(const std::vector<const Linear*>& linears);
 

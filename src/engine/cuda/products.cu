@@ -80,7 +80,8 @@ Products::Choice Products::choose(const Call& call, Stream stream) {
       call.linear.depth(),
       static_cast<int>(call.linear.segments_.size()),
       call.linear.keeps_outliers_ ? -1 : call.linear.kept_count_,
-      8 * static_cast<int>(call.target.output) + 2 * static_cast<int>(call.target.type) + call.target.gelu};
+      8 * static_cast<int>(call.target.output) + 2 * static_cast<int>(call.target.type) + call.target.gelu,
+      call.target.column_grids != nullptr};
   const auto known = choices_.find(key);
   if (known != choices_.end()) return known->second;
   const std::vector<int> ways = ways_of(call);
@@ -190,6 +191,10 @@ Int8Product product_of(const Operand& left, int rows, const ProductTarget& targe
   f.stride = target.stride;
   f.type = target.type;
   std::copy(std::begin(target.grids), std::end(target.grids), std::begin(f.grids));
+  f.column_grids = target.column_grids;
+  f.code_columns = target.code_columns;
+  f.kept_out = target.kept;
+  f.kept_out_count = target.kept_count;
   f.row_scale = left.row_scale;
   f.row_zero = left.row_zero;
   f.kept = left.kept;
@@ -206,6 +211,7 @@ Int8Product Products::integer_product(const Call& call) const {
   p.depth = linear.depth_;
   Finishing& f = p.finish;
   f.part = linear.part_;
+  f.column_stride = linear.columns_;
   f.segments = linear.device_segments_.data();
   f.segment_count = static_cast<int>(linear.segments_.size());
   if (!linear.segments_.empty()) f.first = linear.segments_[0];
