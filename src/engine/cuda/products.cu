@@ -115,16 +115,22 @@ std::vector<int> Products::ways_of(const Call& call) {
   for (int tile = 0; tile < tile_count(); ++tile) {
     if (tile_can(tile, product, device_)) ways.push_back(tile);
   }
+  const int usable = blas_ways(call);
+  for (int i = 0; i < usable; ++i) ways.push_back(tile_count() + i);
+  return ways;
+}
+
+/// Algorithms of cublasLt that take all segments of an integer product.
+int Products::blas_ways(const Call& call) {
   const std::size_t segments = call.linear.segments_.size();
   const std::size_t sum_bytes = segments * sizeof(std::int32_t) *
                                 static_cast<std::size_t>(padded_rows(call.rows)) *
                                 static_cast<std::size_t>(call.linear.columns());
-  if (sum_bytes > most_sum_bytes || segments == 0) return ways;
+  if (sum_bytes > most_sum_bytes || segments == 0) return 0;
   int usable = lt_ways;
   for (std::size_t s = 0; s < segments; ++s)
     usable = std::min(usable, blas_.algorithms(segment_product(call, s)));
-  for (int i = 0; i < usable; ++i) ways.push_back(tile_count() + i);
-  return ways;
+  return usable;
 }
 
 /// Every way gives the reference's bits or is dropped; of the others, the fastest.
@@ -229,8 +235,9 @@ Int8Product Products::integer_product(const Call& call) const {
 void Products::run_integer(const Call& call, int way, Stream stream) {
   const DeviceLinear& linear = call.linear;
   const Int8Product p = integer_product(call);
-  // A way that CudaOptions asks for may not suit every product.
-  if (way < tile_count()) return multiply_tiled(tile_can(way, p, device_) ? way : guess(call), p, stream);
+  // A way that CudaOptions asks for, or that was chosen for a few rows more, may not suit every product.
+  const bool can = way < tile_count() ? tile_can(way, p, device_) : blas_ways(call) > 0;
+  if (way < tile_count() || !can) return multiply_tiled(can ? way : guess(call), p, stream);
   const std::size_t plane =
       static_cast<std::size_t>(padded_rows(p.rows)) * static_cast<std::size_t>(p.columns);
   if (sums_.size() < plane * linear.segments_.size()) {

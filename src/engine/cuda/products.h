@@ -63,6 +63,7 @@ class Products {
   Choice choose(const Call& call, Stream stream);
   Choice measure(const Call& call, const std::vector<int>& ways, Stream stream);
   std::vector<int> ways_of(const Call& call);
+  int blas_ways(const Call& call);
   int guess(const Call& call) const;
   void run(const Call& call, int way, Stream stream);
   void run_integer(const Call& call, int way, Stream stream);
