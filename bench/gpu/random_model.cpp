@@ -99,6 +99,24 @@ void quantize(Weight& weight) {
   weight.values = Array<float>();
 }
 
+/// With a scale per output channel.
+void quantize_by_row(Weight& weight) {
+  std::vector<std::int8_t> codes(weight.values.size());
+  std::vector<float> scales(weight.rows);
+  for (std::size_t r = 0; r < weight.rows; ++r) {
+    const float* row = weight.values.data() + r * weight.cols;
+    float largest = 0;
+    for (std::size_t c = 0; c < weight.cols; ++c) largest = std::max(largest, std::abs(row[c]));
+    scales[r] = largest / 127.0f;
+    for (std::size_t c = 0; c < weight.cols; ++c)
+      codes[r * weight.cols + c] = static_cast<std::int8_t>(std::nearbyint(row[c] / scales[r]));
+  }
+  weight.bits = 8;
+  weight.codes = std::move(codes);
+  weight.scales = std::move(scales);
+  weight.values = Array<float>();
+}
+
 void add_grid(SiteFormat& site, float low, float high, std::size_t count = 1) {
   const float scale = std::max(high - low, 1e-6f) / 255.0f;
   site.scale.insert(site.scale.end(), count, scale);
@@ -117,6 +135,14 @@ SiteFormat rows_site() {
   SiteFormat site;
   site.kind = FormatKind::rows;
   site.bits = 8;
+  return site;
+}
+
+/// LLM.int8()'s.
+SiteFormat outlier_site() {
+  SiteFormat site = rows_site();
+  site.symmetric = true;
+  site.outlier_threshold = 6.0f;
   return site;
 }
 
@@ -181,7 +207,12 @@ struct Quantizer {
   const std::string& scheme;
   std::size_t next = 0;  ///< visit_parts comes to the sites in the order of their numbers
 
-  void weight(const std::string&, Weight& part, std::size_t, std::size_t) { quantize(part); }
+  void weight(const std::string& name, Weight& part, std::size_t, std::size_t) {
+    if (scheme != "llm-int8") return quantize(part);
+    // Embeddings and classifier stay in float.
+    if (name.find("embeddings") == std::string::npos && name.find("classifier") == std::string::npos)
+      quantize_by_row(part);
+  }
   void vector(const std::string&, Array<float>&, std::size_t) {}
   void site(const std::string& name, SiteFormat& part, std::size_t) {
     const std::vector<float>&low = ranges.low[next], &high = ranges.high[next];
@@ -192,7 +223,12 @@ struct Quantizer {
     };
     const bool xhy = ends_with(".ffn_input") || ends_with(".ffn_output") || ends_with(".ffn_residual");
     const bool attention = ends_with(".scores") || ends_with(".probs");
-    if (scheme == "w8a8-token") {
+    if (scheme == "llm-int8") {
+      const bool before_products = ends_with("embeddings.norm") || ends_with(".context") ||
+                                   ends_with(".ffn_input") || ends_with(".ffn_hidden") ||
+                                   ends_with(".output");
+      part = before_products ? outlier_site() : SiteFormat();
+    } else if (scheme == "w8a8-token") {
       part = rows_site();
     } else if (scheme == "peg-6-permuted" && xhy) {
       part = grouped_site(low, high);
@@ -273,8 +309,8 @@ SiteRanges ranges_of(const std::shared_ptr<const Model>& floats, const Tokens& t
 }
 
 const std::vector<std::string>& scheme_names() {
-  static const std::vector<std::string> names = {"w8a8", "w8a8-token", "peg-6-permuted", "mp-xhy",
-                                                 "mp-channel-1"};
+  static const std::vector<std::string> names = {"w8a8",   "w8a8-token",   "peg-6-permuted",
+                                                 "mp-xhy", "mp-channel-1", "llm-int8"};
   return names;
 }
 

@@ -126,6 +126,54 @@ TEST_CASE("e4m3, as the emulation has it, rounds to the nearest of its 254 value
   REQUIRE(e4m3_to_float(float_to_e4m3(0x1.8p-10f)) == 0x1p-9f);
 }
 
+TEST_CASE("GELU of the kernels is within 5e-7 of GELU", "[engine][cuda]") {
+  for (int i = -9000; i <= 9000; ++i) {
+    const float v = static_cast<float>(i) * 1e-3f;
+    const double expected = 0.5 * v * (1 + std::erf(v / std::sqrt(2.0)));
+    REQUIRE(std::abs(gelu(v) - expected) < 5e-7 * std::max(1.0, std::abs(expected)));
+  }
+  REQUIRE(gelu(100.0f) == 100.0f);
+  REQUIRE(gelu(-100.0f) == 0.0f);
+}
+
+namespace {
+
+/// Outliers of rows: none, a few in channels that rows share, a few anywhere, all of them.
+class Listed {
+ public:
+  Listed(std::size_t rows, std::size_t channels, Random& random)
+      : stride_(channels),
+        all_(rows * channels, 0.0f),
+        count_(rows),
+        channels_(all_.size()),
+        values_(all_.size()) {
+    for (std::size_t r = 0; r < rows; ++r) {
+      for (std::size_t c = 0; c < channels; ++c) {
+        const bool here =
+            r % 40 == 39 || (r % 4 == 1 && c % 50 == 7) || (r % 4 == 2 && random.below(40) == 0);
+        if (!here) continue;
+        all_[r * channels + c] = static_cast<float>(random.uniform()) - 0.5f;
+        const std::size_t at = r * channels + static_cast<std::size_t>(count_.data()[r]++);
+        channels_.data()[at] = static_cast<std::uint16_t>(c);
+        values_.data()[at] = all_[r * channels + c];
+      }
+    }
+  }
+  Outliers view() const {
+    return {count_.data(), channels_.data(), values_.data(), static_cast<int>(stride_)};
+  }
+  float at(std::size_t r, std::size_t c) const { return all_[r * stride_ + c]; }
+
+ private:
+  std::size_t stride_;
+  std::vector<float> all_;
+  DeviceArray<std::int32_t> count_;
+  DeviceArray<std::uint16_t> channels_;
+  DeviceArray<float> values_;
+};
+
+}  // namespace
+
 TEST_CASE("Every tile of the int8 product gives the exact sums and the plain finishing", "[engine][cuda]") {
   Random random(7);
   struct Sizes {
@@ -161,7 +209,9 @@ TEST_CASE("Every tile of the int8 product gives the exact sums and the plain fin
     const DeviceArray<float> scale(random_floats(columns, 0.01f, random)),
         bias(random_floats(columns, 1.0f, random));
     const DeviceArray<float> kept(random_floats(rows * 3, 1.0f, random)),
-        kept_weights(random_floats(columns * 3, 0.1f, random));
+        kept_weights(random_floats(3 * columns, 0.1f, random));
+    const Listed listed(rows, depth, random);
+    const DeviceArray<std::int8_t> by_channel(random_codes(depth * columns, random));
     std::vector<Segment> segments;
     if (split) segments.push_back({split / depth_unit, 0.02f, -5, Segment::Zero::fixed});
     segments.push_back({size.depth / depth_unit, 0.03f, 17, Segment::Zero::fixed});
@@ -184,17 +234,20 @@ TEST_CASE("Every tile of the int8 product gives the exact sums and the plain fin
     f.column_sums = sums_of_columns.data() + (split ? 0 : columns);
     f.kept = kept.data();
     f.kept_weights = kept_weights.data();
+    f.codes_by_channel = by_channel.data();
     f.grids[0] = affine(-2, 2);
     const DeviceArray<std::int32_t> sums(rows * columns);
     const DeviceArray<float> reals(rows * columns), by_finishing(rows * columns);
     const DeviceArray<std::int8_t> codes(rows * columns);
-    for (const int kept_count : {0, 3}) {
+    // Nothing in float; kept channels; outliers.
+    for (const int kept_count : {0, 3, -1}) {
       for (int tile = 0; tile < tile_count(); ++tile) {
         if (!tile_can(tile, p, device)) continue;
         used[static_cast<std::size_t>(tile)] = true;
         INFO(tile_name(tile) << ", " << size.rows << " x " << size.columns << " x " << size.depth << ", "
                              << kept_count);
-        f.kept_count = kept_count;
+        f.kept_count = std::max(kept_count, 0);
+        f.outliers = kept_count < 0 ? listed.view() : Outliers();
         f.output = Finishing::Output::sums;
         f.out = sums.data();
         multiply_tiled(tile, p, nullptr);
@@ -223,7 +276,12 @@ TEST_CASE("Every tile of the int8 product gives the exact sums and the plain fin
             double expected = bias.data()[j];
             for (int c = 0; c < kept_count; ++c)
               expected += static_cast<double>(kept.data()[r * kept_count + c]) *
-                          kept_weights.data()[j * kept_count + c];
+                          kept_weights.data()[static_cast<std::size_t>(c) * columns + j];
+            if (kept_count < 0) {
+              for (std::size_t c = 0; c < depth; ++c)
+                expected += static_cast<double>(listed.at(r, c)) * scale.data()[j] *
+                            by_channel.data()[c * columns + j];
+            }
             for (std::size_t s = 0; s < segments.size(); ++s) {
               const double sum = planes[s * plane + i] -
                                  static_cast<double>(segments[s].zero) * f.column_sums[s * columns + j];
@@ -399,6 +457,93 @@ TEST_CASE("Wide rows, which eight warps share, are the narrow kernel's", "[engin
   }
   task.cols = largest_row + 1;
   REQUIRE_THROWS_AS(run_rows(task, nullptr), Error);
+}
+
+TEST_CASE("Outliers of a row are listed by channel, leave its range and come back in the residual sum",
+          "[engine][cuda]") {
+  Random random(17);
+  constexpr int rows = 6, stride = 1104, width = 1152;
+  // Rows of one warp and of eight, neither whole fours.
+  for (const int cols : {70, 1099}) {
+    std::vector<float> values = random_floats(static_cast<std::size_t>(rows * stride), 3.0f, random);
+    for (int c = 0; c < cols; ++c) {
+      values[static_cast<std::size_t>(c)] = 0.5f;               // no outlier
+      values[static_cast<std::size_t>(stride + c)] = 9.0f + c;  // nothing else
+      values[static_cast<std::size_t>(2 * stride + c)] = 2.0f;  // the threshold itself is none
+    }
+    const DeviceArray<float> source(values), seen(static_cast<std::size_t>(rows * cols)), scale(rows),
+        listed(static_cast<std::size_t>(rows * width)), sum(static_cast<std::size_t>(rows * cols));
+    const DeviceArray<std::int32_t> zero(rows), count(rows);
+    const DeviceArray<std::uint16_t> channels(static_cast<std::size_t>(rows * width));
+    const DeviceArray<std::int8_t> codes(static_cast<std::size_t>(rows * width));
+    for (const bool symmetric : {true, false}) {
+      INFO(cols << " columns, symmetric " << symmetric);
+      RowTask task;
+      task.rows = rows;
+      task.cols = cols;
+      task.source = source.data();
+      task.source_stride = stride;
+      task.target_format.kind = FormatKind::rows;
+      task.target_format.bits = 8;
+      task.target_format.symmetric = symmetric;
+      task.target_format.outlier_threshold = 2.0f;
+      task.target.codes_as = Operand::Codes::plane;
+      task.target.codes = codes.data();
+      task.target.stride = width;
+      task.target.row_scale = scale.data();
+      task.target.row_zero = zero.data();
+      task.target.outliers = {count.data(), channels.data(), listed.data(), width};
+      task.seen_target = seen.data();
+      run_rows(task, nullptr);
+      bool same = true;
+      for (int r = 0; r < rows; ++r) {
+        const float* row = values.data() + r * stride;
+        float lo = 0, hi = 0;
+        for (int c = 0; c < cols; ++c) {
+          if (std::abs(row[c]) > 2.0f) continue;
+          lo = std::min(lo, row[c]);
+          hi = std::max(hi, row[c]);
+        }
+        const Grid g = grid_of_range(task.target_format, lo, hi);
+        same = same && scale.data()[r] == g.scale && zero.data()[r] == static_cast<int>(g.offset);
+        int found = 0;
+        for (int c = 0; c < cols; ++c) {
+          const bool outlier = std::abs(row[c]) > 2.0f;
+          const float t = outlier ? 0.0f : steps(g, row[c]);
+          same = same && seen.data()[r * cols + c] == (outlier ? row[c] : t * g.scale);
+          same = same && codes.data()[r * width + c] ==
+                             static_cast<std::int8_t>(static_cast<int>(t + g.offset) - code_shift);
+          if (!outlier) continue;
+          same =
+              same && channels.data()[r * width + found] == c && listed.data()[r * width + found] == row[c];
+          ++found;
+        }
+        same = same && count.data()[r] == found;
+      }
+      REQUIRE(same);
+      REQUIRE(count.data()[0] == 0);
+      REQUIRE(count.data()[1] == cols);
+      REQUIRE(count.data()[2] == 0);
+
+      RowTask residual;
+      residual.rows = rows;
+      residual.cols = cols;
+      residual.source = source.data();
+      residual.source_stride = stride;
+      residual.has_residual = true;
+      residual.residual = task.target;
+      residual.residual_format = task.target_format;
+      residual.target = Operand();
+      residual.seen_target = sum.data();
+      run_rows(residual, nullptr);
+      for (int r = 0; r < rows; ++r) {
+        for (int c = 0; c < cols; ++c)
+          same = same && sum.data()[r * cols + c] ==
+                             values[static_cast<std::size_t>(r * stride + c)] + seen.data()[r * cols + c];
+      }
+      REQUIRE(same);
+    }
+  }
 }
 
 }  // namespace outlierlab::engine::emulated

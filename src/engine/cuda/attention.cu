@@ -18,7 +18,7 @@ constexpr int chunk_keys = 128;
 __device__ inline Format of_head(const Format& f, int head) {
   if (f.kind != FormatKind::columns) return f;
   Format one = f;
-  one.grid = f.column_grids[head];
+  one.grid = column_grid(f, head);
   one.kind = one.grid.scale < 0.0f ? FormatKind::real : FormatKind::tensor;
   return one;
 }
@@ -520,6 +520,7 @@ __device__ inline Grid grid_of(const Format& f, const float* row, int n, int lan
   if (f.kind != FormatKind::rows) return f.grid;
   float lo = 0.0f, hi = 0.0f;
   for (int j = lane; j < n; j += warp_size) {
+    if (f.is_outlier(row[j])) continue;
     lo = fminf(lo, row[j]);
     hi = fmaxf(hi, row[j]);
   }
@@ -560,7 +561,8 @@ __global__ void __launch_bounds__(threads) any_kernel(const AttentionTask task) 
   const Grid scores_grid = grid_of(scores, row, n, lane);
   float top = -INFINITY, total = 0.0f;
   for (int j = lane; j < n; j += warp_size) {
-    if (scores.kind != FormatKind::real) row[j] = steps(scores_grid, row[j]) * scores_grid.scale;
+    if (scores.kind != FormatKind::real && !scores.is_outlier(row[j]))
+      row[j] = steps(scores_grid, row[j]) * scores_grid.scale;
     if (task.seen_scores) task.seen_scores[seen + j] = row[j];
     top = fmaxf(top, row[j]);
   }
@@ -575,8 +577,9 @@ __global__ void __launch_bounds__(threads) any_kernel(const AttentionTask task) 
   const Grid grid = grid_of(probs, row, n, lane);
   sync_warp();
   for (int j = lane; j < n; j += warp_size) {
-    const float t = probs.kind == FormatKind::real ? 0.0f : steps(grid, row[j]);
-    const float p = probs.kind == FormatKind::real ? row[j] : t * grid.scale;
+    const bool real = probs.kind == FormatKind::real || probs.is_outlier(row[j]);
+    const float t = real ? 0.0f : steps(grid, row[j]);
+    const float p = real ? row[j] : t * grid.scale;
     if (task.seen_probs) task.seen_probs[seen + j] = p;
     row[j] = task.integer_context ? t : rounded_to(v.type, p);
   }

@@ -158,9 +158,15 @@ struct Blas::Handle {
     } else {
       check(status, "cublasLtMatmulAlgoGetHeuristic", text_of(p));
     }
+    // What the heuristic offers is not always what the product accepts: int8 with few rows, for one.
     std::vector<cublasLtMatmulAlgo_t> usable;
     for (int i = 0; i < count; ++i) {
-      if (results[i].state == CUBLAS_STATUS_SUCCESS) usable.push_back(results[i].algo);
+      if (results[i].state != CUBLAS_STATUS_SUCCESS) continue;
+      cublasLtMatmulHeuristicResult_t checked;
+      if (cublasLtMatmulAlgoCheck(lt, d.operation, d.b, d.a, d.c, d.c, &results[i].algo, &checked) ==
+              CUBLAS_STATUS_SUCCESS &&
+          checked.workspaceSize <= workspace_bytes)
+        usable.push_back(results[i].algo);
     }
     return known.emplace(key_of(p), std::move(usable)).first->second;
   }

@@ -38,8 +38,8 @@ struct CudaOptions {
 /// quantizes for the next site (bias, GELU and all), and one warp takes a row through both residual sites and
 /// the LayerNorm to the next codes. Sums of products of codes are exact in int32, and what follows is the
 /// same sequence of float32 operations as on the CPU without contraction; where the two differ is the order
-/// of LayerNorm's and softmax's sums, erf and exp. So logits agree with CpuExecutor's but for codes whose
-/// value lies on a boundary (tests/engine/agreement_test.cpp).
+/// of LayerNorm's and softmax's sums, that of kept channels and codes, erf and exp. So logits agree with
+/// CpuExecutor's but for codes whose value lies on a boundary (tests/engine/agreement_test.cpp).
 ///
 /// Products whose sides are not both codes round their operands to RealPrecision and sum in float32. A model
 /// without codes is the float16 or bfloat16 baseline: cublasLt with bias and GELU (in the tanh approximation)
@@ -47,9 +47,9 @@ struct CudaOptions {
 /// graphs and tuning.
 ///
 /// Slow for now: values per token and float32 (their attention runs on the ordinary units, one query per
-/// warp), and head sizes other than 32 and 64. Refused: outliers beside codes, rows of more than 4,096
-/// values, bfloat16 before compute capability 8.0, float8 before 8.9. What `src/lower` refuses (blocks,
-/// weights of 9 to 16 bits) never gets here.
+/// warp), head sizes other than 32 and 64, and rows of which most values are outliers beside the codes.
+/// Refused: rows of more than 4,096 values, bfloat16 before compute capability 8.0, float8 before 8.9. What
+/// `src/lower` refuses (blocks, weights of 9 to 16 bits) never gets here.
 ///
 /// Profiles are the device's time by what ran; quantize and dequantize stay 0: they are part of the kernels.
 ///

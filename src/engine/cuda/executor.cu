@@ -16,7 +16,6 @@
 #include "engine/cuda/products.h"
 #include "engine/cuda/row_kernels.h"
 #include "engine/cuda/runtime.h"
-#include "engine/model_parts.h"
 
 namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
 
@@ -44,14 +43,13 @@ RealType type_of(RealPrecision precision) {
 struct Workspace {
   int rows = 0, examples = 0;
   DeviceArray<unsigned char> tokens;  ///< as TokenViews divides it
-  DeviceArray<float> wide;            ///< a product's result in float32
-  DeviceArray<float> context;
+  DeviceArray<float> wide;            ///< a product's result, with room for float32
+  DeviceArray<float> context;         ///< the same of attention's
   DeviceArray<std::int8_t> projection_codes;
   DeviceArray<unsigned char> projection_reals;
   DeviceArray<float> projection_scale[3];
   DeviceArray<std::int32_t> projection_zero[3];
   DeviceArray<std::int8_t> product_codes;
-  DeviceArray<unsigned char> product_reals;
   DeviceArray<float> logits;
   DeviceArray<float> seen[3], seen_scores, seen_probs;
 };
@@ -162,6 +160,12 @@ class Implementation : public CudaExecutor {
   bool uses_graphs() const {
     return options_.graphs && Graph::supported() && !watched() && !options_.profile;
   }
+  /// Of a product's result on its way to the row kernel: two bytes where the site has no finer grid, and
+  /// where its operands were no codes, whose sums would otherwise lose the bits that decide about a code.
+  RealType between(bool integer, const SiteFormat& site) const {
+    const bool coarse = site.kind == Kind::real || (!integer && site.bits <= 8);
+    return coarse && !watched() ? real_ : RealType::float32;
+  }
   template <typename Body>
   void timed(double Profile::*part, Body body) {
     if (!options_.profile) return body();
@@ -195,21 +199,6 @@ class Implementation : public CudaExecutor {
   const Tokens* tokens_ = nullptr;  ///< of the pass that an observer watches
 };
 
-/// Refuses what only the CPU engine executes.
-struct Refusals {
-  template <typename AnyWeight>
-  void weight(const std::string&, const AnyWeight&, std::size_t, std::size_t) const {}
-  void vector(const std::string&, const Array<float>&, std::size_t) const {}
-  void site(const std::string& name, const SiteFormat& format, std::size_t) const {
-    if (!format.keeps_outliers()) return;
-    throw UsageError(
-        "CUDA executor, site " + name +
-        ": expected codes alone (outliers in float beside codes need a kernel that adds their weights' "
-        "columns; the CPU engine has one), found outlier_threshold = " +
-        std::to_string(format.outlier_threshold));
-  }
-};
-
 Implementation::Implementation(std::shared_ptr<const Model> model, const CudaOptions& options)
     : model_(std::move(model)),
       options_(options),
@@ -219,7 +208,6 @@ Implementation::Implementation(std::shared_ptr<const Model> model, const CudaOpt
       bytes_before_(device_bytes()),
       products_(device_, options.tune, options.way) {
   model_->check();
-  visit_parts(*model_, Refusals());
   if (real_ == RealType::bfloat16 && device_.major < 8) {
     fail_expected(device_.name + ", bfloat16 products", "compute capability 8.0 or higher, or float16",
                   std::to_string(device_.major) + "." + std::to_string(device_.minor));
@@ -289,7 +277,6 @@ void Implementation::reserve(const BatchShape& batch) {
       w_.projection_zero[k].reset(n);
     }
     w_.product_codes.reset(n * hidden);
-    w_.product_reals.reset(n * hidden * real_bytes);
     w_.logits.reset(examples * static_cast<std::size_t>(labels_stride_));
 
     // What enters a layer is dead once its output is written, so two buffers of a form alternate; a layer
@@ -299,11 +286,10 @@ void Implementation::reserve(const BatchShape& batch) {
       return &owned_.back().view();
     };
     const auto alike = [](const SiteLayout& a, const SiteLayout& b) {
-      const auto plain = [](const SiteLayout& l) {
-        return l.codes_as != Operand::Codes::segments && l.format.kind != FormatKind::rows;
-      };
-      return plain(a) && plain(b) && a.codes_as == b.codes_as && a.real == b.real && a.eight == b.eight &&
-             a.stride == b.stride;
+      const auto rows = [](const SiteLayout& l) { return l.format.kind == FormatKind::rows; };
+      return a.codes_as != Operand::Codes::segments && a.codes_as == b.codes_as && a.real == b.real &&
+             a.eight == b.eight && a.stride == b.stride && rows(a) == rows(b) &&
+             a.format.keeps_outliers() == b.format.keeps_outliers();
     };
     const auto shared = [&](const SiteLayout& layout, const Operand* LayerOperands::*field, LayerSite site) {
       for (std::size_t i = 0; i < operands_.size(); ++i) {
@@ -485,6 +471,7 @@ void Implementation::project(std::size_t layer, const BatchShape& batch) {
     } else {
       target.out = w_.projection_reals.data();
       target.type = real_;
+      target.column_grids = plan.projection_grids[0].data();
     }
     return multiply(plan.projections[0], left, batch.rows, target);
   }
@@ -503,9 +490,11 @@ void Implementation::project(std::size_t layer, const BatchShape& batch) {
       target.out = reals;
       target.stride = stride;
       target.type = real_;
+      target.column_grids = plan.projection_grids[k].data();
     } else {
       target.out = w_.wide.data();
       target.stride = part;
+      target.type = between(plan.projections[k].integer(), model_->layers[layer].sites[query + k]);
     }
     multiply(plan.projections[k], left, batch.rows, target);
     if (route == Route::fused || route == Route::direct) continue;
@@ -513,6 +502,7 @@ void Implementation::project(std::size_t layer, const BatchShape& batch) {
     task.rows = batch.rows;
     task.cols = static_cast<int>(shape().hidden);
     task.source = w_.wide.data();
+    task.source_type = target.type;
     task.source_stride = part;
     task.target_format = site.format;
     if (route == Route::encoded) {
@@ -593,6 +583,7 @@ void Implementation::attend_all(std::size_t layer, const BatchShape& batch) {
     task.context_real_stride = target.real_stride;
   } else {
     task.context = w_.context.data();
+    task.context_type = between(plan.integer_context, model_->layers[layer].sites[context]);
     task.context_real_stride = part;
   }
   if (watched()) {
@@ -606,6 +597,7 @@ void Implementation::attend_all(std::size_t layer, const BatchShape& batch) {
   encode.rows = batch.rows;
   encode.cols = static_cast<int>(shape().hidden);
   encode.source = w_.context.data();
+  encode.source_type = task.context_type;
   encode.source_stride = part;
   encode.target_format = site.format;
   encode.target = target;
@@ -633,9 +625,8 @@ void Implementation::residual_norm(std::size_t layer, const DeviceLinear& linear
     task.coded.stride = hidden_stride_;
     task.coded_format = plan.sites[product_site].format;
   } else {
-    const bool reals = !linear.integer() && site.kind == Kind::real && !watched();
-    product.out = reals ? static_cast<void*>(w_.product_reals.data()) : w_.wide.data();
-    product.type = reals ? real_ : RealType::float32;
+    product.out = w_.wide.data();
+    product.type = between(linear.integer(), site);
     task.source = product.out;
     task.source_type = product.type;
     task.source_stride = hidden_stride_;
@@ -673,11 +664,17 @@ void Implementation::feed_forward(std::size_t layer, const BatchShape& batch) {
   ProductTarget target;
   if (plan.fuse_hidden) {
     target.gelu = true;
-    if (site.codes_as == Operand::Codes::plane) {
+    if (site.codes_as != Operand::Codes::none) {
       target.output = ProductTarget::Output::codes;
       target.out = o.ffn_hidden->codes;
       target.stride = o.ffn_hidden->stride;
       target.grids[0] = site.format.grid;
+      if (site.codes_as == Operand::Codes::segments) {
+        target.column_grids = plan.hidden_grids.data();
+        target.code_columns = site.stride;
+        target.kept = o.ffn_hidden->kept;
+        target.kept_count = o.ffn_hidden->kept_count;
+      }
     } else {
       target.out = o.ffn_hidden->real;
       target.stride = o.ffn_hidden->real_stride;
@@ -687,11 +684,13 @@ void Implementation::feed_forward(std::size_t layer, const BatchShape& batch) {
   } else {
     target.out = w_.wide.data();
     target.stride = plan.ffn_hidden.columns();
+    target.type = between(plan.ffn_hidden.integer(), model_->layers[layer].sites[ffn_hidden]);
     multiply(plan.ffn_hidden, *o.ffn_input, batch.rows, target);
     RowTask task;
     task.rows = batch.rows;
     task.cols = static_cast<int>(shape().intermediate);
     task.source = w_.wide.data();
+    task.source_type = target.type;
     task.source_stride = target.stride;
     task.map = RowTask::Map::gelu;
     task.target_format = site.format;

@@ -217,8 +217,19 @@ template <typename T>
 __device__ inline T from_lane_xor(T value, int mask) {
   return __shfl_xor_sync(0xffffffffu, value, mask);
 }
+/// Bit i: what lane i says. All lanes of the warp take part.
+__device__ inline std::uint32_t vote(bool yes) {
+  return __ballot_sync(0xffffffffu, yes);
+}
 __device__ inline void sync_warp() {
   __syncwarp();
+}
+__device__ inline int count_bits(std::uint32_t word) {
+  return __popc(word);
+}
+/// Of the lowest bit; `word` is not 0.
+__device__ inline int lowest_bit(std::uint32_t word) {
+  return __ffs(static_cast<int>(word)) - 1;
 }
 
 __host__ __device__ inline float half_to_float(std::uint16_t bits) {
@@ -247,10 +258,21 @@ __device__ inline std::int32_t dot_bytes(std::uint32_t a, std::uint32_t b, std::
 __device__ inline void add_atomically(std::int32_t* sum, std::int32_t value) {
   atomicAdd(sum, value);
 }
+__device__ inline void set_bits_atomically(std::uint32_t* word, std::uint32_t bits) {
+  atomicOr(word, bits);
+}
 
 /// e^x to about 2 units in the last place plus 2^-22 |x|.
 __device__ inline float fast_exp(float x) {
-  return __expf(x);
+  float power;
+  asm("ex2.approx.ftz.f32 %0, %1;\n" : "=f"(power) : "f"(x * 1.44269504f));
+  return power;
+}
+/// 1 / x to about 1 unit in the last place; x is normal.
+__device__ inline float fast_reciprocal(float x) {
+  float inverse;
+  asm("rcp.approx.ftz.f32 %0, %1;\n" : "=f"(inverse) : "f"(x));
+  return inverse;
 }
 
 #endif  // __CUDACC__

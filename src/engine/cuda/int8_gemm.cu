@@ -15,10 +15,11 @@ template <int BM, int BN, int WM, int WN>
 struct Tile {
   static constexpr int rows = BM, columns = BN, warp_rows = WM, warp_columns = WN;
   static constexpr int warps_down = BM / WM, warps = warps_down * (BN / WN), threads = warps * warp_size;
-  static constexpr int stages = 4;
   static constexpr int stage_bytes = (BM + BN) * depth_unit;
-  static constexpr std::size_t shared_bytes =
-      stages * stage_bytes > BM* code_stride<BN> ? stages* stage_bytes : BM* code_stride<BN>;
+  // A small tile's blocks are few, and each waits for memory alone.
+  static constexpr int stages = stage_bytes <= 6 * 1024 ? 8 : stage_bytes <= 8 * 1024 ? 6 : 4;
+  static constexpr int shared_bytes = stages * stage_bytes;
+  static_assert(shared_bytes >= finishing_bytes<BM, BN>, "the stages' memory is the finishing's afterwards");
   static constexpr int m = WM / 16, n = WN / 8;  ///< matrix instructions per warp
   static_assert(m >= 1 && n % 2 == 0, "a load of B serves two instructions");
 };
@@ -72,6 +73,8 @@ __global__ void __launch_bounds__(T::threads) gemm_kernel(const Int8Product p) {
     if (step < steps_of_depth) copy_step(step);
     commit_copies();
   }
+  // While the first copies are under way.
+  find_outliers<T::rows, T::threads>(p, tile.row0, shared + T::shared_bytes);
   for (int step = 0; step < steps_of_depth; ++step) {
     wait_copies<T::stages - 2>();
     __syncthreads();
@@ -107,7 +110,7 @@ __global__ void __launch_bounds__(T::threads) gemm_kernel(const Int8Product p) {
   }
   wait_copies<0>();
   __syncthreads();  // the stages become the tile of codes
-  finish_tile<T::rows, T::columns, T::threads>(p, tile, shared);
+  finish_tile<T::rows, T::columns, T::threads>(p, tile, shared, shared + T::shared_bytes);
 }
 
 /// Rows are counted along x, whose limit no batch reaches.
@@ -122,18 +125,40 @@ __global__ void finish_kernel(const Int8Product p, const std::int32_t* sums) {
     static_cast<std::int32_t*>(f.out)[to] = sums[at];
     return;
   }
-  float v = start_value(f, r, j);
+  float v = f.bias[j];
   for (int s = 0; s < f.segment_count; ++s) {
     const Segment segment = f.segment_count == 1 ? f.first : f.segments[s];
     v = term(sums[s * plane + at], factors(f, segment, r),
              f.column_sums[static_cast<std::size_t>(s) * p.columns + j], f.column_scale[j]) +
         v;
   }
+  for (int i = 0; i < f.kept_count; ++i)
+    v = fmaf(f.kept[static_cast<std::size_t>(r) * f.kept_count + i],
+             f.kept_weights[static_cast<std::size_t>(i) * p.columns + j], v);
+  if (f.outliers.count) {
+    const std::size_t row = static_cast<std::size_t>(r) * f.outliers.stride;
+    for (int i = 0; i < f.outliers.count[r]; ++i) {
+      const std::size_t channel = f.outliers.channels[row + i];
+      v = fmaf(f.outliers.values[row + i],
+               f.column_scale[j] * static_cast<float>(f.codes_by_channel[channel * p.columns + j]), v);
+    }
+  }
   if (f.gelu) v = gelu(v);
-  if (f.output == Finishing::Output::codes) {
-    static_cast<std::int8_t*>(f.out)[to] = code_of(f, v, j);
-  } else {
+  const bool as_codes = f.output == Finishing::Output::codes;
+  if (f.column_grids) {
+    Format by_column;
+    by_column.column_grids = f.column_grids;
+    by_column.column_stride = f.column_stride;
+    v = stored(f, column_grid(by_column, j), v);
+  } else if (as_codes) {
+    v = stored(f, f.grids[j < f.part ? 0 : j / f.part], v);
+  }
+  if (!as_codes) {
     set_real(f.out, f.type, to, v);
+  } else if (j >= f.code_columns) {
+    set_kept(f, r, j, v);
+  } else {
+    static_cast<std::int8_t*>(f.out)[to] = signed_code(v);
   }
 }
 
@@ -142,24 +167,27 @@ void start(const Int8Product& p, Stream stream) {
   const Grid3 grid = {static_cast<unsigned>((p.rows + T::rows - 1) / T::rows),
                       static_cast<unsigned>((p.columns + T::columns - 1) / T::columns), 1};
   launch("gemm_kernel", needs_floats(p) ? gemm_kernel<T, true> : gemm_kernel<T, false>, grid, T::threads,
-         T::shared_bytes, stream, p);
+         T::shared_bytes + outlier_bytes(p), stream, p);
 }
 
 struct TileChoice {
   const char* name;
-  int rows, columns;
+  int rows, columns, shared_bytes;
   void (*start)(const Int8Product&, Stream);
 };
 
 template <typename T>
 constexpr TileChoice choice(const char* name) {
-  return {name, T::rows, T::columns, start<T>};
+  return {name, T::rows, T::columns, T::shared_bytes, start<T>};
 }
 
 constexpr TileChoice tiles[] = {
-    choice<Tile<128, 128, 64, 32>>("mma 128x128"), choice<Tile<128, 64, 32, 32>>("mma 128x64"),
-    choice<Tile<64, 64, 32, 32>>("mma 64x64"),     choice<Tile<32, 64, 16, 32>>("mma 32x64"),
-    choice<Tile<16, 32, 16, 16>>("mma 16x32"),     {"wgmma 128x128", 128, 128, multiply_by_warpgroups},
+    choice<Tile<128, 128, 64, 32>>("mma 128x128"),
+    choice<Tile<128, 64, 32, 32>>("mma 128x64"),
+    choice<Tile<64, 64, 32, 32>>("mma 64x64"),
+    choice<Tile<32, 64, 16, 32>>("mma 32x64"),
+    choice<Tile<16, 32, 16, 16>>("mma 16x32"),
+    {"wgmma 128x128", 128, 128, warpgroup_bytes, multiply_by_warpgroups},
 };
 constexpr int warpgroup_tile = 5;
 
@@ -180,16 +208,18 @@ const char* tile_name(int tile) {
 }
 
 bool tile_can(int tile, const Int8Product& product, const DeviceFacts& device) {
-  return tile != warpgroup_tile || warpgroups_can(product, device);
+  return tiles[tile].shared_bytes + outlier_bytes(product) <= device.shared_bytes &&
+         (tile != warpgroup_tile || warpgroups_can(product, device));
 }
 
-int full_tile(int rows, int columns, int multiprocessors) {
+int full_tile(const Int8Product& product, const DeviceFacts& device) {
   int tile = 0;
   const auto blocks = [&] {
-    return ((rows + tiles[tile].rows - 1) / tiles[tile].rows) *
-           ((columns + tiles[tile].columns - 1) / tiles[tile].columns);
+    return ((product.rows + tiles[tile].rows - 1) / tiles[tile].rows) *
+           ((product.columns + tiles[tile].columns - 1) / tiles[tile].columns);
   };
-  while (tile + 1 < warpgroup_tile && blocks() < multiprocessors) ++tile;
+  while (tile + 1 < warpgroup_tile && (blocks() < device.multiprocessors || !tile_can(tile, product, device)))
+    ++tile;
   return tile;
 }
 

@@ -19,18 +19,29 @@ struct Segment {
 
 /// What becomes of a product's sums. With the segments s of the depth
 ///
-///   real[r, j] = bias[j] + sum_i kept[r, i] kept_weights[j, i]
-///                + sum_s (sum_s[r, j] - zero_s[r] column_sums[s, j]) (scale_s[r] column_scale[j])
+///   real[r, j] = bias[j] + sum_s (sum_s[r, j] - zero_s[r] column_sums[s, j]) (scale_s[r] column_scale[j])
+///                + sum_i kept[r, i] kept_weights[i, j]
+///                + sum_c outlier[r, c] (column_scale[j] codes_by_channel[c, j])
 ///
-/// in this order of additions, each rounded to float32; then GELU, then the output's form.
+/// in this order of additions, each rounded to float32 (the last two are chains of fused multiply-adds, with
+/// ascending channels); then GELU, then rounding to a grid, then the output's form. A tile takes the channels
+/// that are outliers in any of its rows: what a row does not have adds 0, so that its bits do not depend on
+/// its neighbours.
 struct Finishing {
   enum class Output : unsigned char { sums, reals, codes } output = Output::reals;
   bool gelu = false;
   void* out = nullptr;  ///< [rows, stride]
   int stride = 0;       ///< in elements; of codes, a multiple of 16
   RealType type = RealType::float32;
-  Grid grids[3];  ///< codes: of columns [i part, (i + 1) part)
+  Grid grids[3];  ///< codes: of columns [i part, (i + 1) part), where column_grids is null
   int part = 1 << 30;
+  /// Codes or reals: a grid per column, as Format has them; scale < 0: the column is not rounded.
+  const float* column_grids = nullptr;
+  int column_stride = 0;
+  /// Codes: columns from here on are not coded, but go to kept_out [rows, kept_out_count].
+  int code_columns = 1 << 30;
+  float* kept_out = nullptr;
+  int kept_out_count = 0;
   const Segment* segments = nullptr;  ///< device memory
   int segment_count = 1;
   bool whole_segments = true;  ///< they end at even units
@@ -41,8 +52,10 @@ struct Finishing {
   const float* row_scale = nullptr;
   const std::int32_t* row_zero = nullptr;
   const float* kept = nullptr;          ///< [rows, kept_count]
-  const float* kept_weights = nullptr;  ///< [columns, kept_count]
+  const float* kept_weights = nullptr;  ///< [kept_count, columns]
   int kept_count = 0;
+  Outliers outliers;                              ///< of the left rows
+  const std::int8_t* codes_by_channel = nullptr;  ///< [channels, columns]
 };
 
 /// codes [rows, depth] times weights [columns, depth] transposed. Sums are exact in int32.
@@ -59,10 +72,10 @@ struct Int8Product {
 /// Number of tile shapes of our own kernels, and what they are called.
 int tile_count();
 const char* tile_name(int tile);
-/// Whether the device and the build have the tile's instructions, and the product's sizes suit it.
+/// Whether the device and the build have the tile's instructions and memory, and the product's sizes suit it.
 bool tile_can(int tile, const Int8Product& product, const DeviceFacts& device);
-/// The largest tile on mma instructions of which so many multiprocessors are full.
-int full_tile(int rows, int columns, int multiprocessors);
+/// The largest tile on mma instructions that the device can and that keeps all its multiprocessors busy.
+int full_tile(const Int8Product& product, const DeviceFacts& device);
 /// Matrix instructions with the finishing in the same kernel. All tile shapes give the same bits.
 void multiply_tiled(int tile, const Int8Product& product, Stream stream);
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <map>
+#include <numeric>
 #include <utility>
 
 namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
@@ -36,6 +37,31 @@ Operand::Codes form_of(const SiteFormat& site, const std::vector<const Weight*>&
 
 }  // namespace
 
+std::vector<int> natural_order(std::size_t count) {
+  std::vector<int> order(static_cast<std::size_t>(padded(count)), -1);
+  std::iota(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), 0);
+  return order;
+}
+
+std::vector<float> grids_of_columns(const std::vector<const SiteFormat*>& sites,
+                                    const std::vector<int>& order) {
+  const std::size_t columns = sites.size() * order.size();
+  std::vector<float> members(5 * columns, 0.0f);
+  for (std::size_t s = 0; s < sites.size(); ++s) {
+    const SiteFormat& site = *sites[s];
+    for (std::size_t j = 0; j < order.size(); ++j) {
+      if (order[j] < 0) continue;
+      Grid g;
+      g.scale = -1.0f;
+      if (site.kind == Kind::tensor) g = grid_of(site, 0);
+      if (site.kind == Kind::columns) g = grid_of(site, static_cast<std::size_t>(order[j]));
+      const float in_order[] = {g.inverse, g.scale, g.low, g.high, g.offset};
+      for (std::size_t m = 0; m < 5; ++m) members[m * columns + s * order.size() + j] = in_order[m];
+    }
+  }
+  return members;
+}
+
 SiteLayout::SiteLayout(const SiteFormat& site, std::size_t count, RealType real_type, bool with_eight,
                        const std::vector<const Weight*>& weights)
     : codes_as(form_of(site, weights)), type(real_type), cols(static_cast<int>(count)) {
@@ -46,12 +72,12 @@ SiteLayout::SiteLayout(const SiteFormat& site, std::size_t count, RealType real_
   format.kind = site.kind;
   format.bits = site.bits;
   format.symmetric = site.symmetric;
+  format.outlier_threshold = site.outlier_threshold;
   if (site.kind == Kind::tensor) format.grid = grid_of(site, 0);
   if (site.kind == Kind::columns) {
-    std::vector<Grid> grids(static_cast<std::size_t>(padded(site.scale.size())));
-    for (std::size_t i = 0; i < site.scale.size(); ++i) grids[i] = grid_of(site, i);
-    column_grids = grids;
+    column_grids = grids_of_columns({&site}, natural_order(site.scale.size()));
     format.column_grids = column_grids.data();
+    format.column_stride = padded(site.scale.size());
   }
   if (codes_as == Operand::Codes::none) return;
 
@@ -130,6 +156,16 @@ OperandRows::OperandRows(const SiteLayout& layout, int rows) {
     view_.row_scale = row_scale_.data();
     view_.row_zero = row_zero_.data();
   }
+  if (layout.codes_as != Operand::Codes::none && layout.format.keeps_outliers()) {
+    Outliers& outliers = view_.outliers;
+    outliers.stride = round_up(layout.cols, warp_size);
+    outlier_count_.reset(count);
+    outlier_channels_.reset(count * static_cast<std::size_t>(outliers.stride));
+    outlier_values_.reset(count * static_cast<std::size_t>(outliers.stride));
+    outliers.count = outlier_count_.data();
+    outliers.channels = outlier_channels_.data();
+    outliers.values = outlier_values_.data();
+  }
   if (layout.real) {
     view_.real_stride = round_up(layout.cols, 16);
     real_.reset(count * static_cast<std::size_t>(view_.real_stride * bytes_of(layout.type)));
@@ -153,25 +189,40 @@ DeviceLinear::DeviceLinear(const std::vector<const Linear*>& linears, const Site
   bias_ = bias;
   integer_ = left.codes_as != Operand::Codes::none && linears[0]->weight.is_integer();
   if (integer_) {
-    add_integer(linears, left);
+    add_integer(linears, left, natural_order(linears[0]->weight.rows));
   } else {
     add_real(linears);
     if (left.eight) add_eight(linears);
   }
 }
 
-void DeviceLinear::add_integer(const std::vector<const Linear*>& linears, const SiteLayout& left) {
+DeviceLinear::DeviceLinear(const Linear& linear, const SiteLayout& left, const std::vector<int>& order)
+    : integer_(true), part_(static_cast<int>(order.size())), columns_(part_) {
+  std::vector<float> bias(order.size(), 0.0f);
+  for (std::size_t j = 0; j < order.size(); ++j) {
+    if (order[j] >= 0) bias[j] = linear.bias[static_cast<std::size_t>(order[j])];
+  }
+  bias_ = bias;
+  add_integer({&linear}, left, order);
+}
+
+void DeviceLinear::add_integer(const std::vector<const Linear*>& linears, const SiteLayout& left,
+                               const std::vector<int>& order) {
   depth_ = left.stride;
   segments_ = left.segments;
   kept_count_ = static_cast<int>(left.kept.size());
+  keeps_outliers_ = left.format.keeps_outliers();
   const auto columns = static_cast<std::size_t>(columns_), depth = static_cast<std::size_t>(depth_);
   std::vector<std::int8_t> codes(std::max<std::size_t>(columns * depth, 16), 0);
   std::vector<std::int32_t> sums(std::max<std::size_t>(segments_.size(), 1) * columns, 0);
   std::vector<float> scale(columns, 0.0f), kept(columns * left.kept.size(), 0.0f);
+  std::vector<std::int8_t> by_channel(keeps_outliers_ ? columns * static_cast<std::size_t>(left.cols) : 0, 0);
   for (std::size_t p = 0; p < linears.size(); ++p) {
     const Weight& weight = linears[p]->weight;
-    for (std::size_t r = 0; r < weight.rows; ++r) {
-      const std::size_t column = p * static_cast<std::size_t>(part_) + r;
+    for (std::size_t j = 0; j < order.size(); ++j) {
+      if (order[j] < 0) continue;
+      const auto r = static_cast<std::size_t>(order[j]);
+      const std::size_t column = p * order.size() + j;
       scale[column] = weight.scale(r);
       std::size_t segment = 0;
       for (std::size_t k = 0; k < depth; ++k) {
@@ -182,13 +233,16 @@ void DeviceLinear::add_integer(const std::vector<const Linear*>& linears, const 
         sums[segment * columns + column] += code;
       }
       for (std::size_t i = 0; i < left.kept.size(); ++i)
-        kept[column * left.kept.size() + i] = weight.value(r, static_cast<std::size_t>(left.kept[i]));
+        kept[i * columns + column] = weight.value(r, static_cast<std::size_t>(left.kept[i]));
+      for (std::size_t c = 0; c < by_channel.size() / columns; ++c)
+        by_channel[c * columns + column] = weight.codes[r * weight.cols + c];
     }
   }
   codes_ = codes;
   column_sums_ = sums;
   column_scale_ = scale;
   kept_weights_ = kept;
+  codes_by_channel_ = by_channel;
   device_segments_ = segments_;
 }
 

@@ -11,7 +11,7 @@ namespace {
 using Kind = SiteFormat::Kind;
 
 bool on_bytes(const SiteFormat& site) {
-  return site.bits <= 8 && (site.kind == Kind::tensor || site.kind == Kind::rows);
+  return site.bits <= 8 && (site.kind == Kind::tensor || site.kind == Kind::rows) && !site.keeps_outliers();
 }
 
 DeviceArray<float> to_device(const Array<float>& values, std::size_t padded_size) {
@@ -55,24 +55,39 @@ LayerPlan plan_layer(const Model& model, std::size_t i, const SiteLayout& input,
   const SiteFormat& p = from.sites[probs];
   const bool every_head = p.kind != Kind::columns ||
                           std::all_of(p.scale.begin(), p.scale.end(), [](float scale) { return scale >= 0; });
-  plan.integer_context =
-      on_one_grid_of_bytes(from.sites[value]) && p.kind != Kind::real && p.bits <= 8 && every_head;
+  plan.integer_context = on_one_grid_of_bytes(from.sites[value]) && p.kind != Kind::real && p.bits <= 8 &&
+                         every_head && !p.keeps_outliers();
 
   const Linear* linears[3] = {&from.query, &from.key, &from.value};
+  bool integer[3];
   for (std::size_t k = 0; k < 3; ++k) {
     const SiteFormat& site = from.sites[query + k];
     const bool as_codes = k < 2 ? plan.integer_scores : plan.integer_context;
-    const bool integer = input.codes_as != Operand::Codes::none && linears[k]->weight.is_integer();
+    integer[k] = input.codes_as != Operand::Codes::none && linears[k]->weight.is_integer();
     if (as_codes) {
-      plan.routes[k] = integer && site.kind == Kind::tensor && !watched ? Route::fused : Route::encoded;
+      plan.routes[k] = integer[k] && site.kind == Kind::tensor && !watched ? Route::fused : Route::encoded;
     } else {
-      plan.routes[k] = !integer && site.kind == Kind::real && !watched ? Route::direct : Route::rounded;
+      const bool at_once = site.kind == Kind::real || (integer[k] && site.kind != Kind::rows);
+      plan.routes[k] = at_once && !watched ? Route::direct : Route::rounded;
     }
   }
   const auto all = [&](Route route) {
     return plan.routes[0] == route && plan.routes[1] == route && plan.routes[2] == route;
   };
-  plan.merged = all(Route::fused) || all(Route::direct);
+  plan.merged =
+      all(Route::fused) || (all(Route::direct) && integer[0] == integer[1] && integer[0] == integer[2]);
+  const auto grids = [&](const std::vector<const SiteFormat*>& sites) {
+    const bool rounded = std::any_of(sites.begin(), sites.end(),
+                                     [](const SiteFormat* site) { return site->kind != Kind::real; });
+    return rounded ? grids_of_columns(sites, natural_order(s.hidden)) : std::vector<float>();
+  };
+  const SiteFormat* const sites = from.sites;
+  if (plan.merged && plan.routes[0] == Route::direct)
+    plan.projection_grids[0] = grids({&sites[query], &sites[key], &sites[value]});
+  for (std::size_t k = 0; k < 3; ++k) {
+    if (!plan.merged && plan.routes[k] == Route::direct)
+      plan.projection_grids[k] = grids({&sites[query + k]});
+  }
   if (plan.merged) {
     plan.projections[0] = DeviceLinear({&from.query, &from.key, &from.value}, input, precision.real);
   } else {
@@ -80,7 +95,6 @@ LayerPlan plan_layer(const Model& model, std::size_t i, const SiteLayout& input,
       plan.projections[k] = DeviceLinear({linears[k]}, input, precision.real);
   }
   plan.attention_output = DeviceLinear({&from.attention_output}, plan.sites[context], precision.real);
-  plan.ffn_hidden = DeviceLinear({&from.ffn_hidden}, plan.sites[ffn_input], precision.real);
   plan.ffn_output = DeviceLinear({&from.ffn_output}, plan.sites[ffn_hidden], precision.real);
   plan.attention_norm = DeviceNorm(from.attention_norm);
   plan.output_norm = DeviceNorm(from.output_norm);
@@ -95,11 +109,27 @@ LayerPlan plan_layer(const Model& model, std::size_t i, const SiteLayout& input,
     return layout.codes_as == Operand::Codes::none && from.sites[site].kind == Kind::real && !layout.eight;
   };
   plan.fuse_context = writable(context);
-  const bool codes = plan.sites[ffn_hidden].codes_as == Operand::Codes::plane;
-  // cublasLt's GELU is good enough for reals of two bytes.
-  plan.fuse_hidden =
-      writable(ffn_hidden) &&
-      (codes ? plan.ffn_hidden.integer() : !plan.ffn_hidden.integer() && precision.real != RealType::float32);
+  const SiteLayout& hidden = plan.sites[ffn_hidden];
+  const bool integer_hidden =
+      plan.sites[ffn_input].codes_as != Operand::Codes::none && from.ffn_hidden.weight.is_integer();
+  if (hidden.codes_as == Operand::Codes::segments) {
+    plan.fuse_hidden = integer_hidden && !hidden.real && !watched;
+  } else if (hidden.codes_as == Operand::Codes::plane) {
+    plan.fuse_hidden = integer_hidden && writable(ffn_hidden);
+  } else {
+    // cublasLt's GELU is good enough for reals of two bytes.
+    plan.fuse_hidden = !integer_hidden && writable(ffn_hidden) && precision.real != RealType::float32;
+  }
+  if (plan.fuse_hidden && hidden.codes_as == Operand::Codes::segments) {
+    // The product's columns in the order of the codes, and the kept channels behind them.
+    std::vector<int> order(hidden.source.begin(), hidden.source.end());
+    order.insert(order.end(), hidden.kept.begin(), hidden.kept.end());
+    order.resize(static_cast<std::size_t>(round_up(static_cast<int>(order.size()), 16)), -1);
+    plan.hidden_grids = grids_of_columns({&from.sites[ffn_hidden]}, order);
+    plan.ffn_hidden = DeviceLinear(from.ffn_hidden, plan.sites[ffn_input], order);
+  } else {
+    plan.ffn_hidden = DeviceLinear({&from.ffn_hidden}, plan.sites[ffn_input], precision.real);
+  }
   return plan;
 }
 

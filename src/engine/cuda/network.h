@@ -41,7 +41,7 @@ struct DeviceNorm {
 enum class Route {
   fused,    ///< the product writes codes
   encoded,  ///< the product writes float32, a row kernel codes
-  direct,   ///< the product writes reals
+  direct,   ///< the product writes reals, an integer one also such that are rounded to the site's grid
   rounded   ///< the product writes float32, a row kernel reals
 };
 
@@ -49,12 +49,14 @@ struct LayerPlan {
   bool merged = false;          ///< queries, keys and values are one product
   DeviceLinear projections[3];  ///< merged: the first alone
   Route routes[3] = {};
+  DeviceArray<float> projection_grids[3];  ///< direct: of the projection's columns; empty: not rounded
   DeviceLinear attention_output, ffn_hidden, ffn_output;
   std::array<SiteLayout, layer_sites> sites;  ///< context, ffn_input, ffn_hidden and output with their forms
   DeviceNorm attention_norm, output_norm;
   bool integer_scores = false, integer_context = false;
-  bool fuse_context = false;  ///< attention writes the operand of the next product
-  bool fuse_hidden = false;   ///< so does the product before GELU
+  bool fuse_context = false;        ///< attention writes the operand of the next product
+  bool fuse_hidden = false;         ///< so does the product before GELU
+  DeviceArray<float> hidden_grids;  ///< fuse_hidden into segments: of the product's columns
 };
 
 /// A model in device memory, with how each of its products and sites is executed.

@@ -78,8 +78,10 @@ Products::Choice Products::choose(const Call& call, Stream stream) {
       (call.rows + 63) / 64,
       call.linear.columns(),
       call.linear.depth(),
-      static_cast<int>(call.linear.segments_.size()) + 100 * call.linear.kept_count_,
-      8 * static_cast<int>(call.target.output) + 2 * static_cast<int>(call.target.type) + call.target.gelu};
+      static_cast<int>(call.linear.segments_.size()),
+      call.linear.keeps_outliers_ ? -1 : call.linear.kept_count_,
+      8 * static_cast<int>(call.target.output) + 2 * static_cast<int>(call.target.type) + call.target.gelu,
+      call.target.column_grids != nullptr};
   const auto known = choices_.find(key);
   if (known != choices_.end()) return known->second;
   const std::vector<int> ways = ways_of(call);
@@ -97,7 +99,7 @@ Products::Choice Products::choose(const Call& call, Stream stream) {
 }
 
 int Products::guess(const Call& call) const {
-  return full_tile(call.rows, call.linear.columns(), device_.multiprocessors);
+  return full_tile(integer_product(call), device_);
 }
 
 std::vector<int> Products::ways_of(const Call& call) {
@@ -113,16 +115,22 @@ std::vector<int> Products::ways_of(const Call& call) {
   for (int tile = 0; tile < tile_count(); ++tile) {
     if (tile_can(tile, product, device_)) ways.push_back(tile);
   }
+  const int usable = blas_ways(call);
+  for (int i = 0; i < usable; ++i) ways.push_back(tile_count() + i);
+  return ways;
+}
+
+/// Algorithms of cublasLt that take all segments of an integer product.
+int Products::blas_ways(const Call& call) {
   const std::size_t segments = call.linear.segments_.size();
   const std::size_t sum_bytes = segments * sizeof(std::int32_t) *
                                 static_cast<std::size_t>(padded_rows(call.rows)) *
                                 static_cast<std::size_t>(call.linear.columns());
-  if (sum_bytes > most_sum_bytes || segments == 0) return ways;
+  if (sum_bytes > most_sum_bytes || segments == 0) return 0;
   int usable = lt_ways;
   for (std::size_t s = 0; s < segments; ++s)
     usable = std::min(usable, blas_.algorithms(segment_product(call, s)));
-  for (int i = 0; i < usable; ++i) ways.push_back(tile_count() + i);
-  return ways;
+  return usable;
 }
 
 /// Every way gives the reference's bits or is dropped; of the others, the fastest.
@@ -189,6 +197,10 @@ Int8Product product_of(const Operand& left, int rows, const ProductTarget& targe
   f.stride = target.stride;
   f.type = target.type;
   std::copy(std::begin(target.grids), std::end(target.grids), std::begin(f.grids));
+  f.column_grids = target.column_grids;
+  f.code_columns = target.code_columns;
+  f.kept_out = target.kept;
+  f.kept_out_count = target.kept_count;
   f.row_scale = left.row_scale;
   f.row_zero = left.row_zero;
   f.kept = left.kept;
@@ -205,6 +217,7 @@ Int8Product Products::integer_product(const Call& call) const {
   p.depth = linear.depth_;
   Finishing& f = p.finish;
   f.part = linear.part_;
+  f.column_stride = linear.columns_;
   f.segments = linear.device_segments_.data();
   f.segment_count = static_cast<int>(linear.segments_.size());
   if (!linear.segments_.empty()) f.first = linear.segments_[0];
@@ -214,14 +227,17 @@ Int8Product Products::integer_product(const Call& call) const {
   f.bias = linear.bias_.data();
   f.kept_weights = linear.kept_weights_.data();
   f.kept_count = linear.kept_count_;
+  f.outliers = call.left.outliers;
+  f.codes_by_channel = linear.codes_by_channel_.data();
   return p;
 }
 
 void Products::run_integer(const Call& call, int way, Stream stream) {
   const DeviceLinear& linear = call.linear;
   const Int8Product p = integer_product(call);
-  // A way that CudaOptions asks for may not suit every product.
-  if (way < tile_count()) return multiply_tiled(tile_can(way, p, device_) ? way : guess(call), p, stream);
+  // A way that CudaOptions asks for, or that was chosen for a few rows more, may not suit every product.
+  const bool can = way < tile_count() ? tile_can(way, p, device_) : blas_ways(call) > 0;
+  if (way < tile_count() || !can) return multiply_tiled(can ? way : guess(call), p, stream);
   const std::size_t plane =
       static_cast<std::size_t>(padded_rows(p.rows)) * static_cast<std::size_t>(p.columns);
   if (sums_.size() < plane * linear.segments_.size()) {

@@ -22,7 +22,12 @@ struct ProductTarget {
   void* out = nullptr;
   int stride = 0;
   RealType type = RealType::float32;
-  Grid grids[3];  ///< codes: one per part
+  Grid grids[3];  ///< codes: one per part ...
+  /// ... or, also to round reals of integer products, one per column: see Finishing.
+  const float* column_grids = nullptr;
+  int code_columns = 1 << 30;
+  float* kept = nullptr;
+  int kept_count = 0;
 };
 
 /// Runs products, each by the fastest of several ways. Integer products: our kernel with one of its tile
@@ -49,7 +54,7 @@ class Products {
 
  private:
   struct Call;
-  using Key = std::tuple<bool, int, int, int, int, int>;
+  using Key = std::tuple<bool, int, int, int, int, int, int, bool>;
   struct Choice {
     int way = 0;
     double seconds = 0;  ///< 0: not timed
@@ -58,6 +63,7 @@ class Products {
   Choice choose(const Call& call, Stream stream);
   Choice measure(const Call& call, const std::vector<int>& ways, Stream stream);
   std::vector<int> ways_of(const Call& call);
+  int blas_ways(const Call& call);
   int guess(const Call& call) const;
   void run(const Call& call, int way, Stream stream);
   void run_integer(const Call& call, int way, Stream stream);

@@ -12,6 +12,11 @@ namespace {
 constexpr int rows_per_block = 4;
 /// Wide rows: one in a block, taken by so many warps.
 constexpr int warps_of_wide_row = 8;
+/// Longest row of codes that is put together in shared memory.
+constexpr int longest_staged_row = 8 * 1024;
+/// Shared memory through which the warps of a wide row exchange values.
+template <int FOURS, int WARPS>
+constexpr int reduction_bytes = WARPS > 1 ? FOURS* WARPS * 4 : 0;
 
 struct Sum {
   __device__ float operator()(float a, float b) const { return a + b; }
@@ -60,11 +65,12 @@ struct Row {
   }
 };
 
-/// The grid of a row from its own range, as engine/cpu/row_kernels_impl.h has it.
+/// The grid of a row from its own range without outliers, as engine/cpu/row_kernels_impl.h has it.
 template <int FOURS, int WARPS>
 __device__ inline Grid grid_of_row(const Format& f, Row<FOURS, WARPS>& row) {
   float lo = 0.0f, hi = 0.0f;
   row.each([&](float& v, int) {
+    if (f.is_outlier(v)) return;
     lo = fminf(lo, v);
     hi = fmaxf(hi, v);
   });
@@ -76,18 +82,26 @@ template <int FOURS, int WARPS>
 __device__ inline void round_trip(const Format& f, Row<FOURS, WARPS>& row) {
   if (f.kind == FormatKind::real) return;
   if (f.kind == FormatKind::columns) {
-    row.each([&](float& v, int c) {
-      const Grid& g = f.column_grids[c];
-      if (g.scale >= 0.0f) v = steps(g, v) * g.scale;
-    });
+#pragma unroll
+    for (int i = 0; i < FOURS; ++i) {
+      if (row.column(i) >= row.cols) continue;
+      const FourGrids grids(f, row.column(i));
+#pragma unroll
+      for (int k = 0; k < 4; ++k) {
+        const Grid g = grids.at(k);
+        float& v = row.part[i].v[k];
+        if (g.scale >= 0.0f) v = steps(g, v) * g.scale;
+      }
+    }
     return;
   }
   const Grid g = f.kind == FormatKind::rows ? grid_of_row(f, row) : f.grid;
-  row.each([&](float& v, int) { v = steps(g, v) * g.scale; });
+  row.each([&](float& v, int) { v = f.is_outlier(v) ? v : steps(g, v) * g.scale; });
 }
 
 template <int FOURS, int WARPS>
-__device__ inline void encode_plane(const Grid& g, Row<FOURS, WARPS>& row, const Operand& to, int r) {
+__device__ inline void encode_plane(const Format& f, const Grid& g, Row<FOURS, WARPS>& row, const Operand& to,
+                                    int r) {
   std::int8_t* codes = to.codes + static_cast<std::size_t>(r) * to.stride;
 #pragma unroll
   for (int i = 0; i < FOURS; ++i) {
@@ -96,8 +110,9 @@ __device__ inline void encode_plane(const Grid& g, Row<FOURS, WARPS>& row, const
     float code[4], high[4];
 #pragma unroll
     for (int k = 0; k < 4; ++k) {
-      const float t = steps(g, row.part[i].v[k]);
-      row.part[i].v[k] = t * g.scale;
+      const bool outlier = f.is_outlier(row.part[i].v[k]);
+      const float t = outlier ? 0.0f : steps(g, row.part[i].v[k]);
+      if (!outlier) row.part[i].v[k] = t * g.scale;
       code[k] = t + g.offset;
     }
     if (to.codes_as == Operand::Codes::planes) {
@@ -112,20 +127,127 @@ __device__ inline void encode_plane(const Grid& g, Row<FOURS, WARPS>& row, const
   }
 }
 
+/// Lists the row's outliers.
+template <int FOURS, int WARPS>
+__device__ inline void list_outliers(const Format& f, const Row<FOURS, WARPS>& row, const Outliers& to,
+                                     int r) {
+  const int lane = row.thread % warp_size, warp = row.thread / warp_size;
+  const std::uint32_t below = (std::uint32_t{1} << lane) - 1;
+  const auto is_outlier = [&](int i, int k) {
+    return row.column(i) + k < row.cols && f.is_outlier(row.part[i].v[k]);
+  };
+  auto* const counts = reinterpret_cast<std::int32_t*>(shared_memory());  // [FOURS, WARPS]
+  if constexpr (WARPS > 1) {
+    __syncthreads();  // the last use of this memory is over
+#pragma unroll
+    for (int i = 0; i < FOURS; ++i) {
+      int mine = 0;
+#pragma unroll
+      for (int k = 0; k < 4; ++k) mine += count_bits(vote(is_outlier(i, k)));
+      if (lane == 0) counts[i * WARPS + warp] = mine;
+    }
+    __syncthreads();
+  }
+  std::uint16_t* channels = to.channels + static_cast<std::size_t>(r) * to.stride;
+  float* values = to.values + static_cast<std::size_t>(r) * to.stride;
+  int total = 0;
+#pragma unroll
+  for (int i = 0; i < FOURS; ++i) {
+    int at = total, mine = 0;
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      const std::uint32_t marks = vote(is_outlier(i, k));
+      at += count_bits(marks & below);
+      mine += count_bits(marks);
+    }
+    if constexpr (WARPS > 1) {
+      mine = 0;
+#pragma unroll
+      for (int w = 0; w < WARPS; ++w) {
+        if (w < warp) at += counts[i * WARPS + w];
+        mine += counts[i * WARPS + w];
+      }
+    }
+    total += mine;
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      if (!is_outlier(i, k)) continue;
+      channels[at] = static_cast<std::uint16_t>(row.column(i) + k);
+      values[at++] = row.part[i].v[k];
+    }
+  }
+  if (row.thread == 0) to.count[r] = total;
+}
+
+/// Adds the outliers of an operand's row, which decode() leaves out.
+template <int FOURS, int WARPS>
+__device__ inline void add_outliers(const Outliers& from, Row<FOURS, WARPS>& row, int r) {
+  const std::size_t begin = static_cast<std::size_t>(r) * from.stride;
+  const int count = from.count[r];
+  for (int o = 0; o < count; ++o) {
+    const int channel = from.channels[begin + o];
+    const float value = from.values[begin + o];
+#pragma unroll
+    for (int i = 0; i < FOURS; ++i) {
+#pragma unroll
+      for (int k = 0; k < 4; ++k) {
+        if (row.column(i) + k == channel) row.part[i].v[k] += value;
+      }
+    }
+  }
+}
+
+/// Of all threads that hold a row.
+template <int WARPS>
+__device__ inline void sync_row() {
+  if constexpr (WARPS > 1) {
+    __syncthreads();
+  } else {
+    sync_warp();
+  }
+}
+
+/// Codes go to their places in shared memory, where the row is put together, so that it leaves in whole 16
+/// bytes; rows that are too long for that go straight to their places.
 template <int FOURS, int WARPS>
 __device__ inline void encode_segments(const Format& f, Row<FOURS, WARPS>& row, const Operand& to, int r) {
-  std::int8_t* codes = to.codes + static_cast<std::size_t>(r) * to.stride;
-  row.each([&](float& v, int c) {
-    const int place = to.place[c];
-    if (place < 0) {
-      to.kept[static_cast<std::size_t>(r) * to.kept_count + ~place] = v;
-      return;
+  std::int8_t* const codes = to.codes + static_cast<std::size_t>(r) * to.stride;
+  const bool staged = to.stride <= longest_staged_row;
+  unsigned char* const shared =
+      shared_memory() +
+      (WARPS > 1 ? reduction_bytes<FOURS, WARPS> : static_cast<int>(threadIdx.x) / warp_size * to.stride);
+  std::int8_t* const together = staged ? reinterpret_cast<std::int8_t*>(shared) : codes;
+  constexpr int threads = WARPS * warp_size;
+  if (staged) {
+    for (int i = 16 * row.thread; i < to.stride; i += 16 * threads)
+      *reinterpret_cast<uint4*>(shared + i) = make_uint4(0, 0, 0, 0);
+    sync_row<WARPS>();
+  }
+#pragma unroll
+  for (int i = 0; i < FOURS; ++i) {
+    const int c = row.column(i);
+    if (c >= row.cols) continue;
+    const FourPlaces places(to.place + c);
+    const FourGrids grids(f, c);
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      if (c + k >= row.cols) continue;
+      const int place = places.v[k];
+      float& v = row.part[i].v[k];
+      if (place < 0) {
+        to.kept[static_cast<std::size_t>(r) * to.kept_count + ~place] = v;
+        continue;
+      }
+      const Grid g = grids.at(k);
+      const float t = steps(g, v);
+      v = t * g.scale;
+      together[place] = static_cast<std::int8_t>(static_cast<int>(t + g.offset) - code_shift);
     }
-    const Grid g = f.column_grids[c];
-    const float t = steps(g, v);
-    v = t * g.scale;
-    codes[place] = static_cast<std::int8_t>(static_cast<int>(t + g.offset) - code_shift);
-  });
+  }
+  if (!staged) return;
+  sync_row<WARPS>();
+  for (int i = 16 * row.thread; i < to.stride; i += 16 * threads)
+    *reinterpret_cast<uint4*>(codes + i) = *reinterpret_cast<const uint4*>(shared + i);
 }
 
 /// Rounds the row to its site's grids and writes it in all forms that the target has.
@@ -138,11 +260,12 @@ __device__ inline void encode(const Format& f, Row<FOURS, WARPS>& row, const Ope
   } else {
     const bool rows = f.kind == FormatKind::rows;
     const Grid g = rows ? grid_of_row(f, row) : f.grid;
+    if (to.outliers.count) list_outliers(f, row, to.outliers, r);
     if (rows && row.thread == 0) {
       to.row_scale[r] = g.scale;
       to.row_zero[r] = static_cast<std::int32_t>(g.offset);
     }
-    encode_plane(g, row, to, r);
+    encode_plane(f, g, row, to, r);
   }
   if (!to.real) return;
 #pragma unroll
@@ -237,6 +360,7 @@ __global__ void rows_kernel(const RowTask task) {
 #pragma unroll
       for (int k = 0; k < 4; ++k) row.part[i].v[k] += other.v[k];
     }
+    if (task.residual.outliers.count) add_outliers(task.residual.outliers, row, r);
     round_trip(task.second, row);
     show(row, task.seen_second, r);
   }
@@ -259,6 +383,9 @@ __global__ void gather_kernel(const Operand from, const Operand to, const std::i
   copy(from.kept, to.kept, from.kept_count);
   copy(from.row_scale, to.row_scale, 1);
   copy(from.row_zero, to.row_zero, 1);
+  copy(from.outliers.count, to.outliers.count, 1);
+  copy(from.outliers.channels, to.outliers.channels, from.outliers.stride);
+  copy(from.outliers.values, to.outliers.values, from.outliers.stride);
   if (from.type == RealType::float32) {
     copy(static_cast<const float*>(from.real), static_cast<float*>(to.real), from.real_stride);
   } else {
@@ -280,9 +407,11 @@ template <int FOURS, int WARPS>
 void start(const RowTask& task, Stream stream) {
   const int rows_here = WARPS > 1 ? 1 : rows_per_block;
   const auto blocks = static_cast<unsigned>((task.rows + rows_here - 1) / rows_here);
+  const bool staged =
+      task.target.codes_as == Operand::Codes::segments && task.target.stride <= longest_staged_row;
+  const int bytes = reduction_bytes<FOURS, WARPS> + (staged ? rows_here * task.target.stride : 0);
   launch("rows_kernel", rows_kernel<FOURS, WARPS>, {blocks, 1, 1},
-         (WARPS > 1 ? WARPS : rows_per_block) * warp_size, WARPS > 1 ? WARPS * sizeof(float) : 0, stream,
-         task);
+         (WARPS > 1 ? WARPS : rows_per_block) * warp_size, static_cast<std::size_t>(bytes), stream, task);
 }
 
 }  // namespace

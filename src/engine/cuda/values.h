@@ -26,8 +26,24 @@ struct Format {
   FormatKind kind = FormatKind::real;
   int bits = 32;
   bool symmetric = false;
-  Grid grid;                           ///< tensor
-  const Grid* column_grids = nullptr;  ///< columns; a kept (float) channel has scale < 0
+  Grid grid;  ///< tensor
+  /// columns: the members of Grid in their order, each [column_stride]; a kept (float) channel has scale < 0.
+  const float* column_grids = nullptr;
+  int column_stride = 0;
+  /// rows: values of a larger magnitude stay in float and leave the row's range (LLM.int8()).
+  float outlier_threshold = __builtin_huge_valf();
+
+  __host__ __device__ bool keeps_outliers() const { return outlier_threshold < __builtin_huge_valf(); }
+  __device__ bool is_outlier(float v) const { return fabsf(v) > outlier_threshold; }
+};
+
+/// The values of coded rows that stay in float: of row r, count[r] of them from r * stride on, in ascending
+/// order of channel. Their codes are those of 0.
+struct Outliers {
+  std::int32_t* count = nullptr;  ///< null: the site keeps none
+  std::uint16_t* channels = nullptr;
+  float* values = nullptr;
+  int stride = 0;  ///< more than any channel
 };
 
 /// Rows of one site as kernels write and read them: as codes (one plane, two planes, or sorted into
@@ -43,6 +59,7 @@ struct Operand {
   int kept_count = 0;
   float* row_scale = nullptr;        ///< [rows] format rows
   std::int32_t* row_zero = nullptr;  ///< [rows] format rows; of the unsigned codes
+  Outliers outliers;                 ///< format rows
   void* real = nullptr;              ///< [rows, real_stride]
   RealType type = RealType::float32;
   int real_stride = 0;
@@ -52,6 +69,12 @@ struct Operand {
 /// Steps from the zero point.
 __device__ inline float steps(const Grid& g, float v) {
   return rintf(fminf(fmaxf(v * g.inverse, g.low), g.high));
+}
+
+__device__ inline Grid column_grid(const Format& f, int c) {
+  const float* at = f.column_grids + c;
+  const int stride = f.column_stride;
+  return {at[0], at[stride], at[2 * stride], at[3 * stride], at[4 * stride]};
 }
 
 /// The grid of a row from its own range (lo <= 0 <= hi), as engine/cpu/row_kernels_impl.h has it.
@@ -74,8 +97,18 @@ __device__ inline Grid grid_of_range(const Format& f, float lo, float hi) {
   return g;
 }
 
+/// v times the normal distribution's integral up to v, by Abramowitz and Stegun's 7.1.26 for erf:
+/// within 1.5e-7 of it, in half the instructions of erff(), which cost as much as the product before them.
 __device__ inline float gelu(float v) {
-  return 0.5f * v * (1.0f + erff(v * 0.70710678f));
+  const float x = fabsf(v) * 0.70710678f;
+  const float t = fast_reciprocal(fmaf(0.3275911f, x, 1.0f));
+  // Half the coefficients of erf's complement.
+  float tail = fmaf(t, 0.5307027145f, -0.7265760135f);
+  tail = fmaf(t, tail, 0.7107068705f);
+  tail = fmaf(t, tail, -0.142248368f);
+  tail = fmaf(t, tail, 0.127414796f);
+  tail = tail * t * fast_exp(-x * x);
+  return fmaf(-fabsf(v), tail, fmaxf(v, 0.0f));
 }
 
 __device__ inline float real_at(const void* values, RealType type, std::size_t at) {
@@ -93,6 +126,16 @@ __device__ inline void set_real(void* values, RealType type, std::size_t at, flo
     static_cast<float*>(values)[at] = v;
   } else {
     static_cast<std::uint16_t*>(values)[at] = to_bits(v, type);
+  }
+}
+
+/// Two neighbours; `at` is even.
+__device__ inline void set_pair(void* values, RealType type, std::size_t at, float a, float b) {
+  if (type == RealType::float32) {
+    *reinterpret_cast<float2*>(static_cast<float*>(values) + at) = make_float2(a, b);
+  } else {
+    *reinterpret_cast<std::uint32_t*>(static_cast<std::uint16_t*>(values) + at) =
+        to_bits(a, type) | static_cast<std::uint32_t>(to_bits(b, type)) << 16;
   }
 }
 
@@ -141,19 +184,49 @@ __device__ inline std::uint32_t pack_codes(const float (&unsigned_code)[4]) {
   return word;
 }
 
-/// The values that an operand's rows stand for, columns c to c + 3.
+/// The grids of four consecutive columns, and their places in a row of codes.
+struct FourGrids {
+  Four inverse, scale, low, high, offset;
+
+  __device__ FourGrids(const Format& f, int c) {
+    Four* const members[] = {&inverse, &scale, &low, &high, &offset};
+#pragma unroll
+    for (int m = 0; m < 5; ++m)
+      *members[m] =
+          reals_at(f.column_grids, RealType::float32, static_cast<std::size_t>(m) * f.column_stride + c);
+  }
+  __device__ Grid at(int k) const {
+    return {inverse.v[k], scale.v[k], low.v[k], high.v[k], offset.v[k]};
+  }
+};
+
+struct FourPlaces {
+  int v[4];
+
+  explicit __device__ FourPlaces(const int* place) {
+    const uint4 x = *reinterpret_cast<const uint4*>(place);
+    v[0] = static_cast<int>(x.x);
+    v[1] = static_cast<int>(x.y);
+    v[2] = static_cast<int>(x.z);
+    v[3] = static_cast<int>(x.w);
+  }
+};
+
+/// The values that an operand's rows stand for, columns c to c + 3; 0 for outliers.
 __device__ inline Four decode(const Operand& from, const Format& format, int row, int c, int cols) {
   if (from.codes_as == Operand::Codes::none)
     return reals_at(from.real, from.type, static_cast<std::size_t>(row) * from.real_stride + c);
   const std::int8_t* codes = from.codes + static_cast<std::size_t>(row) * from.stride;
   Four out;
   if (from.codes_as == Operand::Codes::segments) {
+    const FourPlaces places(from.place + c);
+    const FourGrids grids(format, c);
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       out.v[i] = 0.0f;
       if (c + i >= cols) continue;
-      const int place = from.place[c + i];
-      const Grid& g = format.column_grids[c + i];
+      const int place = places.v[i];
+      const Grid g = grids.at(i);
       out.v[i] = place < 0 ? from.kept[static_cast<std::size_t>(row) * from.kept_count + ~place]
                            : (static_cast<float>(codes[place] + code_shift) - g.offset) * g.scale;
     }

@@ -13,6 +13,8 @@ constexpr int step_depth = 128;
 constexpr int stage_bytes = (tile_rows + tile_columns) * step_depth;
 /// Of the pattern of the swizzle, eight rows; stages begin on it.
 constexpr int pattern_bytes = 8 * step_depth;
+static_assert(warpgroup_bytes == stages * stage_bytes + pattern_bytes, "three stages and their alignment");
+static_assert(stages * stage_bytes >= finishing_bytes<tile_rows, tile_columns>, "the same memory afterwards");
 
 /// Starts copying 128 bytes of 128 rows; in each, the 16 bytes `chunk` go to place chunk ^ (row % 8), as the
 /// instruction expects them. Rows beyond the last are read as the last.
@@ -52,6 +54,7 @@ __global__ void __launch_bounds__(threads, SEGMENTED ? 1 : 2) warpgroup_kernel(c
     if (step < steps_of_depth) copy_step(step);
     commit_copies();
   }
+  find_outliers<tile_rows, threads>(p, tile.row0, shared + stages * stage_bytes);
   for (int step = 0; step < steps_of_depth; ++step) {
     wait_copies<stages - 2>();
     fence_for_matrices();  // what this thread has copied is seen by the matrix unit
@@ -73,7 +76,7 @@ __global__ void __launch_bounds__(threads, SEGMENTED ? 1 : 2) warpgroup_kernel(c
   }
   wait_copies<0>();
   __syncthreads();
-  finish_tile<tile_rows, tile_columns, threads>(p, tile, shared);
+  finish_tile<tile_rows, tile_columns, threads>(p, tile, shared, shared + stages * stage_bytes);
 }
 
 }  // namespace
@@ -92,7 +95,7 @@ void multiply_by_warpgroups(const Int8Product& product, Stream stream) {
   const Grid3 grid = {static_cast<unsigned>((product.rows + tile_rows - 1) / tile_rows),
                       static_cast<unsigned>((product.columns + tile_columns - 1) / tile_columns), 1};
   launch("warpgroup_kernel", needs_floats(product) ? warpgroup_kernel<true> : warpgroup_kernel<false>, grid,
-         threads, stages * stage_bytes + pattern_bytes, stream, product);
+         threads, warpgroup_bytes + outlier_bytes(product), stream, product);
 }
 
 }  // namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE

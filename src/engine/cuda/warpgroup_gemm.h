@@ -8,6 +8,8 @@ namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
 /// memory and reach about half as many operations again as mma.sync does there. They exist on compute
 /// capability 9.0 alone, in code compiled for sm_90a (OUTLIERLAB_WARPGROUPS). Segments, and the depth, in
 /// whole 128 bytes.
+/// Shared memory of a block, without what outlier_bytes() adds.
+constexpr int warpgroup_bytes = 3 * (128 + 128) * 128 + 1024;
 bool warpgroups_can(const Int8Product& product, const DeviceFacts& device);
 void multiply_by_warpgroups(const Int8Product& product, Stream stream);
 

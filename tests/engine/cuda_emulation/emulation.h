@@ -30,6 +30,12 @@ struct alignas(16) uint4 {
 struct alignas(16) float4 {
   float x, y, z, w;
 };
+struct alignas(8) float2 {
+  float x, y;
+};
+struct alignas(8) int2 {
+  std::int32_t x, y;
+};
 struct alignas(8) ushort4 {
   std::uint16_t x, y, z, w;
 };
@@ -41,6 +47,9 @@ inline uint4 make_uint4(std::uint32_t x, std::uint32_t y, std::uint32_t z, std::
 }
 inline float4 make_float4(float x, float y, float z, float w) {
   return {x, y, z, w};
+}
+inline float2 make_float2(float x, float y) {
+  return {x, y};
 }
 inline ushort4 make_ushort4(std::uint16_t x, std::uint16_t y, std::uint16_t z, std::uint16_t w) {
   return {x, y, z, w};
@@ -244,6 +253,31 @@ T from_lane_xor(T value, int mask) {
   return operands.result;
 }
 
+struct VoteOperands {
+  bool yes;
+  std::uint32_t all;
+};
+
+inline void execute_vote(void* const (&lanes)[32]) {
+  std::uint32_t all = 0;
+  for (int lane = 0; lane < 32; ++lane)
+    all |= static_cast<std::uint32_t>(static_cast<const VoteOperands*>(lanes[lane])->yes) << lane;
+  for (void* lane : lanes) static_cast<VoteOperands*>(lane)->all = all;
+}
+
+inline std::uint32_t vote(bool yes) {
+  VoteOperands operands = {yes, 0};
+  warp_instruction(execute_vote, &operands);
+  return operands.all;
+}
+
+inline int count_bits(std::uint32_t word) {
+  return __builtin_popcount(word);
+}
+inline int lowest_bit(std::uint32_t word) {
+  return __builtin_ctz(word);
+}
+
 inline void execute_nothing(void* const (&)[32]) {}
 inline void sync_warp() {
   warp_instruction(execute_nothing, nullptr);
@@ -257,6 +291,9 @@ inline std::int32_t dot_bytes(std::uint32_t a, std::uint32_t b, std::int32_t c) 
 
 inline void add_atomically(std::int32_t* sum, std::int32_t value) {
   *sum += value;
+}
+inline void set_bits_atomically(std::uint32_t* word, std::uint32_t bits) {
+  *word |= bits;
 }
 
 inline float half_to_float(std::uint16_t bits) {
@@ -297,6 +334,9 @@ inline std::uint8_t float_to_e4m3(float v) {
 
 inline float fast_exp(float x) {
   return std::exp(x);
+}
+inline float fast_reciprocal(float x) {
+  return 1.0f / x;
 }
 
 }  // namespace outlierlab::engine::emulated
