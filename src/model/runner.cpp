@@ -20,57 +20,32 @@ struct PackedLinear {
   AlignedVector<float> panels, bias;
 
   PackedLinear() = default;
-  explicit PackedLinear(const Linear& linear) : PackedLinear({&linear}) {}
-
-  /// Several projections of one input side by side: their columns follow each other.
-  explicit PackedLinear(std::initializer_list<const Linear*> parts) {
-    bool on_panels = true;  // every part but the last ends with a whole panel
-    for (const Linear* part : parts) {
-      on_panels = on_panels && out % panel_width == 0;
-      in = part->weight.cols();
-      out += part->weight.rows();
-      bias.insert(bias.end(), part->bias.begin(), part->bias.end());
-    }
-    panels.resize(packed_size(out, in));
-    if (!on_panels) {
-      pack(joined(parts), 0);
-      return;
-    }
-    std::size_t column = 0;
-    for (const Linear* part : parts) {
-      pack(part->weight, column);
-      column += part->weight.rows();
-    }
-  }
-
-  /// Packs a weight whose first row is column `column`, a multiple of panel_width.
-  void pack(const Matrix& weight, std::size_t column) {
-    parallel_chunks(weight.rows(), 16 * panel_width, [&](std::size_t begin, std::size_t end, int) {
-      pack_transposed(weight.row(begin), in, end - begin, in, panels.data() + (column + begin) * in);
+  explicit PackedLinear(const Linear& linear)
+      : in(linear.weight.cols()),
+        out(linear.weight.rows()),
+        panels(packed_size(out, in)),
+        bias(linear.bias.begin(), linear.bias.end()) {
+    parallel_chunks(out, 16 * panel_width, [&](std::size_t begin, std::size_t end, int) {
+      pack_transposed(linear.weight.row(begin), in, end - begin, in, panels.data() + begin * in);
     });
   }
 
-  Matrix joined(std::initializer_list<const Linear*> parts) const {
-    Matrix all(out, in);
-    float* target = all.data();
-    for (const Linear* part : parts) target = std::copy_n(part->weight.data(), part->weight.size(), target);
-    return all;
-  }
-
-  void apply(const float* a, std::size_t rows, float* c) const {
+  /// Rows of c are `stride` apart.
+  void apply(const float* a, std::size_t rows, float* c, std::size_t stride) const {
     model_kernels().gemm(a, in, rows, in, panels.data(), out, bias.empty() ? nullptr : bias.data(), 1.0f, c,
-                         out);
+                         stride);
   }
+  void apply(const float* a, std::size_t rows, float* c) const { apply(a, rows, c, out); }
 };
 
 struct PackedLayer {
-  PackedLinear qkv, attention_output, ffn_hidden, ffn_output;
+  PackedLinear query, key, value, attention_output, ffn_hidden, ffn_output;
   LayerNormWeights attention_norm, output_norm;
 };
 
 /// Per-thread memory that grows to what the largest tile needs and is then re-used.
 struct Scratch {
-  AlignedVector<float> keys, values, scores, tile_a, tile_b, hidden;
+  AlignedVector<float> keys, values, scores, tile, hidden;
   static float* at_least(AlignedVector<float>& buffer, std::size_t count) {
     if (buffer.size() < count) buffer.resize(count);
     return buffer.data();
@@ -92,6 +67,14 @@ std::size_t rows_per_chunk(std::size_t rows, const SiteHook* hook) {
   return std::max(model_kernels().row_tile, (share + chunks - 1) / chunks);
 }
 
+/// Calls body(first row, rows) a register tile at a time (or what a hook would rather see), so that what
+/// happens to the rows one after the other stays in the cache.
+template <typename Body>
+void in_tiles(std::size_t begin, std::size_t end, const SiteHook* hook, const Body& body) {
+  const std::size_t height = std::max(model_kernels().row_tile, hook ? hook->preferred_rows() : 0);
+  for (std::size_t r = begin; r < end; r += height) body(r, std::min(height, end - r));
+}
+
 }  // namespace
 
 struct BertRunner::Packed {
@@ -109,7 +92,7 @@ struct BertRunner::Packed {
   explicit Packed(const BertWeights& weights)
       : config(weights.config), sites(weights.config), embeddings_norm(weights.embeddings_norm) {
     for (const BertLayerWeights& layer : weights.layers) {
-      layers.push_back({PackedLinear({&layer.query, &layer.key, &layer.value}),
+      layers.push_back({PackedLinear(layer.query), PackedLinear(layer.key), PackedLinear(layer.value),
                         PackedLinear(layer.attention_output), PackedLinear(layer.ffn_hidden),
                         PackedLinear(layer.ffn_output), layer.attention_norm, layer.output_norm});
     }
@@ -156,8 +139,10 @@ struct BertRunner::Packed {
               Matrix& context) const;
   void attend_head(std::size_t layer, const Batch& batch, std::size_t example, std::size_t head,
                    const Matrix& qkv, SiteHook* hook, int thread, Matrix& context) const;
-  void feed_forward(std::size_t layer, const Batch& batch, Matrix& context, const Matrix& hidden,
-                    SiteHook* hook, Matrix& out) const;
+  void finish_attention(std::size_t layer, const Batch& batch, Matrix& context, const Matrix& hidden,
+                        SiteHook* hook, Matrix& ffn_input) const;
+  void feed_forward(std::size_t layer, const Batch& batch, Matrix& ffn_input, SiteHook* hook,
+                    Matrix& out) const;
   void run_layer(std::size_t layer, const Batch& batch, const Matrix& hidden, SiteHook* hook,
                  Matrix& out) const;
   Matrix classify(const Batch& batch, const Matrix& hidden, SiteHook* hook) const;
@@ -206,15 +191,22 @@ void BertRunner::Packed::project(std::size_t layer, const Batch& batch, const Ma
                                  Matrix& qkv) const {
   const std::size_t width = config.hidden_size;
   qkv.resize(hidden.rows(), 3 * width);
-  parallel_chunks(hidden.rows(), rows_per_chunk(hidden.rows(), hook),
-                  [&](std::size_t begin, std::size_t end, int thread) {
-                    multiply(layers[layer].qkv, hidden.row(begin), end - begin, qkv.row(begin), hook, thread);
-                    const SiteKind kinds[] = {SiteKind::query, SiteKind::key, SiteKind::value};
-                    for (std::size_t part = 0; part < 3; ++part) {
-                      visit(hook, kinds[part], static_cast<int>(layer), qkv.row(begin) + part * width,
-                            end - begin, width, 3 * width, batch.tokens.data() + begin, thread);
-                    }
-                  });
+  const PackedLayer& weights = layers[layer];
+  const std::pair<SiteKind, const PackedLinear*> parts[] = {
+      {SiteKind::query, &weights.query}, {SiteKind::key, &weights.key}, {SiteKind::value, &weights.value}};
+  // One after the other, so that the weights and what a hook keeps of the site stay in the cache.
+  std::size_t column = 0;
+  for (const auto& [kind, linear] : parts) {
+    parallel_chunks(hidden.rows(), rows_per_chunk(hidden.rows(), hook),
+                    [&, kind = kind, linear = linear](std::size_t begin, std::size_t end, int thread) {
+                      float* to = qkv.row(begin) + column;
+                      announced(hook, thread,
+                                [&] { linear->apply(hidden.row(begin), end - begin, to, 3 * width); });
+                      visit(hook, kind, static_cast<int>(layer), to, end - begin, width, 3 * width,
+                            batch.tokens.data() + begin, thread);
+                    });
+    column += width;
+  }
 }
 
 void BertRunner::Packed::attend_head(std::size_t layer, const Batch& batch, std::size_t example,
@@ -257,67 +249,73 @@ void BertRunner::Packed::attend(std::size_t layer, const Batch& batch, const Mat
   });
 }
 
-/// From the context to the layer's output, one register tile of rows at a time, so that everything between
-/// the products stays in the cache.
-void BertRunner::Packed::feed_forward(std::size_t layer, const Batch& batch, Matrix& context,
-                                      const Matrix& hidden, SiteHook* hook, Matrix& out) const {
+/// The context's projection, its residual and LayerNorm. Apart from the feed-forward network, whose weights
+/// would push what a hook keeps of these sites out of the caches between one chunk and the next.
+void BertRunner::Packed::finish_attention(std::size_t layer, const Batch& batch, Matrix& context,
+                                          const Matrix& hidden, SiteHook* hook, Matrix& ffn_input) const {
+  const PackedLayer& weights = layers[layer];
+  const std::size_t width = config.hidden_size;
+  ffn_input.resize(context.rows(), width);
+  parallel_chunks(
+      context.rows(), rows_per_chunk(context.rows(), hook),
+      [&](std::size_t begin, std::size_t end, int thread) {
+        float* projected = Scratch::at_least(scratch().tile, (end - begin) * width);
+        const auto offer = [&](SiteKind kind, float* data, std::size_t r, std::size_t n) {
+          visit(hook, kind, static_cast<int>(layer), data, n, width, width, batch.tokens.data() + r, thread);
+        };
+        in_tiles(begin, end, hook,
+                 [&](std::size_t r, std::size_t n) { offer(SiteKind::context, context.row(r), r, n); });
+        multiply(weights.attention_output, context.row(begin), end - begin, projected, hook, thread);
+        in_tiles(begin, end, hook, [&](std::size_t r, std::size_t n) {
+          float* tile = projected + (r - begin) * width;
+          offer(SiteKind::attention_output, tile, r, n);
+          model_kernels().add(tile, hidden.row(r), tile, n * width);
+          offer(SiteKind::attention_residual, tile, r, n);
+          layer_norm(weights.attention_norm, tile, ffn_input.row(r), n);
+          offer(SiteKind::ffn_input, ffn_input.row(r), r, n);
+        });
+      });
+}
+
+void BertRunner::Packed::feed_forward(std::size_t layer, const Batch& batch, Matrix& ffn_input,
+                                      SiteHook* hook, Matrix& out) const {
   const PackedLayer& weights = layers[layer];
   const ModelKernels& kernel = model_kernels();
   const std::size_t width = config.hidden_size, wide = config.intermediate_size;
-  const int index = static_cast<int>(layer);
-  out.resize(context.rows(), width);
-  parallel_chunks(context.rows(), rows_per_chunk(context.rows(), hook),
-                  [&](std::size_t begin, std::size_t end, int thread) {
-                    const std::size_t rows = end - begin;
-                    Scratch& memory = scratch();
-                    float* projected = Scratch::at_least(memory.tile_a, rows * width);
-                    float* ffn_input = Scratch::at_least(memory.tile_b, rows * width);
-                    float* ffn_hidden = Scratch::at_least(memory.hidden, rows * wide);
-                    const std::size_t height = std::max(kernel.row_tile, hook ? hook->preferred_rows() : 0);
-                    const auto in_tiles = [&](auto&& body) {
-                      for (std::size_t r = 0; r < rows; r += height) body(r, std::min(height, rows - r));
-                    };
-                    const auto offer = [&](SiteKind kind, float* data, std::size_t r, std::size_t count,
-                                           std::size_t cols) {
-                      visit(hook, kind, index, data, count, cols, cols, batch.tokens.data() + begin + r,
-                            thread);
-                    };
-
-                    in_tiles([&](std::size_t r, std::size_t n) {
-                      offer(SiteKind::context, context.row(begin + r), r, n, width);
-                    });
-                    multiply(weights.attention_output, context.row(begin), rows, projected, hook, thread);
-                    in_tiles([&](std::size_t r, std::size_t n) {
-                      float* tile = projected + r * width;
-                      offer(SiteKind::attention_output, tile, r, n, width);
-                      kernel.add(tile, hidden.row(begin + r), tile, n * width);
-                      offer(SiteKind::attention_residual, tile, r, n, width);
-                      layer_norm(weights.attention_norm, tile, ffn_input + r * width, n);
-                      offer(SiteKind::ffn_input, ffn_input + r * width, r, n, width);
-                    });
-                    multiply(weights.ffn_hidden, ffn_input, rows, ffn_hidden, hook, thread);
-                    in_tiles([&](std::size_t r, std::size_t n) {
-                      kernel.gelu(ffn_hidden + r * wide, n * wide);
-                      offer(SiteKind::ffn_hidden, ffn_hidden + r * wide, r, n, wide);
-                    });
-                    multiply(weights.ffn_output, ffn_hidden, rows, projected, hook, thread);
-                    in_tiles([&](std::size_t r, std::size_t n) {
-                      float* tile = projected + r * width;
-                      offer(SiteKind::ffn_output, tile, r, n, width);
-                      kernel.add(ffn_input + r * width, tile, tile, n * width);
-                      offer(SiteKind::ffn_residual, tile, r, n, width);
-                      layer_norm(weights.output_norm, tile, out.row(begin + r), n);
-                      offer(SiteKind::output, out.row(begin + r), r, n, width);
-                    });
-                  });
+  out.resize(ffn_input.rows(), width);
+  parallel_chunks(
+      ffn_input.rows(), rows_per_chunk(ffn_input.rows(), hook),
+      [&](std::size_t begin, std::size_t end, int thread) {
+        float* projected = Scratch::at_least(scratch().tile, (end - begin) * width);
+        float* ffn_hidden = Scratch::at_least(scratch().hidden, (end - begin) * wide);
+        const auto offer = [&](SiteKind kind, float* data, std::size_t r, std::size_t n, std::size_t cols) {
+          visit(hook, kind, static_cast<int>(layer), data, n, cols, cols, batch.tokens.data() + r, thread);
+        };
+        multiply(weights.ffn_hidden, ffn_input.row(begin), end - begin, ffn_hidden, hook, thread);
+        in_tiles(begin, end, hook, [&](std::size_t r, std::size_t n) {
+          float* tile = ffn_hidden + (r - begin) * wide;
+          kernel.gelu(tile, n * wide);
+          offer(SiteKind::ffn_hidden, tile, r, n, wide);
+        });
+        multiply(weights.ffn_output, ffn_hidden, end - begin, projected, hook, thread);
+        in_tiles(begin, end, hook, [&](std::size_t r, std::size_t n) {
+          float* tile = projected + (r - begin) * width;
+          offer(SiteKind::ffn_output, tile, r, n, width);
+          kernel.add(ffn_input.row(r), tile, tile, n * width);
+          offer(SiteKind::ffn_residual, tile, r, n, width);
+          layer_norm(weights.output_norm, tile, out.row(r), n);
+          offer(SiteKind::output, out.row(r), r, n, width);
+        });
+      });
 }
 
 void BertRunner::Packed::run_layer(std::size_t layer, const Batch& batch, const Matrix& hidden,
                                    SiteHook* hook, Matrix& out) const {
-  thread_local Matrix qkv, context;
+  thread_local Matrix qkv, context, ffn_input;
   project(layer, batch, hidden, hook, qkv);
   attend(layer, batch, qkv, hook, context);
-  feed_forward(layer, batch, context, hidden, hook, out);
+  finish_attention(layer, batch, context, hidden, hook, ffn_input);
+  feed_forward(layer, batch, ffn_input, hook, out);
 }
 
 Matrix BertRunner::Packed::classify(const Batch& batch, const Matrix& hidden, SiteHook* hook) const {

@@ -229,8 +229,8 @@ TEST_CASE("A hook is told when each product begins and ends", "[runner]") {
   const BertRunner runner(test::tiny_bert());
   Counter counter;
   runner.logits(make_batches(test::random_examples({5}), 1)[0], &counter);
-  // One example is one chunk of rows: per layer the joint projection, three products behind it, two per head;
+  // One example is one chunk of rows: per layer three projections, three products behind them, two per head;
   // then pooler and classifier.
-  REQUIRE(counter.begun == 2 * (4 + 2 * 3) + 2);
+  REQUIRE(counter.begun == 2 * (6 + 2 * 3) + 2);
   REQUIRE(counter.ended == counter.begun);
 }
