@@ -55,6 +55,8 @@ struct Options::Impl {
 
   po::parsed_options parse(const std::vector<std::string>& arguments) const;
   void assign_positional(const std::vector<std::string>& found) const;
+  /// " A A", " [A [A]]" or, of more than two, " A...".
+  std::string positional_usage() const;
 };
 
 Options::Options(std::string command, std::string description, std::string example) : impl_(new Impl) {
@@ -162,6 +164,14 @@ void Options::Impl::assign_positional(const std::vector<std::string>& found) con
   *positional = found;
 }
 
+std::string Options::Impl::positional_usage() const {
+  std::string text;
+  for (std::size_t i = 0; i < positional_minimum; ++i) text += " " + positional_name;
+  if (positional_maximum > 2) return text + "...";
+  for (std::size_t i = positional_minimum; i < positional_maximum; ++i) text += " [" + positional_name;
+  return text + std::string(positional_maximum - positional_minimum, ']');
+}
+
 bool Options::parse(const std::vector<std::string>& arguments) const {
   const po::parsed_options parsed = impl_->parse(arguments);
   std::map<std::string, std::vector<std::string>> given;
@@ -190,8 +200,7 @@ bool Options::parse(const std::vector<std::string>& arguments) const {
 std::string Options::help() const {
   std::ostringstream text;
   text << "Usage: outlierlab " << impl_->command;
-  if (impl_->positional)
-    text << " " << impl_->positional_name << (impl_->positional_maximum > 1 ? "..." : "");
+  if (impl_->positional) text << impl_->positional_usage();
   text << (impl_->named.options().empty() ? "" : " [options]") << "\n\n" << impl_->description << "\n";
   if (impl_->positional) text << "\n" << impl_->positional_name << ": " << impl_->positional_help << "\n";
   if (!impl_->named.options().empty()) text << "\n" << impl_->named;

@@ -588,17 +588,18 @@ void StatisticsCollector::visit(const SiteTile& tile, int thread) {
 
 NetworkStatistics StatisticsCollector::finish() {
   NetworkStatistics network;
-  for (std::size_t s = 0; s < sites_.size(); ++s) {
-    SiteStatistics merged = empty_statistics(sites_[s]);
+  for (const Site& site : sites_) {
+    network.names.push_back(site.name);
+    network.sites.push_back(empty_statistics(site));
+  }
+  parallel_chunks(sites_.size(), 1, [&](std::size_t s, std::size_t, int) {
     for (auto& of_thread : accumulators_) {
-      if (of_thread[s]) merged.merge(*of_thread[s]);
+      if (of_thread[s]) network.sites[s].merge(*of_thread[s]);
       of_thread[s].reset();
     }
-    merged.settle();
-    merged.require_finite(sites_[s].name);
-    network.names.push_back(sites_[s].name);
-    network.sites.push_back(std::move(merged));
-  }
+    network.sites[s].settle();
+  });
+  for (std::size_t s = 0; s < sites_.size(); ++s) network.sites[s].require_finite(sites_[s].name);
   return network;
 }
 

@@ -47,6 +47,12 @@ TEST_CASE("every command has help with a description and an example", "[app]") {
     }
   }
   REQUIRE(run("--version").out.rfind("outlierlab ", 0) == 0);
+  // What may be left out stands in brackets.
+  for (const std::string usage :
+       {"list [KIND]", "compare PATH PATH", "classify [TEXT [TEXT]]", "run EXPERIMENT..."}) {
+    REQUIRE(run(usage.substr(0, usage.find(' ')) + " --help").out.rfind("Usage: outlierlab " + usage, 0) ==
+            0);
+  }
 }
 
 TEST_CASE("wrong use exits with 2 and one line that names the nearest", "[app]") {

@@ -55,9 +55,9 @@ int run(const std::vector<std::string>& arguments) {
   if (values.threads > 0) config.threads = values.threads;
   config.program_version = version_text();
   if (reference_blas()) {
-    std::cerr << "outlierlab: libtorch runs on the reference BLAS, which is up to 50 times slower than an "
-                 "optimized one "
-                 "(package libopenblas0-openmp)\n";
+    std::cerr
+        << "outlierlab: libtorch runs on the reference BLAS, which is many times slower than an optimized "
+           "one (package libopenblas0-openmp)\n";
   }
   TrainingResult result;
   {
