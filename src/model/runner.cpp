@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
+#include <initializer_list>
 #include <string>
 #include <utility>
 
@@ -67,12 +69,38 @@ std::size_t rows_per_chunk(std::size_t rows, const SiteHook* hook) {
   return std::max(model_kernels().row_tile, (share + chunks - 1) / chunks);
 }
 
+/// Rows that one thread works on.
+struct Rows {
+  std::size_t begin, end;
+  int thread;
+  std::size_t count() const { return end - begin; }
+};
+using RowsBody = std::function<void(Rows)>;
+
+/// Takes every row through the phases. A chunk goes through all of them at once, unless a hook would rather
+/// see many rows: then all chunks go through one phase after the other, so that the phase's weights and what
+/// the hook keeps of its sites are not pushed out of the caches by those of the others.
+void in_phases(std::size_t rows, const SiteHook* hook, std::initializer_list<RowsBody> phases) {
+  const std::size_t chunk = rows_per_chunk(rows, hook);
+  if (hook && hook->preferred_rows() > 0) {
+    for (const RowsBody& phase : phases) {
+      parallel_chunks(rows, chunk, [&](std::size_t begin, std::size_t end, int thread) {
+        phase({begin, end, thread});
+      });
+    }
+  } else {
+    parallel_chunks(rows, chunk, [&](std::size_t begin, std::size_t end, int thread) {
+      for (const RowsBody& phase : phases) phase({begin, end, thread});
+    });
+  }
+}
+
 /// Calls body(first row, rows) a register tile at a time (or what a hook would rather see), so that what
 /// happens to the rows one after the other stays in the cache.
 template <typename Body>
-void in_tiles(std::size_t begin, std::size_t end, const SiteHook* hook, const Body& body) {
+void in_tiles(Rows rows, const SiteHook* hook, const Body& body) {
   const std::size_t height = std::max(model_kernels().row_tile, hook ? hook->preferred_rows() : 0);
-  for (std::size_t r = begin; r < end; r += height) body(r, std::min(height, end - r));
+  for (std::size_t r = rows.begin; r < rows.end; r += height) body(r, std::min(height, rows.end - r));
 }
 
 }  // namespace
@@ -140,8 +168,8 @@ struct BertRunner::Packed {
   void attend_head(std::size_t layer, const Batch& batch, std::size_t example, std::size_t head,
                    const Matrix& qkv, SiteHook* hook, int thread, Matrix& context) const;
   void finish_attention(std::size_t layer, const Batch& batch, Matrix& context, const Matrix& hidden,
-                        SiteHook* hook, Matrix& ffn_input) const;
-  void feed_forward(std::size_t layer, const Batch& batch, Matrix& ffn_input, SiteHook* hook,
+                        SiteHook* hook, Rows rows, Matrix& ffn_input) const;
+  void feed_forward(std::size_t layer, const Batch& batch, Matrix& ffn_input, SiteHook* hook, Rows rows,
                     Matrix& out) const;
   void run_layer(std::size_t layer, const Batch& batch, const Matrix& hidden, SiteHook* hook,
                  Matrix& out) const;
@@ -192,21 +220,17 @@ void BertRunner::Packed::project(std::size_t layer, const Batch& batch, const Ma
   const std::size_t width = config.hidden_size;
   qkv.resize(hidden.rows(), 3 * width);
   const PackedLayer& weights = layers[layer];
-  const std::pair<SiteKind, const PackedLinear*> parts[] = {
-      {SiteKind::query, &weights.query}, {SiteKind::key, &weights.key}, {SiteKind::value, &weights.value}};
-  // One after the other, so that the weights and what a hook keeps of the site stay in the cache.
-  std::size_t column = 0;
-  for (const auto& [kind, linear] : parts) {
-    parallel_chunks(hidden.rows(), rows_per_chunk(hidden.rows(), hook),
-                    [&, kind = kind, linear = linear](std::size_t begin, std::size_t end, int thread) {
-                      float* to = qkv.row(begin) + column;
-                      announced(hook, thread,
-                                [&] { linear->apply(hidden.row(begin), end - begin, to, 3 * width); });
-                      visit(hook, kind, static_cast<int>(layer), to, end - begin, width, 3 * width,
-                            batch.tokens.data() + begin, thread);
-                    });
-    column += width;
-  }
+  const auto part = [&](SiteKind kind, const PackedLinear& linear, std::size_t column) -> RowsBody {
+    return [&, kind, column, from = &linear](Rows rows) {
+      float* to = qkv.row(rows.begin) + column;
+      announced(hook, rows.thread, [&] { from->apply(hidden.row(rows.begin), rows.count(), to, 3 * width); });
+      visit(hook, kind, static_cast<int>(layer), to, rows.count(), width, 3 * width,
+            batch.tokens.data() + rows.begin, rows.thread);
+    };
+  };
+  in_phases(hidden.rows(), hook,
+            {part(SiteKind::query, weights.query, 0), part(SiteKind::key, weights.key, width),
+             part(SiteKind::value, weights.value, 2 * width)});
 }
 
 void BertRunner::Packed::attend_head(std::size_t layer, const Batch& batch, std::size_t example,
@@ -249,73 +273,66 @@ void BertRunner::Packed::attend(std::size_t layer, const Batch& batch, const Mat
   });
 }
 
-/// The context's projection, its residual and LayerNorm. Apart from the feed-forward network, whose weights
-/// would push what a hook keeps of these sites out of the caches between one chunk and the next.
+/// The context's projection, its residual sum and LayerNorm.
 void BertRunner::Packed::finish_attention(std::size_t layer, const Batch& batch, Matrix& context,
-                                          const Matrix& hidden, SiteHook* hook, Matrix& ffn_input) const {
+                                          const Matrix& hidden, SiteHook* hook, Rows rows,
+                                          Matrix& ffn_input) const {
   const PackedLayer& weights = layers[layer];
   const std::size_t width = config.hidden_size;
-  ffn_input.resize(context.rows(), width);
-  parallel_chunks(
-      context.rows(), rows_per_chunk(context.rows(), hook),
-      [&](std::size_t begin, std::size_t end, int thread) {
-        float* projected = Scratch::at_least(scratch().tile, (end - begin) * width);
-        const auto offer = [&](SiteKind kind, float* data, std::size_t r, std::size_t n) {
-          visit(hook, kind, static_cast<int>(layer), data, n, width, width, batch.tokens.data() + r, thread);
-        };
-        in_tiles(begin, end, hook,
-                 [&](std::size_t r, std::size_t n) { offer(SiteKind::context, context.row(r), r, n); });
-        multiply(weights.attention_output, context.row(begin), end - begin, projected, hook, thread);
-        in_tiles(begin, end, hook, [&](std::size_t r, std::size_t n) {
-          float* tile = projected + (r - begin) * width;
-          offer(SiteKind::attention_output, tile, r, n);
-          model_kernels().add(tile, hidden.row(r), tile, n * width);
-          offer(SiteKind::attention_residual, tile, r, n);
-          layer_norm(weights.attention_norm, tile, ffn_input.row(r), n);
-          offer(SiteKind::ffn_input, ffn_input.row(r), r, n);
-        });
-      });
+  float* projected = Scratch::at_least(scratch().tile, rows.count() * width);
+  const auto offer = [&](SiteKind kind, float* data, std::size_t r, std::size_t n) {
+    visit(hook, kind, static_cast<int>(layer), data, n, width, width, batch.tokens.data() + r, rows.thread);
+  };
+  in_tiles(rows, hook, [&](std::size_t r, std::size_t n) { offer(SiteKind::context, context.row(r), r, n); });
+  multiply(weights.attention_output, context.row(rows.begin), rows.count(), projected, hook, rows.thread);
+  in_tiles(rows, hook, [&](std::size_t r, std::size_t n) {
+    float* tile = projected + (r - rows.begin) * width;
+    offer(SiteKind::attention_output, tile, r, n);
+    model_kernels().add(tile, hidden.row(r), tile, n * width);
+    offer(SiteKind::attention_residual, tile, r, n);
+    layer_norm(weights.attention_norm, tile, ffn_input.row(r), n);
+    offer(SiteKind::ffn_input, ffn_input.row(r), r, n);
+  });
 }
 
 void BertRunner::Packed::feed_forward(std::size_t layer, const Batch& batch, Matrix& ffn_input,
-                                      SiteHook* hook, Matrix& out) const {
+                                      SiteHook* hook, Rows rows, Matrix& out) const {
   const PackedLayer& weights = layers[layer];
   const ModelKernels& kernel = model_kernels();
   const std::size_t width = config.hidden_size, wide = config.intermediate_size;
-  out.resize(ffn_input.rows(), width);
-  parallel_chunks(
-      ffn_input.rows(), rows_per_chunk(ffn_input.rows(), hook),
-      [&](std::size_t begin, std::size_t end, int thread) {
-        float* projected = Scratch::at_least(scratch().tile, (end - begin) * width);
-        float* ffn_hidden = Scratch::at_least(scratch().hidden, (end - begin) * wide);
-        const auto offer = [&](SiteKind kind, float* data, std::size_t r, std::size_t n, std::size_t cols) {
-          visit(hook, kind, static_cast<int>(layer), data, n, cols, cols, batch.tokens.data() + r, thread);
-        };
-        multiply(weights.ffn_hidden, ffn_input.row(begin), end - begin, ffn_hidden, hook, thread);
-        in_tiles(begin, end, hook, [&](std::size_t r, std::size_t n) {
-          float* tile = ffn_hidden + (r - begin) * wide;
-          kernel.gelu(tile, n * wide);
-          offer(SiteKind::ffn_hidden, tile, r, n, wide);
-        });
-        multiply(weights.ffn_output, ffn_hidden, end - begin, projected, hook, thread);
-        in_tiles(begin, end, hook, [&](std::size_t r, std::size_t n) {
-          float* tile = projected + (r - begin) * width;
-          offer(SiteKind::ffn_output, tile, r, n, width);
-          kernel.add(ffn_input.row(r), tile, tile, n * width);
-          offer(SiteKind::ffn_residual, tile, r, n, width);
-          layer_norm(weights.output_norm, tile, out.row(r), n);
-          offer(SiteKind::output, out.row(r), r, n, width);
-        });
-      });
+  float* projected = Scratch::at_least(scratch().tile, rows.count() * width);
+  float* ffn_hidden = Scratch::at_least(scratch().hidden, rows.count() * wide);
+  const auto offer = [&](SiteKind kind, float* data, std::size_t r, std::size_t n, std::size_t cols) {
+    visit(hook, kind, static_cast<int>(layer), data, n, cols, cols, batch.tokens.data() + r, rows.thread);
+  };
+  multiply(weights.ffn_hidden, ffn_input.row(rows.begin), rows.count(), ffn_hidden, hook, rows.thread);
+  in_tiles(rows, hook, [&](std::size_t r, std::size_t n) {
+    float* tile = ffn_hidden + (r - rows.begin) * wide;
+    kernel.gelu(tile, n * wide);
+    offer(SiteKind::ffn_hidden, tile, r, n, wide);
+  });
+  multiply(weights.ffn_output, ffn_hidden, rows.count(), projected, hook, rows.thread);
+  in_tiles(rows, hook, [&](std::size_t r, std::size_t n) {
+    float* tile = projected + (r - rows.begin) * width;
+    offer(SiteKind::ffn_output, tile, r, n, width);
+    kernel.add(ffn_input.row(r), tile, tile, n * width);
+    offer(SiteKind::ffn_residual, tile, r, n, width);
+    layer_norm(weights.output_norm, tile, out.row(r), n);
+    offer(SiteKind::output, out.row(r), r, n, width);
+  });
 }
 
 void BertRunner::Packed::run_layer(std::size_t layer, const Batch& batch, const Matrix& hidden,
                                    SiteHook* hook, Matrix& out) const {
-  thread_local Matrix qkv, context, ffn_input;
+  thread_local Matrix own_qkv, own_context, own_ffn_input;
+  Matrix &qkv = own_qkv, &context = own_context, &ffn_input = own_ffn_input;  // not the workers' own
   project(layer, batch, hidden, hook, qkv);
   attend(layer, batch, qkv, hook, context);
-  finish_attention(layer, batch, context, hidden, hook, ffn_input);
-  feed_forward(layer, batch, ffn_input, hook, out);
+  ffn_input.resize(context.rows(), config.hidden_size);
+  out.resize(context.rows(), config.hidden_size);
+  in_phases(context.rows(), hook,
+            {[&](Rows rows) { finish_attention(layer, batch, context, hidden, hook, rows, ffn_input); },
+             [&](Rows rows) { feed_forward(layer, batch, ffn_input, hook, rows, out); }});
 }
 
 Matrix BertRunner::Packed::classify(const Batch& batch, const Matrix& hidden, SiteHook* hook) const {
