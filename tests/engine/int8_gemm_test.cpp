@@ -171,6 +171,33 @@ TEST_CASE("Weights of which few, some or many pairs exceed int16 give exact sums
   }
 }
 
+TEST_CASE("Sums at the very edge of int16 are exact", "[engine]") {
+  // All codes 255, and weights of which one, two or four steps make a sum of 255 * 128 of either sign: one
+  // more would not fit. Every third column has the other sign, some pairs are of one weight, some of two.
+  for (const int pair : {128, 127, 64, 65, 63, 32, 33, 31, 16}) {
+    for (const std::size_t depth : {4u, 8u, 16u, 30u, 384u}) {
+      Problem problem(7, depth, 35, 255, 0);
+      for (std::size_t j = 0; j < problem.cols; ++j) {
+        for (std::size_t k = 0; k < depth; ++k) {
+          const int first = j % 2 ? std::min(pair, 127) : pair / 2;
+          const int weight = k % 2 ? pair - first : first;
+          problem.b[j * depth + k] = static_cast<std::int8_t>(j % 3 ? weight : -weight);
+        }
+      }
+      for (const Int8Kernels* kernels : kernels_of_this_cpu()) {
+        AlignedVector<char> packed;
+        std::vector<std::int32_t> sums(problem.rows * problem.cols);
+        kernels->multiply_weight(problem.product(*kernels, true, packed, Finish::sums, sums.data()));
+        INFO(kernels->name << ", pairs of " << pair << ", depth " << depth);
+        for (std::size_t i = 0; i < problem.rows; ++i) {
+          for (std::size_t j = 0; j < problem.cols; ++j)
+            REQUIRE(sums[i * problem.cols + j] == problem.sum(i, j));
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("What follows an int8 sum: scales, zero points, bias, codes, GELU", "[engine]") {
   const Problem problem(17, 66, 35, 0, -127);
   std::vector<std::vector<float>> reals;

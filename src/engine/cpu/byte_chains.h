@@ -13,6 +13,7 @@ constexpr std::size_t byte_step_columns = 16, byte_step_bytes = 4 * byte_step_co
 /// The positive parts of weights that an int16 sum of products with codes up to 255 can bear, and their
 /// negative parts: 255 * 128 <= 32767.
 constexpr int most_parts = 128;
+static_assert(255 * most_parts <= 32767 && 255 * (most_parts + 1) > 32767, "the most that int16 holds");
 
 /// So many chains of four steps, then so many of two; the steps that are left stand alone.
 struct ByteChains {

@@ -49,6 +49,6 @@ void int8_rounds(std::size_t rounds) {
 }  // namespace
 
 const PeakLoop float_loop = {PeakKind::float32, "vfmadd231ps ymm", 2.0 * 8 * sums, float_rounds};
-const PeakLoop int8_loop = {PeakKind::int8, "vpmaddubsw ymm", 2.0 * 4 * 32 * sums, int8_rounds};
+const PeakLoop int8_loop = {PeakKind::int8, "vpmaddubsw ymm x4", 2.0 * 4 * 32 * sums, int8_rounds};
 
 }  // namespace outlierlab::engine::avx2
