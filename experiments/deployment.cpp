@@ -94,10 +94,7 @@ class Cell {
     // Refused: it did not agree with its simulation.
     if (!networks_->may_be_timed(method)) return {};
     if (seconds_.empty()) time_all();
-    const auto reference = seconds_.find(reference_method(engine_).variant());
-    return latency_rows(seconds_.at(method.variant()),
-                        reference == seconds_.end() ? std::vector<double>() : reference->second, examples_,
-                        examples_ * length_);
+    return latency_rows(seconds_, method, examples_, examples_ * length_);
   }
 
  private:
@@ -334,10 +331,6 @@ std::vector<Row> tokenization(Evaluator& evaluator) {
       {{"tokenizer", [&] { tokenizer.encode_all(texts, of.task.max_length); }}}, TimingOptions());
   return throughput_rows(seconds.front(), texts.size(), tokens);
 }
-
-}  // namespace
-
-namespace {
 
 /// States what is measured on one engine, but for what follows all engines.
 void state_cells(Study& study, const std::shared_ptr<Networks>& networks, const std::string& engine,

@@ -2,7 +2,10 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "core/error.h"
+#include "engine/refusal.h"
 #include "lower/tokens.h"
 
 namespace outlierlab {
@@ -51,23 +54,33 @@ std::vector<Method> methods_on(const std::string& engine, const std::vector<std:
   return methods;
 }
 
-std::vector<Method> execution_methods(const std::string& engine) {
-  std::vector<Method> methods =
-      methods_on(engine, {"w8a8", "w8a8-channel-weights", "w8a8-token", "peg-6-permuted", "mp-xhy-16",
-                          "mp-xhy", "mp-channel-1", "llm-int8"});
+std::vector<Method> with_simulated(std::vector<Method> methods, const std::string& engine,
+                                   const std::vector<std::string>& simulated_schemes) {
   if (engine != "int8") return methods;
-  auto first_integer = methods.begin();
-  while (first_integer->kind == Method::Kind::real) ++first_integer;
-  std::vector<Method> simulated;
-  for (const char* scheme : {"w8a8", "percentile-99.99", "peg-6-permuted", "mp-xhy", "w8a8-token"})
-    simulated.push_back({Method::Kind::simulated, scheme, RealPrecision::float32, engine});
-  methods.insert(first_integer, simulated.begin(), simulated.end());
+  auto at = std::find_if(methods.begin(), methods.end(),
+                         [](const Method& method) { return method.kind == Method::Kind::integer; });
+  for (const std::string& scheme : simulated_schemes)
+    at = methods.insert(at, {Method::Kind::simulated, scheme, RealPrecision::float32, engine}) + 1;
   return methods;
+}
+
+std::vector<Method> execution_methods(const std::string& engine) {
+  return with_simulated(methods_on(engine, {"w8a8", "w8a8-channel-weights", "w8a8-token", "peg-6-permuted",
+                                            "mp-xhy-16", "mp-xhy", "mp-channel-1", "llm-int8"}),
+                        engine, {"w8a8", "percentile-99.99", "peg-6-permuted", "mp-xhy", "w8a8-token"});
 }
 
 Method reference_method(const std::string& engine) {
   return {Method::Kind::real, "fp32", engine == "int8" ? RealPrecision::float32 : RealPrecision::float16,
           engine};
+}
+
+std::vector<Row> latency_rows(const std::map<std::string, std::vector<double>>& seconds, const Method& method,
+                              std::size_t examples, std::size_t tokens) {
+  const auto reference = seconds.find(reference_method(method.engine).variant());
+  return latency_rows(seconds.at(method.variant()),
+                      reference == seconds.end() ? std::vector<double>() : reference->second, examples,
+                      tokens);
 }
 
 std::unique_ptr<engine::Executor> executor_for(
@@ -78,22 +91,18 @@ std::unique_ptr<engine::Executor> executor_for(
   if (method.kind == Method::Kind::real) options.real = method.precision;
   try {
     return engine.make(model(), options);
-  } catch (const UsageError& error) {
-    refusal = error.what();
-  } catch (const Error& error) {
-    // Turing has no bfloat16, and what came before Ada no float8.
-    const bool may_lack =
-        method.precision == RealPrecision::bfloat16 || method.precision == RealPrecision::float8;
-    if (!may_lack) throw;
-    refusal = error.what();
+  } catch (const Refusal& refused) {
+    refusal = refused.what();
+    return nullptr;
   }
-  return nullptr;
 }
 
 TimingOptions timing_on(const std::string& engine, double seconds) {
   TimingOptions options;
   options.seconds = seconds;
-  if (engine != "int8") options.warm_up = options.block = 10;
+  if (engine == "int8") return options;
+  options.warm_up = options.block = 10;
+  options.before_block = 2;
   return options;
 }
 
@@ -136,6 +145,7 @@ Networks::Run& Networks::run(const Method& method) {
   Run& run = at->second;
   if (!is_new) return run;
   std::string refusal;
+  study_.tries(method.variant());
   run.executor = executor_for(
       engine(method.engine), method, [&] { return model(method.scheme); }, false, refusal);
   if (run.executor) {

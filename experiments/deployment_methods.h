@@ -42,8 +42,16 @@ std::vector<Method> execution_methods(const std::string& engine);
 /// The one that the engine's others are compared with: FP32 on the processor, FP16 on a device, whose kernels
 /// are made for it.
 Method reference_method(const std::string& engine);
+/// Rows of a method by the passes of all that its engine has timed beside it (by variant), its reference's
+/// among them or not.
+std::vector<Row> latency_rows(const std::map<std::string, std::vector<double>>& seconds, const Method& method,
+                              std::size_t examples, std::size_t tokens);
 /// Integer methods with these schemes, and the engine's float ones before them.
 std::vector<Method> methods_on(const std::string& engine, const std::vector<std::string>& integer_schemes);
+
+/// The same with simulated methods before the integer ones where the engine is the processor's.
+std::vector<Method> with_simulated(std::vector<Method> methods, const std::string& engine,
+                                   const std::vector<std::string>& simulated_schemes);
 
 /// An executor of the method. Nothing where the engine refuses it: `refusal` then has its reason.
 std::unique_ptr<engine::Executor> executor_for(

@@ -5,8 +5,10 @@
 #include <cmath>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "app/study.h"
+#include "core/error.h"
 #include "experiments/deployment.h"
 #include "experiments/deployment_batch.h"
 #include "experiments/deployment_methods.h"
@@ -28,13 +30,8 @@ constexpr double largest_distance = 0.1;  ///< of the logits, rms, relative
 constexpr std::size_t labels = 256;
 
 std::vector<Method> shape_methods(const std::string& engine) {
-  std::vector<Method> methods =
-      methods_on(engine, {"w8a8", "w8a8-token", "peg-6-permuted", "mp-xhy-16", "llm-int8"});
-  if (engine != "int8") return methods;
-  auto first_integer = methods.begin();
-  while (first_integer->kind == Method::Kind::real) ++first_integer;
-  methods.insert(first_integer, {Method::Kind::simulated, "w8a8", engine::RealPrecision::float32, engine});
-  return methods;
+  return with_simulated(methods_on(engine, {"w8a8", "w8a8-token", "peg-6-permuted", "mp-xhy-16", "llm-int8"}),
+                        engine, {"w8a8"});
 }
 
 /// What one cell's passes took, and the bytes that a device's executors then held, by variant.
@@ -61,7 +58,16 @@ class RandomNetwork {
     statistics_ = collector.finish();
   }
 
-  /// Times an engine's methods on one batch; executors only where they agree with their simulation.
+  /// Whether the method has an executor that agrees with its simulation; found out once. The record says why
+  /// not.
+  bool may_be_timed(const TimedEngine& engine, const Method& method) {
+    if (!method.on_engine()) return true;
+    const auto [at, is_new] = may_be_timed_.try_emplace(method.variant());
+    if (is_new) at->second = agrees(engine, method);
+    return at->second;
+  }
+
+  /// Times an engine's methods on one batch.
   CellTimes time(const TimedEngine& engine, std::size_t examples, std::size_t length, double limit) {
     const Batch batch = random_batch(config(), examples, length);
     Matrix logits(examples, config().labels.size());
@@ -70,11 +76,13 @@ class RandomNetwork {
     std::map<std::string, std::unique_ptr<engine::Executor>> executors;
     std::vector<Contender> contenders;
     for (const Method& method : shape_methods(engine.name)) {
+      if (!may_be_timed(engine, method)) continue;
       std::function<void()> pass = [&] { runner_->logits(batch); };
       if (method.on_engine()) {
         auto& executor = executors[method.variant()];
-        executor = agreeing(engine, method);
-        if (!executor) continue;
+        std::string refusal;
+        executor = executor_of(engine, method, refusal);
+        if (!executor) throw Error(refusal);
         pass = [&] { executor->logits(tokens_of(batch), logits.data()); };
       } else if (method.kind == Method::Kind::simulated) {
         pass = [&] { quantized().logits(batch, &hook); };
@@ -82,7 +90,7 @@ class RandomNetwork {
       contenders.push_back({method.variant(), pass});
     }
     const auto seconds = time_side_by_side(contenders, timing_on(engine.name, limit));
-    if (engine.monitor) {
+    if (engine.is_device && engine.monitor) {
       study_.note("device_state", fmt::format("{} {} {}x{}", engine.name, name_, examples, length),
                   device_state(*engine.monitor));
     }
@@ -90,7 +98,7 @@ class RandomNetwork {
     for (std::size_t i = 0; i < contenders.size(); ++i) {
       const std::string& variant = contenders[i].name;
       times.seconds[variant] = seconds[i];
-      if (engine.monitor) times.device_bytes[variant] = executors.at(variant)->bytes();
+      if (engine.is_device) times.device_bytes[variant] = executors.at(variant)->bytes();
     }
     return times;
   }
@@ -98,31 +106,37 @@ class RandomNetwork {
  private:
   const BertConfig& config() const { return weights_.config; }
 
-  /// An executor of the method; null, and a word in the record, where the engine refuses it or it does not
-  /// agree with its simulation.
-  std::unique_ptr<engine::Executor> agreeing(const TimedEngine& engine, const Method& method) {
+  /// Null where the engine refuses the method: `refusal` then has its reason. Executors are not kept: several
+  /// of BERT-large are several GB, and what a device's holds is measured batch by batch.
+  std::unique_ptr<engine::Executor> executor_of(const TimedEngine& engine, const Method& method,
+                                                std::string& refusal) {
     const Scheme scheme = study_.scheme(method.scheme);
-    const std::string of = name_ + " " + method.variant();
-    std::string refusal;
-    auto executor = executor_for(
+    return executor_for(
         engine, method,
         [&] {
           const ActivationQuantizer quantizer(scheme, runner_->sites(), &statistics_);
           return std::make_shared<const engine::Model>(lower(weights_, scheme, quantizer, &statistics_));
         },
         false, refusal);
+  }
+
+  bool agrees(const TimedEngine& engine, const Method& method) {
+    const std::string of = name_ + " " + method.variant();
+    std::string refusal;
+    study_.tries(of);
+    const auto executor = executor_of(engine, method, refusal);
     if (!executor) {
       study_.note("not_timed", of, refusal);
-      return nullptr;
+      return false;
     }
     study_.note("executors", of, executor->description());
-    const double apart = distance(*executor, scheme);
+    const double apart = distance(*executor, study_.scheme(method.scheme));
     const std::string text =
         fmt::format("logits {:.4f} of their size apart from the simulation's (rms)", apart);
     study_.note("agreement", of, text);
-    if (apart <= largest_distance) return executor;  // NaN is no agreement
+    if (apart <= largest_distance) return true;  // NaN is no agreement
     study_.note("not_timed", of, text + fmt::format(", at most {} are allowed", largest_distance));
-    return nullptr;
+    return false;
   }
 
   /// The weights of w8a8, which all integer schemes here share but those with a scale per channel.
@@ -156,6 +170,7 @@ class RandomNetwork {
   BertWeights weights_;
   std::unique_ptr<BertRunner> runner_, quantized_;
   NetworkStatistics statistics_;
+  std::map<std::string, bool> may_be_timed_;  ///< by variant
 };
 
 /// One network at a time: BERT-large in several forms is several GB.
@@ -179,12 +194,7 @@ class CurrentNetwork {
 
 std::vector<Row> rows_of(const CellTimes& times, const Method& method, std::size_t examples,
                          std::size_t length) {
-  const auto own = times.seconds.find(method.variant()),
-             reference = times.seconds.find(reference_method(method.engine).variant());
-  if (own == times.seconds.end()) return {};
-  std::vector<Row> rows =
-      latency_rows(own->second, reference == times.seconds.end() ? std::vector<double>() : reference->second,
-                   examples, examples * length);
+  std::vector<Row> rows = latency_rows(times.seconds, method, examples, examples * length);
   if (const auto bytes = times.device_bytes.find(method.variant()); bytes != times.device_bytes.end())
     rows.push_back(figure("memory_device_peak_mb", 1e-6 * static_cast<double>(bytes->second)));
   return rows;
@@ -197,14 +207,15 @@ void deployment_shapes(Study& study, const std::vector<DeploymentShape>& shapes,
   for (const DeploymentShape& shape : shapes) {
     for (const auto& [examples, length] : shape.cells) {
       for (const TimedEngine& engine : study.timed_engines()) {
-        const auto times = std::make_shared<CellTimes>();
+        const auto times = std::make_shared<std::optional<CellTimes>>();
         const std::string value = fmt::format("{}x{}", examples, length);
         for (const Method& method : shape_methods(engine.name)) {
           study.measure(method.variant(), shape.name + " batch x length", value,
                         [=, &engine, n = examples, tokens = length] {
-                          if (times->seconds.empty())
-                            *times = current->of(shape).time(engine, n, tokens, seconds);
-                          return rows_of(*times, method, n, tokens);
+                          RandomNetwork& network = current->of(shape);
+                          if (!network.may_be_timed(engine, method)) return std::vector<Row>();
+                          if (!*times) *times = network.time(engine, n, tokens, seconds);
+                          return rows_of(**times, method, n, tokens);
                         });
         }
       }

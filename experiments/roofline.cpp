@@ -8,13 +8,13 @@
 #include <memory>
 
 #include "app/study.h"
-#include "core/error.h"
 #include "core/parallel.h"
 #include "core/random.h"
 #include "engine/cpu/left_buffer.h"
 #include "engine/cpu/packed_linear.h"
 #include "engine/cpu/peak.h"
 #include "engine/cpu/team.h"
+#include "engine/refusal.h"
 #include "experiments/experiments.h"
 #include "experiments/timing.h"
 #include "kernels/kernels.h"
@@ -283,10 +283,11 @@ void state_devices(Study& study) {
       study.measure(variant, "", "a large product",
                     [&study, peak = engine.peak, variant, integer, precision = precision] {
                       std::vector<Row> rows;
+                      study.tries(variant);
                       try {
                         rows.push_back(figure("gops", 1e-9 * peak(integer, precision)));
-                      } catch (const Error& error) {
-                        study.note("not_timed", variant, error.what());  // a precision that the device lacks
+                      } catch (const Refusal& refusal) {
+                        study.note("not_timed", variant, refusal.what());
                       }
                       return rows;
                     });

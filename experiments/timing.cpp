@@ -43,6 +43,7 @@ std::vector<std::vector<double>> time_side_by_side(const std::vector<Contender>&
     });
     if (round >= options.least_rounds && (enough || since(begin) > options.seconds)) break;
     for (std::size_t c = 0; c < contenders.size(); ++c) {
+      for (std::size_t i = 0; i < options.before_block; ++i) contenders[c].pass();
       for (std::size_t i = 0; i < options.block; ++i) {
         const auto start = Clock::now();
         contenders[c].pass();

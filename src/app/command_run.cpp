@@ -5,12 +5,11 @@
 
 #include "app/commands.h"
 #include "app/engines.h"
-#include "app/machine.h"
 #include "app/progress.h"
 #include "app/session.h"
 #include "app/study.h"
+#include "app/study_record.h"
 #include "core/error.h"
-#include "core/files.h"
 #include "experiments/experiments.h"
 #include "report/report.h"
 
@@ -32,9 +31,6 @@ std::vector<const Experiment*> choose(const std::vector<std::string>& names) {
   }
   return chosen;
 }
-
-/// The member of a record that says what was left out, and why.
-constexpr const char* not_timed = "not_timed";
 
 /// Shows a study's steps as progress; steps taken over from a resumed file count as done at once.
 class StudyProgress {
@@ -67,27 +63,6 @@ nlohmann::ordered_json settings_of(const Evaluator& evaluator, const CommonOptio
   return settings;
 }
 
-/// The record beside rows that a resumed run finds; empty: none.
-nlohmann::ordered_json record_before(const std::filesystem::path& file) {
-  if (!std::filesystem::exists(file)) return nlohmann::ordered_json::object();
-  auto before = nlohmann::ordered_json::parse(read_file(file), nullptr, false);
-  return before.is_object() ? before : nlohmann::ordered_json::object();
-}
-
-/// A resumed file may only grow by rows made with the same settings.
-void require_same_settings(const std::filesystem::path& file, const nlohmann::ordered_json& settings) {
-  const nlohmann::ordered_json before = record_before(file);
-  if (!before.contains("settings")) return;
-  for (const auto& [key, value] : settings.items()) {
-    const std::string found = before["settings"].value(key, std::string());
-    if (found != value) {
-      throw UsageError(file.string() + ": --resume: expected " + key + " = '" + found +
-                       "' as in the rows there, found '" + value.get<std::string>() +
-                       "' (run without --resume, or into another --out)");
-    }
-  }
-}
-
 /// "cuda" executes integers as "int8" does, elsewhere.
 StudyEngine engine_named(const std::string& name) {
   static const std::map<std::string, StudyEngine> all = {{"auto", StudyEngine::automatic},
@@ -104,35 +79,7 @@ StudyEngine engine_named(const std::string& name) {
 /// What studies of time and memory measure: all that is there, unless one engine is asked for.
 std::vector<std::string> timed_by(const std::string& name) {
   if (engine_named(name) == StudyEngine::integer) return {name};
-  return available_engines();
-}
-
-/// What a record says of the rows that are there already.
-nlohmann::ordered_json member_of(const nlohmann::ordered_json& record, const std::string& name) {
-  const bool known = record.contains(name) && record[name].is_object();
-  return known ? record[name] : nlohmann::ordered_json::object();
-}
-
-/// The devices beside the processor that the study times on, as they are now; `moment` is "at_start" or
-/// "at_end".
-void add_devices(nlohmann::ordered_json& devices, Study& study, const char* moment) {
-  for (const TimedEngine& engine : study.timed_engines()) {
-    if (!engine.monitor) continue;
-    devices[engine.name]["device"] = engine.device;
-    devices[engine.name][moment] = device_facts(*engine.monitor);
-  }
-}
-
-/// The runs that have made the rows that are there already, oldest first.
-nlohmann::ordered_json runs_of(const nlohmann::ordered_json& record) {
-  nlohmann::ordered_json runs = nlohmann::ordered_json::array(), last;
-  if (record.contains("earlier_runs") && record["earlier_runs"].is_array()) runs = record["earlier_runs"];
-  for (const char* key : {"command", "version", "revision", "cpu", "instructions", "devices", "threads",
-                          "started", "wall_seconds"}) {
-    if (record.contains(key)) last[key] = record[key];
-  }
-  if (!last.empty()) runs.push_back(last);
-  return runs;
+  return present_engines();
 }
 
 void run_one(const Experiment& experiment, Session& session, const CommonOptions& options,
@@ -166,52 +113,24 @@ void run_one(const Experiment& experiment, Session& session, const CommonOptions
   Study study(*session.evaluator, study_options);
   experiment.state(study);
   nlohmann::ordered_json settings = settings_of(*session.evaluator, options);
-  // Files from before there was a choice were simulated.
-  const bool simulated = study_options.engine == StudyEngine::simulated;
-  if (!simulated) settings["engine"] = engine_name;
-  const std::filesystem::path file = std::filesystem::path(study.file()).replace_extension(".json");
-  if (options.resume) require_same_settings(file, settings);
-  provenance.set("settings", settings);
-  nlohmann::ordered_json engine_of = nlohmann::ordered_json::object(), before = engine_of,
-                         devices = engine_of;
-  if (options.resume) {
-    before = record_before(file);
-    engine_of = member_of(before, "engines");
-    if (const auto runs = runs_of(before); !runs.empty()) provenance.set("earlier_runs", runs);
-  }
-  const auto write_record = [&] {
-    for (const auto& [measurement, engine] : study.engines()) engine_of[measurement] = engine;
-    if (!simulated) provenance.set("engines", engine_of);
-    for (const auto& [name, notes] : study.notes()) {
-      // What is left out is found again by every run.
-      nlohmann::ordered_json all =
-          name == not_timed ? nlohmann::ordered_json::object() : member_of(before, name);
-      for (const auto& [of, text] : notes) all[of] = text;
-      provenance.set(name, all);
-    }
-    if (!devices.empty()) provenance.set("devices", devices);
-    write_file_atomically(file, provenance.to_json().dump(2) + "\n");
-  };
-  if (study.times()) add_devices(devices, study, "at_start");
-  write_record();
-  // A killed run's rows keep the engines that made them.
-  if (!simulated) kept = write_record;
+  if (study_options.engine != StudyEngine::simulated) settings["engine"] = engine_name;
+  StudyRecord record(study, provenance, settings);
+  // Rows that a killed run leaves keep what made them.
+  if (study_options.engine != StudyEngine::simulated || study.times()) kept = [&record] { record.write(); };
+  record.begin();
   const std::vector<Row>& rows = study.run();
   add_evaluator_facts(provenance, *session.evaluator);
   provenance.set("rows", rows.size());
-  if (study.times()) add_devices(devices, study, "at_end");
-  write_record();
+  record.end();
   const std::string planted = session.model.planted ? ", planted" : "";
   const std::vector<Table> tables = experiment_tables(experiment.name, rows);
   fmt::print("\n{} ({}{}): {} [{}]\n\n{}", experiment.name, session.model.name, planted, experiment.summary,
              experiment.claims, to_text(tables.front()));
-  // The summaries of devices; titles of other tables say what of after a colon.
+  // Studies that time have a summary for each device.
   for (std::size_t i = 1; i < tables.size() && study.times(); ++i) {
-    if (tables[i].title.find(':') == std::string::npos) fmt::print("\n{}", to_text(tables[i]));
+    if (!tables[i].is_detail) fmt::print("\n{}", to_text(tables[i]));
   }
-  if (const auto left_out = study.notes().find(not_timed); left_out != study.notes().end()) {
-    for (const auto& [method, reason] : left_out->second) fmt::print("not timed: {}: {}\n", method, reason);
-  }
+  for (const auto& [method, reason] : record.not_timed()) fmt::print("not timed: {}: {}\n", method, reason);
   std::fflush(stdout);
 }
 
@@ -235,7 +154,8 @@ int command_run(const std::vector<std::string>& arguments) {
       "engine", "NAME",
       "simulated; int8, or cuda (on a GPU): integer execution of the schemes that allow it; auto: int8 "
       "for those that moreover agree with their simulation on the first examples. deployment and "
-      "deployment_shapes time all that is there, or this one",
+      "deployment_shapes time all that is there, or int8 or cuda alone; roofline measures the CPU, and a GPU "
+      "that is there unless this is int8",
       &engine_name);
   if (!options.parse(arguments)) return 0;
   engine_named(engine_name);

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "engine/cpu/cpu_executor.h"
+#include "engine/refusal.h"
 #ifdef OUTLIERLAB_CUDA
 #include "engine/cuda/cuda_executor.h"
 #endif
@@ -18,7 +19,7 @@ const std::vector<std::string>& engine_names() {
   return names;
 }
 
-std::vector<std::string> available_engines() {
+std::vector<std::string> present_engines() {
   std::vector<std::string> names = {"int8"};
 #ifdef OUTLIERLAB_CUDA
   if (engine::cuda_devices() > 0) names.push_back("cuda");
@@ -26,14 +27,42 @@ std::vector<std::string> available_engines() {
   return names;
 }
 
+std::vector<std::string> available_engines() {
+  std::vector<std::string> names = present_engines();
+  const auto refused = [](const std::string& name) {
+    try {
+      require_engine(name);
+      return false;
+    } catch (const Error&) {
+      return true;
+    }
+  };
+  names.erase(std::remove_if(names.begin(), names.end(), refused), names.end());
+  return names;
+}
+
 void require_engine(const std::string& name) {
-  const std::vector<std::string> names = available_engines();
+  const std::vector<std::string> names = present_engines();
+#ifdef OUTLIERLAB_CUDA
+  if (name == "cuda" && engine::cuda_devices() > 0) engine::cuda_device(engine::CudaOptions().device);
+#endif
   if (std::find(names.begin(), names.end(), name) != names.end()) return;
 #ifdef OUTLIERLAB_CUDA
   fail_expected("engine " + name, "a CUDA device", "none");
 #else
   fail_expected("engine " + name, "a build with the CUDA back end (cmake --preset cuda)", "one without");
 #endif
+}
+
+void require_precision(const std::string& device, int major, int minor, engine::RealPrecision real) {
+  const auto require = [&](const char* precision, int capability) {
+    if (10 * major + minor >= capability) return;
+    throw Refusal(
+        fmt::format("{}, {} products: expected compute capability {}.{} or higher, or float16, found {}.{}",
+                    device, precision, capability / 10, capability % 10, major, minor));
+  };
+  if (real == engine::RealPrecision::bfloat16) require("bfloat16", 80);
+  if (real == engine::RealPrecision::float8) require("float8", 89);
 }
 
 engine::RealPrecision precision_named(const std::string& name) {
@@ -56,6 +85,8 @@ std::unique_ptr<engine::Executor> make_executor(const std::string& name,
 #ifdef OUTLIERLAB_CUDA
   engine::CudaOptions how;
   if (options.real) how.real = *options.real;
+  const engine::CudaDevice device = engine::cuda_device(how.device);
+  require_precision(device.name, device.major, device.minor, how.real);
   how.profile = options.profile;
   return engine::make_cuda_executor(std::move(model), how);
 #else
@@ -65,7 +96,13 @@ std::unique_ptr<engine::Executor> make_executor(const std::string& name,
 }
 
 TimedEngine timed_engine(const std::string& name) {
-  require_engine(name);
+  try {
+    require_engine(name);
+  } catch (const Error& error) {
+    const std::vector<std::string> present = present_engines();
+    if (std::find(present.begin(), present.end(), name) == present.end()) throw;
+    throw Refusal(error.what());  // a device is there, and cannot be used
+  }
   TimedEngine made;
   made.name = name;
   made.make = [name](std::shared_ptr<const engine::Model> model, const ExecutorOptions& options) {
@@ -77,7 +114,9 @@ TimedEngine timed_engine(const std::string& name) {
     made.device = fmt::format("{}, compute capability {}.{}, {:.1f} GB", device.name, device.major,
                               device.minor, 1e-9 * static_cast<double>(device.memory_bytes));
     made.monitor = std::make_shared<engine::DeviceMonitor>(device.bus_id);
-    made.peak = [](bool integer, engine::RealPrecision real) {
+    made.is_device = true;
+    made.peak = [device](bool integer, engine::RealPrecision real) {
+      if (!integer) require_precision(device.name, device.major, device.minor, real);
       return engine::cuda_peak(engine::CudaOptions().device, integer, real);
     };
   }

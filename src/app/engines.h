@@ -14,11 +14,18 @@ namespace outlierlab {
 /// What executes a model in integers: "int8" on the CPU, "cuda" on a GPU.
 const std::vector<std::string>& engine_names();
 
-/// Those that this build has and this machine can run.
+/// Those that this build has and this machine has a device for, which may be too old.
+std::vector<std::string> present_engines();
+
+/// Those of them that this machine can run.
 std::vector<std::string> available_engines();
 
-/// Throws Error, which says what is needed, where an engine is not among them.
+/// Throws Error, which says what is needed, where an engine is not among the latter.
 void require_engine(const std::string& name);
+
+/// Throws Refusal where a GPU of this compute capability is too old for a precision: bfloat16 needs 8.0,
+/// float8 8.9.
+void require_precision(const std::string& device, int major, int minor, engine::RealPrecision real);
 
 /// "float32", "bfloat16", "float16" or "float8"; anything else is a UsageError.
 engine::RealPrecision precision_named(const std::string& name);
@@ -30,7 +37,7 @@ struct ExecutorOptions {
 };
 
 /// An executor by name. "cuda" in a build without it, or where there is no device, is an Error that says what
-/// is needed; so is a precision that the executor lacks.
+/// is needed; a precision that the device lacks is a Refusal.
 std::unique_ptr<engine::Executor> make_executor(const std::string& name,
                                                 std::shared_ptr<const engine::Model> model,
                                                 const ExecutorOptions& options = {});
@@ -41,16 +48,17 @@ struct TimedEngine {
   std::function<std::unique_ptr<engine::Executor>(std::shared_ptr<const engine::Model>,
                                                   const ExecutorOptions&)>
       make;
-  /// Of a device beside the processor: what it is ("NVIDIA H100 80GB HBM3, compute capability 9.0, 85.0 GB"),
-  /// and what it says of itself. Empty for the processor.
+  bool is_device = false;  ///< beside the processor
+  /// Of a device: what it is ("NVIDIA H100 80GB HBM3, compute capability 9.0, 85.0 GB"), and what it says of
+  /// itself. Empty for the processor.
   std::string device;
   std::shared_ptr<const engine::DeviceMonitor> monitor;
-  /// The device's measured operations per second on a large product of codes, or of floats; throws Error for
-  /// a precision that it lacks. Empty for the processor, whose loops src/engine/cpu/peak.h has.
+  /// The device's measured operations per second on a large product of codes, or of floats; throws Refusal
+  /// for a precision that it lacks. Empty for the processor, whose loops src/engine/cpu/peak.h has.
   std::function<double(bool integer, engine::RealPrecision)> peak;
 };
 
-/// Throws Error where the engine is not available.
+/// Throws Error where the engine is not there, and Refusal where its device cannot run it.
 TimedEngine timed_engine(const std::string& name);
 
 }  // namespace outlierlab

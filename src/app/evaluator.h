@@ -91,7 +91,7 @@ class Evaluator {
   const BertRunner& runner(const Scheme& scheme, std::uint64_t seed = 0, std::size_t* weight_bytes = nullptr);
   /// A scheme's activation quantizer, calibrated.
   ActivationQuantizer quantizer(const Scheme& scheme, std::uint64_t seed = 0);
-  /// A scheme as the integer engine executes it; UsageError for what it cannot execute.
+  /// A scheme as the integer engine executes it; Refusal for what it cannot execute.
   std::shared_ptr<const engine::Model> lowered(const Scheme& scheme, std::uint64_t seed = 0);
   /// Runs the split through an executor of the integer engine.
   Evaluation evaluate(engine::Executor& executor, std::size_t weight_bytes) const;

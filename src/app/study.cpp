@@ -5,6 +5,7 @@
 #include "app/agreement.h"
 #include "core/error.h"
 #include "core/files.h"
+#include "engine/refusal.h"
 #include "lower/lower.h"
 
 namespace outlierlab {
@@ -66,7 +67,7 @@ std::unique_ptr<engine::Executor> Study::executor_of(const Scheme& scheme, std::
     model = evaluator_.lowered(scheme, seed);
     if (integer_products(*model) == 0) return nullptr;
     executor = make_executor(options_.executor, model);
-  } catch (const UsageError&) {
+  } catch (const Refusal&) {
     return nullptr;  // the engine says what it cannot execute; the simulation can
   }
   if (options_.engine == StudyEngine::automatic &&
@@ -127,10 +128,19 @@ void Study::write_attachments() const {
 }
 
 const std::vector<TimedEngine>& Study::timed_engines() {
-  if (timed_.empty()) {
-    for (const std::string& name : options_.timed) timed_.push_back(options_.make_timed(name));
+  if (timed_) return *timed_;
+  std::vector<TimedEngine> made;
+  for (const std::string& name : options_.timed) {
+    try {
+      tries(name);
+      made.push_back(options_.make_timed(name));
+    } catch (const Refusal& refusal) {
+      if (options_.timed.size() == 1) throw;
+      note("not_timed", name, refusal.what());
+    }
   }
-  return timed_;
+  timed_ = std::move(made);
+  return *timed_;
 }
 
 const std::vector<Row>& Study::run() {

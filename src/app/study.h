@@ -4,6 +4,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -69,20 +71,26 @@ class Study {
   void attach(const std::string& name, std::function<std::string()> text);
 
   /// StudyOptions::timed, made when they are first asked for.
+  /// One of several that refuses to run here is left out, and noted as "not_timed".
   const std::vector<TimedEngine>& timed_engines();
   /// Whether anything has asked for them.
-  bool times() const { return !timed_.empty(); }
+  bool times() const { return timed_.has_value(); }
 
   /// Says something about a part of this run that is no figure, for the record beside the rows: `record` is
   /// the member there ("not_timed", say), `of` what it is about.
   void note(const std::string& record, const std::string& of, const std::string& text) {
     notes_[record][of] = text;
   }
+  /// Says that this run tries to time `of`: what earlier runs have noted as its "not_timed" is out of date.
+  void tries(const std::string& of) { tried_.insert(of); }
+  const std::set<std::string>& tried() const { return tried_; }
   using Notes = std::map<std::string, std::map<std::string, std::string>>;
   const Notes& notes() const { return notes_; }
 
   /// Makes all measurements and returns the rows of the file.
   const std::vector<Row>& run();
+  /// Those that the file holds now.
+  const std::vector<Row>& rows() const { return writer_.rows(); }
 
   /// The four rows of a scored evaluation.
   static std::vector<Row> rows_of(const Scores& scores);
@@ -120,8 +128,9 @@ class Study {
   RowWriter writer_;
   std::string current_;  ///< the measurement being made
   std::map<std::string, std::string> engines_;
-  std::vector<TimedEngine> timed_;
+  std::optional<std::vector<TimedEngine>> timed_;
   Notes notes_;
+  std::set<std::string> tried_;
 };
 
 /// A row with a figure and nothing drawn; for measure().

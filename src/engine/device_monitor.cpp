@@ -2,6 +2,8 @@
 
 #include <dlfcn.h>
 
+#include <cstdio>
+
 namespace outlierlab::engine {
 
 struct DeviceMonitor::Library {
@@ -115,6 +117,11 @@ std::optional<std::string> DeviceMonitor::throttle_reasons() const {
   unsigned long long reasons = 0;
   if (!library_ || !library_->throttle || library_->throttle(library_->device, &reasons) != 0)
     return std::nullopt;
+  return throttle_text(reasons);
+}
+
+std::string throttle_text(unsigned long long reasons) {
+  // nvmlClocksThrottleReasons; the names are short forms of NVML's.
   static const struct {
     unsigned long long bit;
     const char* name;
@@ -122,13 +129,20 @@ std::optional<std::string> DeviceMonitor::throttle_reasons() const {
                {0x2, "application clocks"},
                {0x4, "power cap"},
                {0x8, "hardware slowdown"},
+               {0x10, "sync boost"},
                {0x20, "software thermal"},
                {0x40, "hardware thermal"},
-               {0x80, "hardware power brake"}};
+               {0x80, "hardware power brake"},
+               {0x100, "display clocks"}};
   std::string text;
+  const auto add = [&text](const std::string& name) { text += (text.empty() ? "" : ", ") + name; };
   for (const auto& reason : known) {
-    if (reasons & reason.bit) text += (text.empty() ? "" : ", ") + std::string(reason.name);
+    if (reasons & reason.bit) add(reason.name);
+    reasons &= ~reason.bit;
   }
+  char rest[24];
+  std::snprintf(rest, sizeof rest, "0x%llx", reasons);
+  if (reasons != 0) add(rest);
   return text.empty() ? "none" : text;
 }
 

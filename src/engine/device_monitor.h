@@ -24,12 +24,16 @@ class DeviceMonitor {
   std::optional<double> power_limit() const;             ///< watts
   std::optional<double> energy() const;                  ///< joules since the driver was loaded
   std::optional<std::uint64_t> memory_used() const;      ///< bytes, by all processes
-  /// Why the clock is lower than it could be: "none", or "power cap, thermal", as NVML names them.
+  /// Why the clock is lower than it could be, as throttle_text() has it.
   std::optional<std::string> throttle_reasons() const;
 
  private:
   struct Library;
   std::unique_ptr<Library> library_;
 };
+
+/// NVML's bits of reasons for a lower clock as text: "none", or "power cap, software thermal"; bits without a
+/// name here follow as a number ("idle, 0x200").
+std::string throttle_text(unsigned long long reasons);
 
 }  // namespace outlierlab::engine

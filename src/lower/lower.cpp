@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "engine/refusal.h"
 
 namespace outlierlab {
 
@@ -12,8 +13,8 @@ using engine::SiteFormat;
 
 [[noreturn]] void refuse(const Scheme& scheme, const std::string& place, const std::string& expected,
                          const std::string& found) {
-  throw UsageError("scheme " + scheme.name() + ", " + place + ": expected " + expected +
-                   " to run in integers, found " + found);
+  throw Refusal("scheme " + scheme.name() + ", " + place + ": expected " + expected +
+                " to run in integers, found " + found);
 }
 
 SiteFormat format_of(const Scheme& scheme, const std::string& site, const SiteLayout& layout) {

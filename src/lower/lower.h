@@ -10,7 +10,7 @@ namespace outlierlab {
 /// scheme's weight quantizers give them), every site its grids. `weights` are in float, after any transforms;
 /// `calibrated` holds the scheme's grids; `statistics` serves weight quantizers that need their input's.
 ///
-/// A scheme that the engine cannot execute is a UsageError that names the scheme, the site or weight, and
+/// A scheme that the engine cannot execute is a Refusal that names the scheme, the site or weight, and
 /// what would be needed: activations or weights in blocks, weights of 9 to 16 bits, weight grids that are not
 /// uniform. A scheme without any 8-bit weight lowers to a model in float, which runs, but not in integers;
 /// see integer_products().

@@ -39,22 +39,27 @@ std::string or_dash(const std::optional<double>& value, int decimals) {
 }
 
 Table by_cell(const std::string& title, const std::vector<DeploymentMethod>& methods,
-              std::string (*text)(const DeploymentMethod::Cell&)) {
-  Table table{title, {"method"}, {}};
+              std::optional<std::string> (*text)(const DeploymentMethod::Cell&)) {
+  Table table{title, {"method"}, {}, true};
   for (const DeploymentMethod& m : methods) {
     for (const auto& cell : m.cells) {
-      if (std::find(table.columns.begin(), table.columns.end(), cell.value) == table.columns.end())
+      if (text(cell) &&
+          std::find(table.columns.begin(), table.columns.end(), cell.value) == table.columns.end())
         table.columns.push_back(cell.value);
     }
   }
   for (const DeploymentMethod& m : methods) {
-    if (m.cells.empty()) continue;
+    if (std::none_of(m.cells.begin(), m.cells.end(),
+                     [&](const auto& cell) { return text(cell).has_value(); }))
+      continue;
     std::vector<std::string> line(table.columns.size(), "-");
     line[0] = deployment_label(m.variant);
     for (const auto& cell : m.cells) {
+      const std::optional<std::string> found = text(cell);
+      if (!found) continue;
       const auto at =
           std::find(table.columns.begin(), table.columns.end(), cell.value) - table.columns.begin();
-      line[static_cast<std::size_t>(at)] = text(cell);
+      line[static_cast<std::size_t>(at)] = *found;
     }
     table.rows.push_back(std::move(line));
   }
@@ -68,13 +73,9 @@ std::pair<std::string, std::string> split_device(const std::string& variant) {
   return {variant.substr(0, blank), variant.substr(blank + 1)};
 }
 
-const char* reference_label(const std::string& device) {
-  return device.empty() ? "FP32" : "FP16";
-}
-
 /// "deployment" or "deployment on CUDA".
 std::string title_on(const std::string& experiment, const std::string& device) {
-  return device.empty() ? experiment : experiment + " on " + device_label(device);
+  return device.empty() ? experiment : experiment + " on " + deployment_device(device).label;
 }
 
 /// Rows label float methods "float:fp32" and "float:bf16"; files of former versions leave the label out.
@@ -88,7 +89,7 @@ Table time_shares(const std::string& experiment, const std::string& device,
   std::vector<Measurement> all;
   std::copy_if(everything.begin(), everything.end(), std::back_inserter(all),
                [&](const Measurement& m) { return split_device(m.variant).first == device; });
-  Table table{experiment + ": share of the time (%)", {"method"}, {}};
+  Table table{experiment + ": share of the time (%)", {"method"}, {}, true};
   std::vector<std::string> parts;
   for (const char* part : {"products", "quantize", "dequantize", "quantize_dequantize", "rest"}) {
     const bool there =
@@ -143,7 +144,7 @@ const DeploymentMethod* fastest_of_kind(const std::vector<DeploymentMethod>& met
                                         const std::string& kind) {
   const DeploymentMethod* best = nullptr;
   for (const DeploymentMethod& m : methods) {
-    if (m.kind() != kind || m.cells.empty()) continue;
+    if (m.kind() != kind || m.compared().empty()) continue;
     if (!best || m.median_speedup() > best->median_speedup()) best = &m;
   }
   return best;
@@ -156,8 +157,15 @@ std::string DeploymentMethod::kind() const {
 
 double DeploymentMethod::median_speedup() const {
   std::vector<double> values;
-  for (const Cell& cell : cells) values.push_back(cell.speedup);
+  for (const Cell& cell : compared()) values.push_back(*cell.speedup);
   return median(values);
+}
+
+std::vector<DeploymentMethod::Cell> DeploymentMethod::compared() const {
+  std::vector<Cell> found;
+  std::copy_if(cells.begin(), cells.end(), std::back_inserter(found),
+               [](const Cell& cell) { return cell.speedup.has_value(); });
+  return found;
 }
 
 std::string DeploymentMethod::device() const {
@@ -182,8 +190,9 @@ std::vector<std::string> devices_of(const std::vector<DeploymentMethod>& methods
   return devices;
 }
 
-std::string device_label(const std::string& device) {
-  return device == "cuda" ? "CUDA" : device;
+DeploymentDevice deployment_device(const std::string& name) {
+  if (name.empty()) return {"", "", "fp32", "FP32"};
+  return {name, name == "cuda" ? "CUDA" : name, name + " float:fp16", "FP16"};
 }
 
 std::string deployment_label(const std::string& labelled) {
@@ -235,14 +244,10 @@ std::vector<DeploymentMethod> deployment_methods(const std::vector<Measurement>&
     if (m.metric == "latency_p50_ms") cell(target, *network, m.value).latency = m.estimate();
     if (m.metric == "speedup") {
       DeploymentMethod::Cell& c = cell(target, *network, m.value);
-      c.speedup = c.low = c.high = m.estimate();
+      c.low = c.high = m.estimate();
+      c.speedup = m.estimate();
       if (const auto interval = m.interval()) std::tie(c.low, c.high) = *interval;
     }
-  }
-  for (DeploymentMethod& m : methods) {
-    m.cells.erase(std::remove_if(m.cells.begin(), m.cells.end(),
-                                 [](const DeploymentMethod::Cell& c) { return c.speedup <= 0; }),
-                  m.cells.end());
   }
   return methods;
 }
@@ -282,8 +287,10 @@ Verdict judge_deployment(const ResultSet& results) {
   return verdict;
 }
 
+namespace {
+
 /// A sentence per device; empty without.
-static std::string read_devices(const std::vector<DeploymentMethod>& methods) {
+std::string read_devices(const std::vector<DeploymentMethod>& methods) {
   std::string text;
   for (const std::string& device : devices_of(methods)) {
     const DeploymentMethod* const integer = fastest_of_kind(methods, device + " integer");
@@ -291,12 +298,14 @@ static std::string read_devices(const std::vector<DeploymentMethod>& methods) {
     text += fmt::format(
         "{}On {} the fastest integer execution, {}, runs at {:.2f} times the speed of {} there, in the "
         "median.",
-        text.empty() ? "" : " ", device_label(device),
+        text.empty() ? "" : " ", deployment_device(device).label,
         integer->variant.substr(integer->variant.find(':') + 1), integer->median_speedup(),
-        reference_label(device));
+        deployment_device(device).reference_label);
   }
   return text;
 }
+
+}  // namespace
 
 std::string read_deployment(const std::vector<Measurement>& all) {
   const auto methods = deployment_methods(all);
@@ -313,10 +322,10 @@ std::string read_deployment(const std::vector<Measurement>& all) {
       "In the median over batch sizes and lengths the fastest simulation, {}, and the fastest integer "
       "execution, {}",
       runs(*simulated), runs(*integer));
-  const auto [low, high] =
-      std::minmax_element(integer->cells.begin(), integer->cells.end(),
-                          [](const auto& a, const auto& b) { return a.speedup < b.speedup; });
-  text += fmt::format(" (from {:.2f} at {} to {:.2f} at {}).", low->speedup, low->value, high->speedup,
+  const std::vector<DeploymentMethod::Cell> cells = integer->compared();
+  const auto [low, high] = std::minmax_element(
+      cells.begin(), cells.end(), [](const auto& a, const auto& b) { return *a.speedup < *b.speedup; });
+  text += fmt::format(" (from {:.2f} at {} to {:.2f} at {}).", *low->speedup, low->value, *high->speedup,
                       high->value);
   if (integer->agreement && integer->noise_floor)
     text += fmt::format(
@@ -327,10 +336,12 @@ std::string read_deployment(const std::vector<Measurement>& all) {
   return on_devices.empty() ? text : text + " " + on_devices;
 }
 
+namespace {
+
 /// Of the methods on one device.
-static std::vector<Table> tables_on(const std::string& device, const std::string& experiment,
-                                    const std::vector<DeploymentMethod>& methods,
-                                    const std::vector<Measurement>& all) {
+std::vector<Table> tables_on(const std::string& device, const std::string& experiment,
+                             const std::vector<DeploymentMethod>& methods,
+                             const std::vector<Measurement>& all) {
   const auto any = [&](std::optional<double> DeploymentMethod::*member) {
     return std::any_of(methods.begin(), methods.end(),
                        [&](const auto& m) { return (m.*member).has_value(); });
@@ -351,26 +362,33 @@ static std::vector<Table> tables_on(const std::string& device, const std::string
                                Column{"simulation with itself (%)", &DeploymentMethod::noise_floor, 2}}) {
     if (any(column.member)) columns.push_back(column);
   }
-  const std::string title = title_on(experiment, device), reference = reference_label(device);
+  const std::string title = title_on(experiment, device),
+                    reference = deployment_device(device).reference_label;
   Table summary{title, {"method", "median speedup over " + reference}, {}};
   for (const Column& column : columns) summary.columns.push_back(column.title);
   for (const DeploymentMethod& m : methods) {
     std::vector<std::string> line = {deployment_label(m.variant),
-                                     m.cells.empty() ? "-" : fmt::format("{:.2f}", m.median_speedup())};
+                                     m.compared().empty() ? "-" : fmt::format("{:.2f}", m.median_speedup())};
     for (const Column& column : columns) line.push_back(or_dash(m.*column.member, column.decimals));
     summary.rows.push_back(std::move(line));
   }
   std::vector<Table> tables = {without_empty_columns(summary)};
-  tables.push_back(by_cell(title + ": median latency (ms) by batch x length", methods,
-                           [](const DeploymentMethod::Cell& c) { return format_number(c.latency); }));
-  tables.push_back(by_cell(title + ": speedup over " + reference + " by batch x length", methods,
-                           [](const DeploymentMethod::Cell& c) {
-                             return fmt::format("{:.2f} [{:.2f}, {:.2f}]", c.speedup, c.low, c.high);
-                           }));
-  if (Table shares = time_shares(title, device, all); !shares.rows.empty())
-    tables.push_back(std::move(shares));
+  const auto add = [&tables](Table table) {
+    if (!table.rows.empty()) tables.push_back(std::move(table));
+  };
+  using Text = std::optional<std::string>;
+  add(by_cell(
+      title + ": median latency (ms) by batch x length", methods,
+      [](const DeploymentMethod::Cell& c) { return c.latency ? format_number(*c.latency) : Text(); }));
+  add(by_cell(title + ": speedup over " + reference + " by batch x length", methods,
+              [](const DeploymentMethod::Cell& c) {
+                return c.speedup ? fmt::format("{:.2f} [{:.2f}, {:.2f}]", *c.speedup, c.low, c.high) : Text();
+              }));
+  add(time_shares(title, device, all));
   return tables;
 }
+
+}  // namespace
 
 std::vector<Table> deployment_tables(const std::string& experiment, const std::vector<Measurement>& all) {
   const auto methods = deployment_methods(all);
@@ -383,7 +401,7 @@ std::vector<Table> deployment_tables(const std::string& experiment, const std::v
     for (Table& table : tables_on(device, experiment, methods_of(methods, device), all))
       tables.push_back(std::move(table));
   }
-  Table text{experiment + ": tokenization, apart from the passes", {"unit", "per second"}, {}};
+  Table text{experiment + ": tokenization, apart from the passes", {"unit", "per second"}, {}, true};
   for (const Measurement& m : all) {
     if (m.variant != tokenizer) continue;
     if (m.metric == "throughput_examples") text.rows.push_back({"examples", m.text()});

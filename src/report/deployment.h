@@ -19,8 +19,10 @@ struct DeploymentMethod {
   struct Cell {
     std::string value;  ///< "8x64": examples x length; "bert-base 8x64" where there are several networks
     double examples = 0, length = 0;
-    double speedup = 0, low = 0, high = 0;  ///< over the device's reference in the same rounds
-    double latency = 0;                     ///< median, ms
+    std::optional<double> latency;  ///< median, ms
+    /// Over the device's reference in the same rounds; none where that was not timed.
+    std::optional<double> speedup;
+    double low = 0, high = 0;  ///< its interval
   };
   std::vector<Cell> cells;
   std::optional<double> stored_mb;  ///< the weights as a file would hold them
@@ -38,9 +40,9 @@ struct DeploymentMethod {
   std::string device() const;
   bool is_simulated() const { return kind() == "simulated"; }
   bool is_integer() const { return kind() == "integer"; }
-  double median_speedup() const;  ///< over the cells; 0 without cells
+  std::vector<Cell> compared() const;  ///< the cells with a speedup
+  double median_speedup() const;       ///< over those; 0 without any
 };
-/// Cells without a speed relative to fp32 are left out.
 std::vector<DeploymentMethod> deployment_methods(const std::vector<Measurement>& all);
 
 /// Those of one device; an empty name stands for the processor. Methods on different devices have different
@@ -53,17 +55,25 @@ std::vector<std::string> devices_of(const std::vector<DeploymentMethod>& methods
 /// "simulated w8a8", "integer w8a8", "FP32", "bfloat16"; also of a row's variant, such as "float:fp32", and
 /// without the device, which a table's title tells.
 std::string deployment_label(const std::string& variant);
-/// "CUDA".
-std::string device_label(const std::string& device);
+/// A device beside the processor, or the processor, as reports name it and what its methods are compared
+/// with.
+struct DeploymentDevice {
+  std::string name;                        ///< "cuda"; empty for the processor
+  std::string label;                       ///< "CUDA"
+  std::string reference, reference_label;  ///< "cuda float:fp16", "FP16"
+};
+/// By name. A device without an entry is called by its name, and compared with its FP16.
+DeploymentDevice deployment_device(const std::string& name);
 
 Verdict judge_deployment(const ResultSet& results);
 std::string read_deployment(const std::vector<Measurement>& all);
 /// A line per method; then medians of the latency and speedups, a column per batch x length; then where the
-/// time goes; after the processor's the same of each device, and tokenization. Titles begin with the
-/// experiment's name, and that of a device has the device's.
+/// time goes; after the processor's the same of each device, and tokenization. Tables without a figure are
+/// left out, all but the first of each device are details. Titles begin with the experiment's name, and that
+/// of a device has the device's.
 std::vector<Table> deployment_tables(const std::string& experiment, const std::vector<Measurement>& all);
 
-/// The fastest by its median over the cells; null if none of that kind was timed.
+/// The fastest by its median over the cells; null if none of that kind was timed beside its reference.
 const DeploymentMethod* fastest_of_kind(const std::vector<DeploymentMethod>& methods,
                                         const std::string& kind);
 

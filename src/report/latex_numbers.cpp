@@ -140,12 +140,13 @@ void add_deployment(Lines& lines, const std::string& set, const std::string& exp
   std::set<std::string> kinds;
   for (const DeploymentMethod& m : methods) {
     if (m.variant == "fp32") fp32_mb = m.weights_mb;
-    if (m.cells.empty() || m.variant == "fp32") continue;
+    const std::vector<DeploymentMethod::Cell> cells = m.compared();
+    if (cells.empty() || m.variant == "fp32") continue;
     kinds.insert(m.kind());
     const auto [slowest, fastest] = std::minmax_element(
-        m.cells.begin(), m.cells.end(), [](const auto& a, const auto& b) { return a.speedup < b.speedup; });
+        cells.begin(), cells.end(), [](const auto& a, const auto& b) { return *a.speedup < *b.speedup; });
     lines.number(latex_key({set, experiment, m.variant, "median", "speedup"}), ratio_text(m.median_speedup()),
-                 ratio_text(slowest->speedup), ratio_text(fastest->speedup), latex_count(m.cells.size()));
+                 ratio_text(*slowest->speedup), ratio_text(*fastest->speedup), latex_count(cells.size()));
   }
   for (const std::string& kind : kinds) {
     const DeploymentMethod& m = *fastest_of_kind(methods, kind);

@@ -194,7 +194,7 @@ void add_deployment_tables(std::map<std::string, std::string>& files, const Resu
                                                        : "";
     std::string of = experiment;
     for (const std::string& device : devices) {
-      if (about((" on " + device_label(device)).c_str())) of += "-" + device;
+      if (about((" on " + deployment_device(device).label).c_str())) of += "-" + device;
     }
     files[set.name + "-" + of + suffix + ".tex"] = plain_table(
         table, suffix == "-speedup" ? "Brackets: 95\\,\\% interval of the median over rounds." : "");
@@ -232,7 +232,7 @@ std::string deployment_side_by_side(const std::string& experiment,
     for (const auto& methods : all) {
       const auto m = std::find_if(methods.begin(), methods.end(),
                                   [&](const DeploymentMethod& other) { return other.variant == variant; });
-      const bool timed = m != methods.end() && !m->cells.empty();
+      const bool timed = m != methods.end() && !m->compared().empty();
       cells.push_back(timed ? fmt::format("{:.2f}", m->median_speedup()) : nothing);
       cells.push_back(m != methods.end() && m->weights_mb ? fmt::format("{:.1f}", *m->weights_mb) : nothing);
       if (m != methods.end() && m->kind() != kind) {

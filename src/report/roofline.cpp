@@ -56,13 +56,14 @@ Table roofs_table(const Roofline& found) {
   for (const Roofline::Bandwidth& b : found.bandwidths)
     table.rows.push_back({"memory", "triad", std::to_string(b.threads), fmt::format("{:.1f}", b.gbytes)});
   for (const Roofline::DevicePeak& p : found.device_peaks)
-    table.rows.push_back({arithmetic_label(p.kind) + " on " + device_label(p.device), "a large product", "-",
-                          fmt::format("{:.0f}", p.gops)});
+    table.rows.push_back({arithmetic_label(p.kind) + " on " + deployment_device(p.device).label,
+                          "a large product", "-", fmt::format("{:.0f}", p.gops)});
   return table;
 }
 
 Table products_table(const Roofline& found, int threads) {
-  Table table{"roofline: products on " + threads_text(threads), {"network", "rows x depth x columns"}, {}};
+  Table table{
+      "roofline: products on " + threads_text(threads), {"network", "rows x depth x columns"}, {}, true};
   std::vector<std::string> used;
   for (const char* kind : kinds) {
     const bool there = std::any_of(found.products.begin(), found.products.end(),

@@ -56,6 +56,48 @@ TEST_CASE("A killed run resumes to the bytes of an uninterrupted one", "[app][re
           std::string::npos);
 }
 
+TEST_CASE("The record of a resumed run keeps what earlier runs noted", "[app][resume]") {
+  const fs::path folder = test::scratch("resume-notes");
+  REQUIRE(run_in(folder, "120", "") == 0);
+  const fs::path file = folder / "demo-planted-demo" / "baseline.json";
+  auto record = nlohmann::json::parse(outlierlab::read_file(file));
+  for (const char* member : {"executors", "agreement", "device_state", "not_timed"})
+    record[member]["cuda integer:w8a8"] = member;
+  record["devices"]["cuda"]["device"] = "GPU";
+  outlierlab::write_file_atomically(file, record.dump());
+  REQUIRE(run_in(folder, "120", "--resume") == 0);
+  const auto resumed = nlohmann::json::parse(outlierlab::read_file(file));
+  for (const char* member : {"executors", "agreement", "device_state", "not_timed", "devices"}) {
+    INFO(member);
+    REQUIRE(resumed.at(member) == record.at(member));
+  }
+}
+
+TEST_CASE("A killed study of times has noted what executed its rows, and resuming it keeps that",
+          "[app][resume]") {
+  const fs::path folder = test::scratch("resume-times");
+  const fs::path file = folder / "demo-planted-demo" / "deployment.json";
+  // Until the record has a text, or for a minute.
+  const auto run_until = [&](const std::string& text, const std::string& options) {
+    const std::string command =
+        "export OUTLIERLAB_ROOT='" + test::source("").string() + "'; '" + OUTLIERLAB_BINARY +
+        "' run deployment --model demo-planted --limit 24 --calibration-size 16 --engine int8 --out '" +
+        folder.string() + "' " + options + " >/dev/null 2>&1 & run=$!; for i in $(seq 600); do grep -q '" +
+        text + "' '" + file.string() + "' 2>/dev/null && break; sleep 0.1; done; kill -KILL $run";
+    REQUIRE(std::system(command.c_str()) == 0);
+    return nlohmann::json::parse(outlierlab::read_file(file));
+  };
+  const auto killed = run_until("integer:w8a8", "");
+  REQUIRE(killed.at("executors").at("integer:w8a8").get<std::string>().rfind("cpu ", 0) == 0);
+  REQUIRE(killed.at("settings").at("engine") == "int8");
+  // --engine int8 times the processor alone, whatever else is there.
+  for (const auto& [method, executor] : killed.at("executors").items())
+    REQUIRE(method.find("cuda") == std::string::npos);
+  const auto resumed = run_until("earlier_runs", "--resume");
+  for (const auto& [method, executor] : killed.at("executors").items())
+    REQUIRE(resumed.at("executors").at(method) == executor);
+}
+
 TEST_CASE("Resuming with other settings is refused, with both values", "[app][resume]") {
   const fs::path folder = test::scratch("resume-settings");
   REQUIRE(run_in(folder, "120", "") == 0);

@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "core/files.h"
 #include "data/corpus.h"
+#include "engine/refusal.h"
 #include "experiments/deployment.h"
 #include "model/random_weights.h"
 #include "paths.h"
@@ -48,18 +49,18 @@ bool has_wide_codes(const engine::Model& model) {
 }
 
 /// The emulated device. It lacks float8 as an old one does, refuses codes of 16 bits, and is wrong where the
-/// products' input has a grid per token.
+/// products' input has a grid per token, unless outliers stand beside it.
 std::unique_ptr<engine::Executor> emulated(const std::shared_ptr<const engine::Model>& model,
                                            const ExecutorOptions& options) {
   if (options.real == engine::RealPrecision::float8)
-    fail_expected("emulated, float8 products", "compute capability 8.9 or higher, or float16", "7.5");
-  if (has_wide_codes(*model))
-    throw UsageError("emulated, site layer.0.ffn_output: expected 8 bits, found 16");
+    require_precision("emulated", 7, 5, engine::RealPrecision::float8);
+  if (has_wide_codes(*model)) throw Refusal("emulated, site layer.0.ffn_output: expected 8 bits, found 16");
   engine::CudaOptions how;
   if (options.real) how.real = *options.real;
   how.profile = options.profile;
   auto executor = test::emulated_cuda_executor(model, how);
-  if (model->layers[0].sites[engine::ffn_output].kind == engine::FormatKind::rows)
+  const engine::SiteFormat& h = model->layers[0].sites[engine::ffn_output];
+  if (h.kind == engine::FormatKind::rows && !h.keeps_outliers())
     return std::make_unique<Negating>(std::move(executor));
   return executor;
 }
@@ -68,6 +69,7 @@ TimedEngine engine_named(const std::string& name) {
   if (name != "cuda") return timed_engine(name);
   TimedEngine engine;
   engine.name = name;
+  engine.is_device = true;
   engine.make = emulated;
   engine.device = "emulated";
   engine.monitor = std::make_shared<engine::DeviceMonitor>(bus_id, OUTLIERLAB_FAKE_NVML);
@@ -160,7 +162,8 @@ TEST_CASE("The deployment study times a device, says what it is, and leaves out 
   for (const Row& row : figures.rows())
     REQUIRE((row.variant == "tokenizer" || row.variant.rfind("cuda ", 0) == 0));
   std::vector<std::string> timed = float_methods;
-  for (const char* scheme : {"w8a8", "w8a8-channel-weights", "peg-6-permuted", "mp-xhy", "mp-channel-1"})
+  for (const char* scheme :
+       {"w8a8", "w8a8-channel-weights", "peg-6-permuted", "mp-xhy", "mp-channel-1", "llm-int8"})
     timed.push_back(std::string("cuda integer:") + scheme);
   for (const std::string& variant : timed) {
     INFO(variant);
@@ -191,11 +194,10 @@ TEST_CASE("The deployment study times a device, says what it is, and leaves out 
           figures("cuda float:fp16", "", "memory_weights_mb"));
   // What is left out has a reason, and nothing else has.
   const auto& reasons = study.notes().at("not_timed");
-  for (const std::string variant :
-       {"cuda float:fp8", "cuda integer:w8a8-token", "cuda integer:mp-xhy-16", "cuda integer:llm-int8"}) {
+  for (const std::string variant : {"cuda float:fp8", "cuda integer:w8a8-token", "cuda integer:mp-xhy-16"}) {
     INFO(variant);
-    const bool left_out = reasons.count(variant) > 0;
-    REQUIRE(left_out != (figures.find(variant, "batch x length", "latency_p50_ms") != nullptr));
+    REQUIRE(reasons.count(variant) == 1);
+    REQUIRE(figures.find(variant, "batch x length", "latency_p50_ms") == nullptr);
   }
   for (const std::string& variant : timed) REQUIRE(reasons.count(variant) == 0);
   REQUIRE(reasons.at("cuda float:fp8").find("compute capability 8.9") != std::string::npos);
@@ -224,9 +226,9 @@ TEST_CASE("The shapes study times a device beside the processor, each against it
   deployment_shapes(study, {{"tiny", 32, 1, 1, 64, {{1, 16}}}}, 0.01);
   const Figures figures(study.run());
   const std::string parameter = "tiny batch x length";
-  for (const char* variant :
-       {"float:fp32", "float:bf16", "simulated:w8a8", "integer:w8a8", "integer:peg-6-permuted",
-        "integer:llm-int8", "cuda float:fp16", "cuda integer:w8a8", "cuda integer:peg-6-permuted"}) {
+  for (const char* variant : {"float:fp32", "float:bf16", "simulated:w8a8", "integer:w8a8",
+                              "integer:peg-6-permuted", "integer:llm-int8", "cuda float:fp16",
+                              "cuda integer:w8a8", "cuda integer:peg-6-permuted", "cuda integer:llm-int8"}) {
     REQUIRE(figures(variant, parameter, "latency_p50_ms") > 0);
     const bool on_device = std::string(variant).rfind("cuda", 0) == 0;
     REQUIRE(on_device == (figures.find(variant, parameter, "memory_device_peak_mb") != nullptr));
@@ -239,6 +241,53 @@ TEST_CASE("The shapes study times a device beside the processor, each against it
   REQUIRE(reasons.count("tiny cuda integer:w8a8") == 0);
   REQUIRE(figures.find("cuda integer:w8a8-token", parameter, "latency_p50_ms") == nullptr);
   REQUIRE(study.notes().at("agreement").count("tiny integer:w8a8") == 1);
+}
+
+TEST_CASE("Only what an engine refuses is left out: a wrong option or a failure ends the study",
+          "[experiments][engine]") {
+  Evaluator evaluator = small_evaluator();
+  for (const char* experiment : {"deployment", "deployment_shapes"}) {
+    INFO(experiment);
+    const auto state = [&](Study& study) {
+      if (experiment == std::string("deployment")) return deployment(study, small_plan());
+      deployment_shapes(study, {{"tiny", 32, 1, 1, 64, {{1, 16}}}}, 0.01);
+    };
+    StudyOptions wrong = options_of(experiment, {"cuda"});
+    wrong.overrides = {"activations.calibrator=no-such"};
+    Study misspelt(evaluator, wrong);
+    state(misspelt);
+    REQUIRE_THROWS_AS(misspelt.run(), UsageError);
+
+    StudyOptions failing = options_of(experiment, {"cuda"});
+    failing.make_timed = [](const std::string& name) {
+      TimedEngine engine = engine_named(name);
+      engine.make = [](const std::shared_ptr<const engine::Model>& model, const ExecutorOptions& options) {
+        if (options.real == engine::RealPrecision::bfloat16) throw Error("cudaMalloc: out of memory");
+        return emulated(model, options);
+      };
+      return engine;
+    };
+    Study broken(evaluator, failing);
+    state(broken);
+    REQUIRE_THROWS_WITH(broken.run(), "cudaMalloc: out of memory");
+  }
+}
+
+TEST_CASE("A resumed shapes study times nothing again for a method that is refused",
+          "[experiments][engine]") {
+  Evaluator evaluator = small_evaluator();
+  StudyOptions options = options_of("deployment_shapes", {"cuda"});
+  const std::vector<DeploymentShape> shapes = {{"tiny", 32, 1, 1, 64, {{1, 16}, {2, 16}}}};
+  Study whole(evaluator, options);
+  deployment_shapes(whole, shapes, 0.01);
+  const std::size_t rows = whole.run().size();
+  REQUIRE(whole.notes().at("device_state").size() == 2);
+  options.resume = true;
+  Study again(evaluator, options);
+  deployment_shapes(again, shapes, 0.01);
+  REQUIRE(again.run().size() == rows);
+  REQUIRE(again.notes().count("device_state") == 0);
+  REQUIRE(again.notes().at("not_timed") == whole.notes().at("not_timed"));
 }
 
 #ifdef OUTLIERLAB_CUDA
@@ -271,6 +320,9 @@ TEST_CASE("A device tells of itself by its place on the bus; another, or no libr
   REQUIRE(monitor.power_limit() == 350.5);
   REQUIRE(monitor.memory_used() == 1000000000u);
   REQUIRE(monitor.throttle_reasons() == "power cap, software thermal");
+  REQUIRE(engine::throttle_text(0) == "none");
+  REQUIRE(engine::throttle_text(0x10 | 0x100) == "sync boost, display clocks");
+  REQUIRE(engine::throttle_text(0x8000 | 0x200 | 0x1) == "idle, 0x8200");
   const double before = *monitor.energy();
   REQUIRE(*monitor.energy() - before == Approx(6));
   for (const auto& [device, library] :

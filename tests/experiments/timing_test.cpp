@@ -1,6 +1,8 @@
 #include "experiments/timing.h"
 
+#include <chrono>
 #include <numeric>
+#include <thread>
 
 #include "catch.h"
 
@@ -44,6 +46,27 @@ TEST_CASE("Contenders run blocks of passes where they are asked to", "[experimen
   REQUIRE(order == std::vector<int>{0, 0, 1, 1, 0, 0, 1, 1});
   REQUIRE(seconds[1].size() == 4);
   REQUIRE(latency_rows({1, 1}, {}, 1, 1).back().metric == "throughput_tokens");
+}
+
+TEST_CASE("The first passes after another contender's are not timed where a block is led in",
+          "[experiments]") {
+  std::vector<int> order;
+  TimingOptions options;
+  options.warm_up = 0;
+  options.block = 2;
+  options.before_block = 1;
+  options.least_rounds = options.most_rounds = 4;
+  const auto slow_first = [&](int which) {
+    if (order.empty() || order.back() != which) std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    order.push_back(which);
+  };
+  const auto seconds =
+      time_side_by_side({{"a", [&] { slow_first(0); }}, {"b", [&] { slow_first(1); }}}, options);
+  REQUIRE(order == std::vector<int>{0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1});
+  for (const std::vector<double>& all : seconds) {
+    REQUIRE(all.size() == 4);
+    REQUIRE(quantile(all, 0.5) < 0.03);
+  }
 }
 
 TEST_CASE("Rows of latency: percentiles only from enough passes, speedup by rounds", "[experiments]") {

@@ -129,3 +129,27 @@ TEST_CASE("What ran on a device stands apart, against the device's own reference
   REQUIRE(methods_of(methods, "cuda").size() == 5);
   REQUIRE(methods_of(methods, "").size() + 5 == methods.size());
 }
+
+TEST_CASE("Where a device's reference was not timed, its latencies are there, and no speedups", "[report]") {
+  ResultSet set = results(0.95, 90);
+  std::vector<Row>& rows = set.experiments["deployment"];
+  for (const char* cell : {"1x16", "32x128"})
+    rows.push_back(row_of("cuda integer:w8a8", "batch x length", cell, "latency_p50_ms", 2));
+  const auto all = measurements(rows);
+  const std::vector<Table> tables = deployment_tables("deployment", all);
+  REQUIRE(tables.size() == 7);
+  REQUIRE(tables[4].title == "deployment on CUDA");
+  REQUIRE(tables[4].rows == std::vector<std::vector<std::string>>{{"integer w8a8"}});
+  REQUIRE(tables[5].title == "deployment on CUDA: median latency (ms) by batch x length");
+  REQUIRE(tables[5].rows == std::vector<std::vector<std::string>>{{"integer w8a8", "2", "2"}});
+  REQUIRE(tables[6].rows[0][0] == "examples");
+  // A run prints a summary for each device.
+  std::vector<std::string> printed;
+  for (const Table& table : tables) {
+    if (!table.is_detail) printed.push_back(table.title);
+  }
+  REQUIRE(printed == std::vector<std::string>{"deployment", "deployment on CUDA"});
+  const std::vector<DeploymentMethod> methods = deployment_methods(all);
+  REQUIRE(fastest_of_kind(methods, "cuda integer") == nullptr);
+  REQUIRE(read_deployment(all).find("CUDA") == std::string::npos);
+}

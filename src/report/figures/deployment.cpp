@@ -42,22 +42,16 @@ std::vector<Kind> kinds_of(const std::vector<DeploymentMethod>& methods) {
   return all;
 }
 
-/// The method that the others are compared with, on one device.
-struct Reference {
-  std::string device, variant, label;
-};
-const Reference on_processor = {"", "fp32", "FP32"}, on_cuda = {"cuda", "cuda float:fp16", "FP16"};
-
 std::string caption(const ResultSet& set, const std::vector<DeploymentMethod>& methods, bool memory,
-                    const Reference& reference) {
+                    const DeploymentDevice& device) {
   std::string text = fmt::format(
       "{}: speed relative to {}; each small point is a batch size and length with its 95 % interval, from "
       "the "
       "fewest tokens (above) to the most, the large one their median.{}",
-      display_name(set), reference.label,
-      !memory                    ? ""
-      : reference.device.empty() ? " Right: weights and scratch memory."
-                                 : " Right: weights and workspace.");
+      display_name(set), device.reference_label,
+      !memory               ? ""
+      : device.name.empty() ? " Right: weights and scratch memory."
+                            : " Right: weights and workspace.");
   for (const char* kind : {"simulated", "integer", "cuda integer"}) {
     if (const DeploymentMethod* m = fastest_of_kind(methods, kind))
       text += fmt::format(" Fastest {}: {:.2f}.", deployment_label(m->variant), m->median_speedup());
@@ -104,7 +98,7 @@ void add_data(Drawing& d, const std::vector<DeploymentMethod>& methods, const st
         }
         const std::vector<DeploymentMethod::Cell> cells = by_tokens(m.cells);
         for (std::size_t i = 0; i < cells.size(); ++i)
-          add(kind.name, place_in_row(r, i, cells.size()), cells[i].speedup, cells[i].low, cells[i].high,
+          add(kind.name, place_in_row(r, i, cells.size()), *cells[i].speedup, cells[i].low, cells[i].high,
               none, cells[i].value, m);
       }
     }
@@ -161,7 +155,7 @@ std::string speed_panel(const Drawing& d, const Panel& panel, const std::vector<
 /// The memory that each method is known to take; `most` MB fit.
 std::string memory_panel(const Drawing& d, const Panel& panel, const std::vector<DeploymentMethod>& methods,
                          double reference_mb, double most, const std::vector<Kind>& kinds,
-                         const Reference& reference) {
+                         const DeploymentDevice& device) {
   std::string commands =
       margins(d, panel) +
       fmt::format("set xrange [0:{}]\nset xtics autofreq\nset yrange [{}.5:0.5]\nunset ytics\n",
@@ -169,8 +163,8 @@ std::string memory_panel(const Drawing& d, const Panel& panel, const std::vector
       fmt::format(
           "set arrow from first {0}, graph 0 to first {0}, graph 1 nohead linestyle {1} back\n"
           "set label '{3}' at first {0}, screen {2:.5f} center textcolor linestyle {1}\n",
-          number(reference_mb), style::fp32, (panel.top + 1.8) / d.height, reference.label) +
-      x_title(d, panel, reference.device.empty() ? "weights and scratch (MB)" : "weights and workspace (MB)");
+          number(reference_mb), style::fp32, (panel.top + 1.8) / d.height, device.reference_label) +
+      x_title(d, panel, device.name.empty() ? "weights and scratch (MB)" : "weights and workspace (MB)");
   std::vector<std::string> parts;
   for (const Kind& kind : kinds) {
     // gnuplot warns of series without data.
@@ -185,14 +179,16 @@ std::string memory_panel(const Drawing& d, const Panel& panel, const std::vector
 }
 
 std::optional<Drawing> draw_speeds(const ResultSet& set, const std::string& experiment,
-                                   const std::string& title, const Reference& reference = on_processor) {
+                                   const std::string& title,
+                                   const DeploymentDevice& device = deployment_device("")) {
   std::vector<DeploymentMethod> methods;
   std::optional<double> reference_mb;
   double most_mb = 0;
   for (DeploymentMethod& m :
-       methods_of(deployment_methods(measurements(set.rows(experiment))), reference.device)) {
-    if (m.variant == reference.variant) reference_mb = m.weights_mb;
-    if (m.cells.empty() || m.variant == reference.variant) continue;
+       methods_of(deployment_methods(measurements(set.rows(experiment))), device.name)) {
+    if (m.variant == device.reference) reference_mb = m.weights_mb;
+    m.cells = m.compared();
+    if (m.cells.empty() || m.variant == device.reference) continue;
     most_mb = std::max(most_mb, m.weights_mb.value_or(0));
     methods.push_back(std::move(m));
   }
@@ -201,7 +197,7 @@ std::optional<Drawing> draw_speeds(const ResultSet& set, const std::string& expe
   const bool memory = reference_mb && most_mb > 0;
   Drawing d;
   d.title = title;
-  d.caption = caption(set, methods, memory, reference);
+  d.caption = caption(set, methods, memory, device);
   d.width = double_column;
   d.height = 2 * key_row_mm + foot_mm + row_mm * static_cast<double>(methods.size()) + 2;
   d.columns = {"series", "row", "speedup", "ci_low", "ci_high", "memory_mb", "batch_x_length", "method"};
@@ -211,10 +207,10 @@ std::optional<Drawing> draw_speeds(const ResultSet& set, const std::string& expe
     names += (r ? ", " : "") + tic_name(deployment_label(methods[r].variant)) + fmt::format(" {}", r + 1);
   const double top = d.height - key_row_mm - 5, right = d.width - 6;
   const Panel speed{label_mm, memory ? right - memory_mm : right, foot_mm, top};
-  d.panels = {speed_panel(d, speed, methods, kinds, names, reference.label)};
+  d.panels = {speed_panel(d, speed, methods, kinds, names, device.reference_label)};
   if (memory)
     d.panels.push_back(memory_panel(d, {right - memory_mm + 8, right, foot_mm, top}, methods, *reference_mb,
-                                    most_mb, kinds, reference));
+                                    most_mb, kinds, device));
   return d;
 }
 
@@ -225,7 +221,7 @@ std::optional<Drawing> draw_deployment(const ResultSets& sets) {
 }
 
 std::optional<Drawing> draw_deployment_cuda(const ResultSets& sets) {
-  return draw_speeds(*sets.front(), "deployment", "Speed and memory on CUDA", on_cuda);
+  return draw_speeds(*sets.front(), "deployment", "Speed and memory on CUDA", deployment_device("cuda"));
 }
 
 std::optional<Drawing> draw_deployment_shapes(const ResultSets& sets) {
