@@ -76,6 +76,16 @@ BertWeights smooth_bert() {
   return w;
 }
 
+/// With activations beyond what float16 holds, before and behind GELU's product.
+BertWeights loud_bert() {
+  BertWeights w = smooth_bert();
+  for (BertLayerWeights& layer : w.layers) {
+    layer.ffn_hidden.bias[5] = 1e5f;
+    layer.ffn_output.bias[7] = 2e5f;
+  }
+  return w;
+}
+
 /// Keeps what passes each site, by the batch's rows; scores and probs by head.
 class Recorder : public SiteHook, public engine::SiteObserver {
  public:
@@ -147,6 +157,11 @@ const Network& smooth() {
 }
 const Network& odd() {
   static const Network network(test::tiny_bert());
+  return network;
+}
+
+const Network& loud() {
+  static const Network network(loud_bert());
   return network;
 }
 
@@ -401,11 +416,59 @@ TEST_CASE("Float models on the CUDA back end, emulated: float32, and the shorter
       options.tune = false;
       const Matrix found = engine_logits(*test::emulated_cuda_executor(model, options), batch);
       double worst = 0;
-      for (std::size_t k = 0; k < found.size(); ++k)
+      for (std::size_t k = 0; k < found.size(); ++k) {
+        REQUIRE(std::isfinite(found.data()[k]));
         worst = std::max<double>(worst, std::abs(found.data()[k] - expected.data()[k]));
+      }
       REQUIRE(worst < tolerance + margin);
       if (margin == 0) REQUIRE(worst > previous);  // another precision is another computation
       previous = worst;
+    }
+  }
+}
+
+TEST_CASE(
+    "On the CUDA back end, emulated, the precision of real products is none of integer products' business",
+    "[engine][cuda]") {
+  const std::vector<std::string> real_sums = {"activations.h.bits=32",
+                                              "activations.*.attention_output.bits=32"};
+  for (const Network* network : {&smooth(), &loud()}) {
+    for (const char* name : {"w8a8", "w8a8-channel-weights"}) {
+      const Scheme s = scheme(name, real_sums);
+      const auto model = lowered(*network, s);
+      REQUIRE(integer_products(*model) == 8 * model->shape.layers);
+      REQUIRE(model->layers[0].sites[engine::ffn_output].kind == engine::SiteFormat::Kind::real);
+      const Batch batch = make_batches(network->evaluated, 6)[0];
+      Matrix expected;
+      for (const auto real : {engine::RealPrecision::float32, engine::RealPrecision::float16,
+                              engine::RealPrecision::bfloat16, engine::RealPrecision::float8}) {
+        INFO(name << ", precision " << static_cast<int>(real) << (network == &loud() ? ", loud" : ""));
+        engine::CudaOptions options;
+        options.real = real;
+        options.tune = false;
+        const Matrix found = engine_logits(*test::emulated_cuda_executor(model, options), batch);
+        if (expected.empty()) expected = found;
+        for (std::size_t k = 0; k < found.size(); ++k) REQUIRE(found.data()[k] == expected.data()[k]);
+      }
+    }
+  }
+}
+
+TEST_CASE("On the CUDA back end, emulated, outliers beyond float16's range survive beside codes",
+          "[engine][cuda]") {
+  for (const Scheme& s : {scheme("mp-xhy"), scheme("mp-xhy", {"activations.x.bits=8"}), scheme("llm-int8"),
+                          scheme("w8a8", {"activations.x.bits=32"})}) {
+    const auto model = lowered(loud(), s);
+    const Batch batch = make_batches(loud().evaluated, 6)[0];
+    const Matrix expected = engine_logits(*on_cpu(model, nullptr), batch);
+    engine::CudaOptions options;
+    options.real = engine::RealPrecision::float16;
+    options.tune = false;
+    const Matrix found = engine_logits(*test::emulated_cuda_executor(model, options), batch);
+    INFO(s.name());
+    for (std::size_t k = 0; k < found.size(); ++k) {
+      REQUIRE(std::isfinite(found.data()[k]));
+      REQUIRE(found.data()[k] == Approx(expected.data()[k]).margin(0.05));
     }
   }
 }

@@ -2,6 +2,8 @@
 #define OUTLIERLAB_CUDA_EMULATION
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -10,6 +12,8 @@
 #include "core/random.h"
 #include "engine/cuda/attention.h"
 #include "engine/cuda/int8_gemm.h"
+#include "engine/cuda/linear.h"
+#include "engine/cuda/products.h"
 #include "engine/cuda/row_kernels.h"
 
 namespace outlierlab::engine::emulated {
@@ -174,6 +178,60 @@ class Listed {
 
 }  // namespace
 
+namespace {
+
+/// The same product with its last channels, not whole 16 of them, in float behind the codes: by a tile and by
+/// the finishing alone. `reals` is what it gives without a grid.
+void check_kept_out(int tile, Int8Product p, const std::int32_t* sums, const DeviceArray<float>& reals) {
+  constexpr int kept = 13;
+  constexpr std::int8_t untouched = 77;
+  const auto rows = static_cast<std::size_t>(p.rows), columns = static_cast<std::size_t>(p.columns);
+  const std::size_t coded = columns - 16;
+  std::vector<float> grids(5 * columns, 0.0f);
+  for (std::size_t j = 0; j < columns; ++j) {
+    const Grid g = affine(-1.0f - static_cast<float>(j % 3), 2.0f);
+    const float members[] = {g.inverse, j < coded ? g.scale : -1.0f, g.low, g.high, g.offset};
+    for (std::size_t i = 0; i < 5; ++i) grids[i * columns + j] = members[i];
+  }
+  const DeviceArray<float> column_grids(grids);
+  Finishing& f = p.finish;
+  f.output = Finishing::Output::codes;
+  f.column_grids = column_grids.data();
+  f.column_stride = p.columns;
+  f.code_columns = p.columns - 16;
+  f.kept_out_count = kept;
+  for (const bool alone : {false, true}) {
+    const DeviceArray<std::int8_t> codes(std::vector<std::int8_t>(rows * columns, untouched));
+    const DeviceArray<float> kept_out(rows * kept);
+    f.out = codes.data();
+    f.kept_out = kept_out.data();
+    if (alone) {
+      finish_sums(p, sums, nullptr);
+    } else {
+      multiply_tiled(tile, p, nullptr);
+    }
+    std::size_t wrong_codes = 0, wrong_kept = 0;
+    for (std::size_t r = 0; r < rows; ++r) {
+      for (std::size_t j = 0; j < columns; ++j) {
+        const float v = reals.data()[r * columns + j];
+        std::int8_t expected = untouched;
+        if (j < coded) {
+          const Grid g = affine(-1.0f - static_cast<float>(j % 3), 2.0f);
+          expected = static_cast<std::int8_t>(static_cast<int>(steps(g, v) + g.offset) - code_shift);
+        } else if (j < coded + kept) {
+          wrong_kept += kept_out.data()[r * kept + j - coded] != v;
+        }
+        wrong_codes += codes.data()[r * columns + j] != expected;
+      }
+    }
+    INFO("the finishing alone: " << alone);
+    REQUIRE(wrong_codes == 0);
+    REQUIRE(wrong_kept == 0);
+  }
+}
+
+}  // namespace
+
 TEST_CASE("Every tile of the int8 product gives the exact sums and the plain finishing", "[engine][cuda]") {
   Random random(7);
   struct Sizes {
@@ -301,12 +359,78 @@ TEST_CASE("Every tile of the int8 product gives the exact sums and the plain fin
             coded = coded && codes.data()[i] == static_cast<std::int8_t>(static_cast<int>(t) - code_shift);
           }
           REQUIRE(coded);
+          check_kept_out(tile, p, device_planes.data(), reals);
         }
         f.gelu = false;
       }
     }
   }
   REQUIRE(std::all_of(used.begin(), used.end(), [](bool tile) { return tile; }));
+}
+
+TEST_CASE("Tuning drops a way whose codes or kept channels are not the others'", "[engine][cuda]") {
+  Random random(23);
+  constexpr std::size_t rows = 5, columns = 48, depth = 64;
+  constexpr int kept_columns = 3;
+  SiteFormat site;
+  site.kind = SiteFormat::Kind::tensor;
+  site.bits = 8;
+  site.scale = {0.02f};
+  site.zero = {100};
+  Linear linear;
+  linear.weight.rows = columns;
+  linear.weight.cols = depth;
+  linear.weight.bits = 8;
+  linear.weight.codes = random_codes(columns * depth, random);
+  linear.weight.scales = std::vector<float>{0.001f};
+  linear.bias = random_floats(columns, 0.5f, random);
+  const SiteLayout layout(site, depth, RealType::float32, false, {&linear.weight});
+  std::vector<int> order(columns);
+  std::iota(order.begin(), order.end(), 0);
+  const DeviceLinear device_linear(linear, layout, order);
+  SiteFormat by_column;
+  by_column.kind = SiteFormat::Kind::columns;
+  by_column.bits = 8;
+  by_column.scale.assign(columns, 0.02f);
+  by_column.zero.assign(columns, 128);
+  std::fill(by_column.scale.end() - 16, by_column.scale.end(), -1.0f);
+  const DeviceArray<float> grids(grids_of_columns({&by_column}, order));
+  const DeviceArray<std::int8_t> left_codes(random_codes(rows * depth, random)), codes(rows * columns);
+  const DeviceArray<float> kept(rows * kept_columns);
+  Operand left;
+  left.codes_as = Operand::Codes::plane;
+  left.codes = left_codes.data();
+  left.stride = depth;
+  ProductTarget target;
+  target.output = ProductTarget::Output::codes;
+  target.out = codes.data();
+  target.stride = columns;
+  target.column_grids = grids.data();
+  target.code_columns = columns - 16;
+  target.kept = kept.data();
+  target.kept_count = kept_columns;
+
+  struct Restore {
+    ~Restore() { after_kernel = nullptr; }
+  } restore;
+  // finish_kernel runs in cublasLt's ways alone, which are not the reference.
+  const auto dropped_when = [&](const std::function<void()>& spoil) {
+    after_kernel = [&](const std::string& kernel) {
+      if (kernel == "finish_kernel") spoil();
+    };
+    Products products(use_device(0), true, -1);
+    products.multiply(device_linear, left, rows, target, nullptr);
+    const std::vector<std::string> dropped = products.dropped();
+    for (const std::string& way : dropped) REQUIRE(way.find("cublasLt") == 0);
+    for (const ProductTime& time : products.times())
+      REQUIRE((dropped.empty() || time.way.find("cublasLt") != 0));
+    return dropped;
+  };
+  REQUIRE(dropped_when([] {}).empty());
+  const std::vector<std::string> all = dropped_when([&] { codes.data()[columns + 5] ^= 1; });
+  REQUIRE(!all.empty());
+  REQUIRE(all[0].find("in 1 words of a product of 5 x 48 x 64") != std::string::npos);
+  REQUIRE(dropped_when([&] { kept.data()[rows * kept_columns - 1] += 1.0f; }) == all);
 }
 
 namespace {
@@ -457,6 +581,38 @@ TEST_CASE("Wide rows, which eight warps share, are the narrow kernel's", "[engin
   }
   task.cols = largest_row + 1;
   REQUIRE_THROWS_AS(run_rows(task, nullptr), Error);
+}
+
+TEST_CASE("What float16 could not hold takes the end codes of a grid within its range, GELU between or not",
+          "[engine][cuda]") {
+  constexpr int cols = 16;
+  constexpr float beyond = 1e6f;
+  const float values[cols] = {beyond, -beyond, 65504.0f, -65504.0f, 1.0f, -1.0f};
+  std::vector<std::uint16_t> halves(cols);
+  for (int c = 0; c < cols; ++c) halves[static_cast<std::size_t>(c)] = float_to_half(values[c]);
+  REQUIRE(std::isinf(half_to_float(halves[0])));
+  const DeviceArray<std::uint16_t> source(halves);
+  const DeviceArray<std::int8_t> codes(64);
+  RowTask task;
+  task.rows = 1;
+  task.cols = cols;
+  task.source = source.data();
+  task.source_type = RealType::float16;
+  task.source_stride = cols;
+  task.target_format = on(affine(-2, 6));
+  task.target.codes_as = Operand::Codes::plane;
+  task.target.codes = codes.data();
+  task.target.stride = 64;
+  for (const bool with_gelu : {false, true}) {
+    task.map = with_gelu ? RowTask::Map::gelu : RowTask::Map::none;
+    run_rows(task, nullptr);
+    const Grid& g = task.target_format.grid;
+    for (int c = 0; c < cols; ++c) {
+      INFO(values[c] << ", GELU " << with_gelu);
+      const float t = steps(g, with_gelu ? gelu(values[c]) : values[c]) + g.offset;
+      REQUIRE(codes.data()[c] == static_cast<std::int8_t>(static_cast<int>(t) - code_shift));
+    }
+  }
 }
 
 TEST_CASE("Outliers of a row are listed by channel, leave its range and come back in the residual sum",

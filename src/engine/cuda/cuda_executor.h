@@ -20,7 +20,8 @@ struct ProductTime {
 
 struct CudaOptions {
   int device = 0;
-  /// Of products whose sides are not both codes, and of what lies between them.
+  /// Of the operands of products whose sides are not both codes; in a model without codes, of all that lies
+  /// between kernels.
   RealPrecision real = RealPrecision::float16;
   /// Replay a batch's shape (examples, tokens, longest) as one CUDA graph from its second time on.
   bool graphs = true;
@@ -37,14 +38,21 @@ struct CudaOptions {
 /// Between kernels a quantized site is codes, one byte per value: integer products end in the kernel that
 /// quantizes for the next site (bias, GELU and all), and one warp takes a row through both residual sites and
 /// the LayerNorm to the next codes. Sums of products of codes are exact in int32, and what follows is the
-/// same sequence of float32 operations as on the CPU without contraction; where the two differ is the order
-/// of LayerNorm's and softmax's sums, that of kept channels and codes, erf and exp. So logits agree with
-/// CpuExecutor's but for codes whose value lies on a boundary (tests/engine/agreement_test.cpp).
+/// same sequence of float32 operations as on the CPU without contraction, stored as float32 where it is not
+/// codes at once. The two differ in the order of LayerNorm's and softmax's sums and that of kept channels and
+/// codes, in exp and tanh, and in GELU, whose erf is within 1.5e-7 here. So where all products are of codes
+/// and no values of attention are coded per token, logits do not depend on RealPrecision, and agree with
+/// CpuExecutor's but for codes whose value lies so close to a boundary (tests/engine/agreement_test.cpp).
 ///
-/// Products whose sides are not both codes round their operands to RealPrecision and sum in float32. A model
-/// without codes is the float16 or bfloat16 baseline: cublasLt with bias and GELU (in the tanh approximation)
-/// in the product, attention on matrix instructions, residual sum and LayerNorm in one kernel, the same
-/// graphs and tuning.
+/// Products whose sides are not both codes, and attention's with values per token, round their operands to
+/// RealPrecision and sum in float32. In a model with codes, results on the way to a residual sum are codes or
+/// float32, so that outliers beyond float16's range survive; in float16, only one grid of bytes within its
+/// range may follow a product of reals in two bytes. Operands in float16 have its range, attention's among
+/// them: bfloat16 is for models that exceed it.
+///
+/// A model without codes is the float16 or bfloat16 baseline, with that type's range and rounding between
+/// kernels, too: cublasLt with bias and GELU (in the tanh approximation) in the product, attention on matrix
+/// instructions, residual sum and LayerNorm in one kernel, the same graphs and tuning.
 ///
 /// Slow for now: values per token and float32 (their attention runs on the ordinary units, one query per
 /// warp), head sizes other than 32 and 64, and rows of which most values are outliers beside the codes.

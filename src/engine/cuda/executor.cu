@@ -39,6 +39,23 @@ RealType type_of(RealPrecision precision) {
   }
 }
 
+bool has_codes(const Model& model) {
+  for (std::size_t i = 0; i < model.site_count(); ++i) {
+    if (model.site(i).kind != Kind::real) return true;
+  }
+  return false;
+}
+
+/// A grid of at most 255 steps from 0 that ends within float16's range: rounding to float16 moves a value by
+/// an eighth of a step at most, and an infinity gets the end's code, as what it was made of does.
+bool absorbs_float16(const SiteFormat& site) {
+  constexpr float largest = 65504.0f;
+  if (!on_one_grid_of_bytes(site)) return false;
+  const float zero = static_cast<float>(site.zero[0]);
+  return (static_cast<float>(site.qmax()) - zero) * site.scale[0] <= largest &&
+         (static_cast<float>(site.qmin()) - zero) * site.scale[0] >= -largest;
+}
+
 /// Activations of a batch.
 struct Workspace {
   int rows = 0, examples = 0;
@@ -145,7 +162,7 @@ class Implementation : public CudaExecutor {
   void feed_forward(std::size_t layer, const BatchShape& batch);
   void classify(const BatchShape& batch);
   void multiply(const DeviceLinear& linear, const Operand& left, int rows, const ProductTarget& target);
-  /// A product whose result meets the residual: as codes, reals or float32, whatever is smallest.
+  /// A product whose result meets the residual: as codes where its site has them, else as between() says.
   void residual_norm(std::size_t layer, const DeviceLinear& linear, const Operand& left,
                      LayerSite product_site, LayerSite sum_site, const Operand& residual,
                      const SiteLayout& residual_layout, const DeviceNorm& norm, LayerSite target_site,
@@ -160,11 +177,13 @@ class Implementation : public CudaExecutor {
   bool uses_graphs() const {
     return options_.graphs && Graph::supported() && !watched() && !options_.profile;
   }
-  /// Of a product's result on its way to the row kernel: two bytes where the site has no finer grid, and
-  /// where its operands were no codes, whose sums would otherwise lose the bits that decide about a code.
+  /// Of a product's result on its way to the row kernel. Beside codes that is float32, since outliers reach
+  /// beyond float16's range and sums of codes lose the bits that decide about the next code; except, after a
+  /// product of reals, where the site's grid takes no notice.
   RealType between(bool integer, const SiteFormat& site) const {
-    const bool coarse = site.kind == Kind::real || (!integer && site.bits <= 8);
-    return coarse && !watched() ? real_ : RealType::float32;
+    if (watched()) return RealType::float32;
+    return !coded_ || (!integer && real_ == RealType::float16 && absorbs_float16(site)) ? real_
+                                                                                        : RealType::float32;
   }
   template <typename Body>
   void timed(double Profile::*part, Body body) {
@@ -180,6 +199,7 @@ class Implementation : public CudaExecutor {
   CudaOptions options_;
   RealType real_;
   bool eight_;  ///< products with real weights are in e4m3
+  bool coded_;  ///< some site has codes; else the model is the float16 or bfloat16 baseline
   DeviceFacts device_;
   std::size_t bytes_before_;  ///< what the process held before this executor was made
   std::size_t bytes_ = 0;
@@ -204,6 +224,7 @@ Implementation::Implementation(std::shared_ptr<const Model> model, const CudaOpt
       options_(options),
       real_(type_of(options.real)),
       eight_(options.real == RealPrecision::float8),
+      coded_(has_codes(*model_)),
       device_(use_device(options.device)),
       bytes_before_(device_bytes()),
       products_(device_, options.tune, options.way) {

@@ -40,9 +40,9 @@ struct DeviceNorm {
 /// How queries, keys or values get from their product to the attention.
 enum class Route {
   fused,    ///< the product writes codes
-  encoded,  ///< the product writes float32, a row kernel codes
+  encoded,  ///< the product writes reals, a row kernel codes
   direct,   ///< the product writes reals, an integer one also such that are rounded to the site's grid
-  rounded   ///< the product writes float32, a row kernel reals
+  rounded   ///< the product writes reals, a row kernel such that are rounded to the site's grid
 };
 
 struct LayerPlan {

@@ -1,6 +1,7 @@
 #include "engine/cuda/products.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <numeric>
 #include <utility>
@@ -36,14 +37,21 @@ struct Products::Call {
   int rows;
   const ProductTarget& target;
 
-  std::size_t out_bytes() const {
-    const std::size_t elements = static_cast<std::size_t>(rows) * static_cast<std::size_t>(target.stride);
-    // The last row of a part of a wider row ends before the stride does.
-    const std::size_t last =
-        static_cast<std::size_t>(target.stride - std::min(linear.columns(), target.stride));
-    return (elements - last) * (target.output == ProductTarget::Output::codes
-                                    ? 1
-                                    : static_cast<std::size_t>(bytes_of(target.type)));
+  /// What the product writes: rows, of which a part of a wider row ends before the stride does, and channels
+  /// that stay in float behind codes. Sizes are whole words.
+  struct Part {
+    void* begin = nullptr;
+    std::size_t bytes = 0;
+    bool whole = false;  ///< nothing of others lies between
+  };
+  std::array<Part, 2> parts() const {
+    const auto n = static_cast<std::size_t>(rows);
+    const bool codes = target.output == ProductTarget::Output::codes;
+    const int gap = target.stride - std::min(linear.columns(), target.stride);
+    const std::size_t elements = n * static_cast<std::size_t>(target.stride) - static_cast<std::size_t>(gap);
+    const std::size_t bytes = elements * (codes ? 1 : static_cast<std::size_t>(bytes_of(target.type)));
+    const std::size_t kept = codes && target.kept ? n * static_cast<std::size_t>(target.kept_count) : 0;
+    return {Part{target.out, bytes / 4 * 4, gap == 0}, Part{target.kept, kept * sizeof(float), true}};
   }
 };
 
@@ -133,36 +141,59 @@ int Products::blas_ways(const Call& call) {
   return usable;
 }
 
+/// Keeps the results of a way as the reference.
+void Products::keep_reference(const Call& call, int way, Stream stream) {
+  run(call, way, stream);
+  std::size_t at = 0, bytes = 0;
+  for (const auto& part : call.parts()) bytes += part.bytes;
+  if (reference_.bytes() < bytes) reference_.reset(bytes);
+  for (const auto& part : call.parts()) {
+    if (part.bytes > 0) copy_on_device(reference_.data() + at, part.begin, part.bytes, stream);
+    at += part.bytes;
+  }
+}
+
+/// Words in which a way's results are not the reference's.
+std::int32_t Products::differences(const Call& call, int way, Stream stream) {
+  // So that what a way leaves out is seen.
+  for (const auto& part : call.parts()) {
+    if (part.whole && part.bytes > 0) set_zero(part.begin, part.bytes, stream);
+  }
+  run(call, way, stream);
+  set_zero(differences_.data(), differences_.bytes(), stream);
+  std::size_t at = 0;
+  for (const auto& part : call.parts()) {
+    if (part.bytes > 0) {
+      launch("differences_kernel", differences_kernel, {64, 1, 1}, 256, 0, stream,
+             static_cast<const std::uint32_t*>(part.begin),
+             reinterpret_cast<const std::uint32_t*>(reference_.data() + at), part.bytes / 4,
+             differences_.data());
+    }
+    at += part.bytes;
+  }
+  std::int32_t count = 0;
+  copy_to_host(&count, differences_.data(), sizeof count, stream);
+  synchronize(stream);
+  return count;
+}
+
 /// Every way gives the reference's bits or is dropped; of the others, the fastest.
 Products::Choice Products::measure(const Call& call, const std::vector<int>& ways, Stream stream) {
-  const std::size_t bytes = call.out_bytes() / 4 * 4;
   Stopwatch watch;
   Choice best = {ways[0], 0, 0};
   if (call.linear.integer()) best.way = guess(call);
   const int reference = best.way;
   bool any = false;
-  if (call.linear.integer()) {
-    if (reference_.bytes() < bytes) reference_.reset(bytes);
-    run(call, reference, stream);
-    copy_on_device(reference_.data(), call.target.out, bytes, stream);
-  }
+  if (call.linear.integer()) keep_reference(call, reference, stream);
   for (const int way : ways) {
-    run(call, way, stream);
-    if (call.linear.integer()) {
-      set_zero(differences_.data(), differences_.bytes(), stream);
-      launch("differences_kernel", differences_kernel, {64, 1, 1}, 256, 0, stream,
-             static_cast<const std::uint32_t*>(call.target.out),
-             reinterpret_cast<const std::uint32_t*>(reference_.data()), bytes / 4, differences_.data());
-      std::int32_t differences = 0;
-      copy_to_host(&differences, differences_.data(), sizeof differences, stream);
-      synchronize(stream);
-      if (differences > 0) {
-        dropped_.push_back(way_name(way) + " differs from " + way_name(reference) + " in " +
-                           std::to_string(differences) + " words of a product of " +
-                           std::to_string(call.rows) + " x " + std::to_string(call.linear.columns()) + " x " +
-                           std::to_string(call.linear.depth()));
-        continue;
-      }
+    if (!call.linear.integer()) {
+      run(call, way, stream);
+    } else if (const std::int32_t count = differences(call, way, stream); count > 0) {
+      dropped_.push_back(way_name(way) + " differs from " + way_name(reference) + " in " +
+                         std::to_string(count) + " words of a product of " + std::to_string(call.rows) +
+                         " x " + std::to_string(call.linear.columns()) + " x " +
+                         std::to_string(call.linear.depth()));
+      continue;
     }
     watch.start(stream);
     for (int i = 0; i < repetitions; ++i) run(call, way, stream);

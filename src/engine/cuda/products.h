@@ -62,6 +62,8 @@ class Products {
   };
   Choice choose(const Call& call, Stream stream);
   Choice measure(const Call& call, const std::vector<int>& ways, Stream stream);
+  void keep_reference(const Call& call, int way, Stream stream);
+  std::int32_t differences(const Call& call, int way, Stream stream);
   std::vector<int> ways_of(const Call& call);
   int blas_ways(const Call& call);
   int guess(const Call& call) const;

@@ -244,6 +244,8 @@ void run_block(const std::string& kernel, int threads) {
 
 }  // namespace
 
+std::function<void(const std::string& kernel)> after_kernel;
+
 void run_grid(const std::string& kernel, Index3 grid, int threads, std::size_t shared_bytes,
               const std::function<void()>& body) {
   if (threads <= 0 || threads > 1024 || threads % warp_lanes != 0)
@@ -278,6 +280,7 @@ void run_grid(const std::string& kernel, Index3 grid, int threads, std::size_t s
       }
     }
   }
+  if (after_kernel) after_kernel(kernel);
 }
 
 void block_barrier() {

@@ -22,6 +22,9 @@ using WarpInstruction = void (*)(void* const (&operands)[32]);
 void run_grid(const std::string& kernel, Index3 grid, int threads, std::size_t shared_bytes,
               const std::function<void()>& body);
 
+/// Called after each kernel with its name, if a test wants to spoil results.
+extern std::function<void(const std::string& kernel)> after_kernel;
+
 /// For the code of a thread:
 void block_barrier();
 void warp_instruction(WarpInstruction instruction, void* operands);
