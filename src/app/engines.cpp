@@ -54,17 +54,6 @@ void require_engine(const std::string& name) {
 #endif
 }
 
-void require_precision(const std::string& device, int major, int minor, engine::RealPrecision real) {
-  const auto require = [&](const char* precision, int capability) {
-    if (10 * major + minor >= capability) return;
-    throw Refusal(
-        fmt::format("{}, {} products: expected compute capability {}.{} or higher, or float16, found {}.{}",
-                    device, precision, capability / 10, capability % 10, major, minor));
-  };
-  if (real == engine::RealPrecision::bfloat16) require("bfloat16", 80);
-  if (real == engine::RealPrecision::float8) require("float8", 89);
-}
-
 engine::RealPrecision precision_named(const std::string& name) {
   const std::vector<std::string> names = {"float32", "bfloat16", "float16", "float8"};
   const auto at = std::find(names.begin(), names.end(), name);
@@ -85,8 +74,6 @@ std::unique_ptr<engine::Executor> make_executor(const std::string& name,
 #ifdef OUTLIERLAB_CUDA
   engine::CudaOptions how;
   if (options.real) how.real = *options.real;
-  const engine::CudaDevice device = engine::cuda_device(how.device);
-  require_precision(device.name, device.major, device.minor, how.real);
   how.profile = options.profile;
   return engine::make_cuda_executor(std::move(model), how);
 #else
@@ -116,7 +103,7 @@ TimedEngine timed_engine(const std::string& name) {
     made.monitor = std::make_shared<engine::DeviceMonitor>(device.bus_id);
     made.is_device = true;
     made.peak = [device](bool integer, engine::RealPrecision real) {
-      if (!integer) require_precision(device.name, device.major, device.minor, real);
+      if (!integer) engine::require_precision(device.name, device.major, device.minor, real);
       return engine::cuda_peak(engine::CudaOptions().device, integer, real);
     };
   }

@@ -23,10 +23,6 @@ std::vector<std::string> available_engines();
 /// Throws Error, which says what is needed, where an engine is not among the latter.
 void require_engine(const std::string& name);
 
-/// Throws Refusal where a GPU of this compute capability is too old for a precision: bfloat16 needs 8.0,
-/// float8 8.9.
-void require_precision(const std::string& device, int major, int minor, engine::RealPrecision real);
-
 /// "float32", "bfloat16", "float16" or "float8"; anything else is a UsageError.
 engine::RealPrecision precision_named(const std::string& name);
 

@@ -36,7 +36,7 @@ TEST_CASE("A GPU too old for a precision refuses it, and says what it needs", "[
   using engine::RealPrecision;
   const auto refusal = [](int major, int minor, RealPrecision real) -> std::string {
     try {
-      require_precision("GPU", major, minor, real);
+      engine::require_precision("GPU", major, minor, real);
     } catch (const Refusal& refused) {
       return refused.what();
     }

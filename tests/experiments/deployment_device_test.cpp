@@ -53,7 +53,7 @@ bool has_wide_codes(const engine::Model& model) {
 std::unique_ptr<engine::Executor> emulated(const std::shared_ptr<const engine::Model>& model,
                                            const ExecutorOptions& options) {
   if (options.real == engine::RealPrecision::float8)
-    require_precision("emulated", 7, 5, engine::RealPrecision::float8);
+    engine::require_precision("emulated", 7, 5, engine::RealPrecision::float8);
   if (has_wide_codes(*model)) throw Refusal("emulated, site layer.0.ffn_output: expected 8 bits, found 16");
   engine::CudaOptions how;
   if (options.real) how.real = *options.real;

@@ -18,6 +18,7 @@
 #include "engine/cpu/left_buffer.h"
 #include "engine/cpu/packed_linear.h"
 #include "engine/cpu/team.h"
+#include "engine/refusal.h"
 #include "kernels/kernels.h"
 
 namespace outlierlab::engine {
@@ -152,8 +153,8 @@ struct CpuExecutor::Network {
 CpuExecutor::Network::Network(std::shared_ptr<const Model> the_model, const CpuOptions& the_options)
     : model(std::move(the_model)), options(the_options) {
   if (options.real != RealPrecision::float32 && options.real != RealPrecision::bfloat16)
-    fail_expected("CPU executor", "float32 or bfloat16 for real products",
-                  options.real == RealPrecision::float16 ? "float16" : "float8");
+    refuse("CPU executor", "float32 or bfloat16 for real products",
+           options.real == RealPrecision::float16 ? "float16" : "float8");
   model->check();
   const Shape& s = shape();
   max_rows = std::max(group_rows, s.positions);

@@ -16,6 +16,7 @@
 #include "engine/cuda/products.h"
 #include "engine/cuda/row_kernels.h"
 #include "engine/cuda/runtime.h"
+#include "engine/refusal.h"
 
 namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
 
@@ -229,18 +230,11 @@ Implementation::Implementation(std::shared_ptr<const Model> model, const CudaOpt
       bytes_before_(device_bytes()),
       products_(device_, options.tune, options.way) {
   model_->check();
-  if (real_ == RealType::bfloat16 && device_.major < 8) {
-    fail_expected(device_.name + ", bfloat16 products", "compute capability 8.0 or higher, or float16",
-                  std::to_string(device_.major) + "." + std::to_string(device_.minor));
-  }
-  if (eight_ && 10 * device_.major + device_.minor < 89) {
-    fail_expected(device_.name + ", float8 products", "compute capability 8.9 or higher, or float16",
-                  std::to_string(device_.major) + "." + std::to_string(device_.minor));
-  }
+  require_precision(device_.name, device_.major, device_.minor, options.real);
   const Shape& s = shape();
   if (std::max(s.hidden, s.intermediate) > static_cast<std::size_t>(largest_row)) {
-    fail_expected("CUDA executor", "hidden and intermediate sizes of at most " + std::to_string(largest_row),
-                  std::to_string(s.hidden) + " and " + std::to_string(s.intermediate));
+    refuse("CUDA executor", "hidden and intermediate sizes of at most " + std::to_string(largest_row),
+           std::to_string(s.hidden) + " and " + std::to_string(s.intermediate));
   }
   const auto stride = [](std::size_t n) { return round_up(static_cast<int>(n), 16); };
   hidden_stride_ = stride(s.hidden);
