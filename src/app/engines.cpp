@@ -43,10 +43,12 @@ std::vector<std::string> available_engines() {
 
 void require_engine(const std::string& name) {
   const std::vector<std::string> names = present_engines();
+  if (std::find(names.begin(), names.end(), name) != names.end()) {
 #ifdef OUTLIERLAB_CUDA
-  if (name == "cuda" && engine::cuda_devices() > 0) engine::cuda_device(engine::CudaOptions().device);
+    if (name == "cuda") engine::cuda_device(engine::CudaOptions().device);
 #endif
-  if (std::find(names.begin(), names.end(), name) != names.end()) return;
+    return;
+  }
 #ifdef OUTLIERLAB_CUDA
   fail_expected("engine " + name, "a CUDA device", "none");
 #else

@@ -541,6 +541,26 @@ TEST_CASE("The attention kernels on matrix instructions agree with the plain one
   }
 }
 
+namespace {
+
+/// Rows of floats to codes with a grid for each row.
+RowTask coded_by_row(int rows, int cols, const DeviceArray<float>& source, int source_stride,
+                     const DeviceArray<std::int8_t>& codes, int stride) {
+  RowTask task;
+  task.rows = rows;
+  task.cols = cols;
+  task.source = source.data();
+  task.source_stride = source_stride;
+  task.target_format.kind = FormatKind::rows;
+  task.target_format.bits = 8;
+  task.target.codes_as = Operand::Codes::plane;
+  task.target.codes = codes.data();
+  task.target.stride = stride;
+  return task;
+}
+
+}  // namespace
+
 TEST_CASE("Wide rows, which eight warps share, are the narrow kernel's", "[engine][cuda]") {
   Random random(13);
   constexpr int cols = 1100, stride = 1104, rows = 3;
@@ -548,16 +568,7 @@ TEST_CASE("Wide rows, which eight warps share, are the narrow kernel's", "[engin
   const DeviceArray<float> source(values), seen(static_cast<std::size_t>(rows * cols)), scale(rows);
   const DeviceArray<std::int32_t> zero(rows);
   const DeviceArray<std::int8_t> codes(static_cast<std::size_t>(rows * 1152));
-  RowTask task;
-  task.rows = rows;
-  task.cols = cols;
-  task.source = source.data();
-  task.source_stride = stride;
-  task.target_format.kind = FormatKind::rows;
-  task.target_format.bits = 8;
-  task.target.codes_as = Operand::Codes::plane;
-  task.target.codes = codes.data();
-  task.target.stride = 1152;
+  RowTask task = coded_by_row(rows, cols, source, stride, codes, 1152);
   task.target.row_scale = scale.data();
   task.target.row_zero = zero.data();
   task.seen_target = seen.data();
@@ -634,18 +645,9 @@ TEST_CASE("Outliers of a row are listed by channel, leave its range and come bac
     const DeviceArray<std::int8_t> codes(static_cast<std::size_t>(rows * width));
     for (const bool symmetric : {true, false}) {
       INFO(cols << " columns, symmetric " << symmetric);
-      RowTask task;
-      task.rows = rows;
-      task.cols = cols;
-      task.source = source.data();
-      task.source_stride = stride;
-      task.target_format.kind = FormatKind::rows;
-      task.target_format.bits = 8;
+      RowTask task = coded_by_row(rows, cols, source, stride, codes, width);
       task.target_format.symmetric = symmetric;
       task.target_format.outlier_threshold = 2.0f;
-      task.target.codes_as = Operand::Codes::plane;
-      task.target.codes = codes.data();
-      task.target.stride = width;
       task.target.row_scale = scale.data();
       task.target.row_zero = zero.data();
       task.target.outliers = {count.data(), channels.data(), listed.data(), width};

@@ -142,7 +142,7 @@ struct Correction {
   std::uint8_t column;
   std::int8_t rest;
 };
-constexpr std::int32_t most_corrections = 61, pair_limit = most_parts;
+constexpr std::int32_t most_corrections = 61;
 
 static_assert(step_bytes == byte_step_bytes, "chains are of this product's steps");
 
@@ -174,7 +174,7 @@ std::size_t weight_bytes(std::size_t depth, std::size_t cols) {
 int excess(int w1, int w2) {
   const int positive = (w1 > 0 ? w1 : 0) + (w2 > 0 ? w2 : 0),
             negative = (w1 < 0 ? -w1 : 0) + (w2 < 0 ? -w2 : 0);
-  return positive > pair_limit ? positive - pair_limit : negative > pair_limit ? pair_limit - negative : 0;
+  return positive > most_parts ? positive - most_parts : negative > most_parts ? most_parts - negative : 0;
 }
 
 /// Fills the head and the byte steps; false if the panel has too many corrections to be worth it.
