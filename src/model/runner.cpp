@@ -4,9 +4,9 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
-#include <initializer_list>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "core/parallel.h"
@@ -78,16 +78,16 @@ struct Rows {
 using RowsBody = std::function<void(Rows)>;
 
 /// Takes every row through the phases. A chunk goes through all of them at once, unless a hook would rather
-/// see many rows: then all chunks go through one phase after the other, so that the phase's weights and what
-/// the hook keeps of its sites are not pushed out of the caches by those of the others.
-void in_phases(std::size_t rows, const SiteHook* hook, std::initializer_list<RowsBody> phases) {
+/// see many rows: then a thread's chunks go through one phase after the other, so that the phase's weights
+/// and what the hook keeps of its sites are not pushed out of the caches by those of the others.
+void in_phases(std::size_t rows, const SiteHook* hook, const std::vector<RowsBody>& phases) {
   const std::size_t chunk = rows_per_chunk(rows, hook);
   if (hook && hook->preferred_rows() > 0) {
+    std::vector<ChunkBody> bodies;
     for (const RowsBody& phase : phases) {
-      parallel_chunks(rows, chunk, [&](std::size_t begin, std::size_t end, int thread) {
-        phase({begin, end, thread});
-      });
+      bodies.push_back([&](std::size_t begin, std::size_t end, int thread) { phase({begin, end, thread}); });
     }
+    parallel_phases(rows, chunk, bodies);
   } else {
     parallel_chunks(rows, chunk, [&](std::size_t begin, std::size_t end, int thread) {
       for (const RowsBody& phase : phases) phase({begin, end, thread});

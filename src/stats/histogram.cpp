@@ -1,10 +1,13 @@
 #include "stats/histogram.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <new>
+#include <numeric>
 #include <stdexcept>
 
 #include "stats/kernels.h"
@@ -16,6 +19,7 @@ namespace {
 constexpr int shift = 23 - Histogram::mantissa_bits;
 constexpr std::uint32_t sign_bit = 1u << (8 + Histogram::mantissa_bits);
 constexpr std::uint32_t magnitude_mask = sign_bit - 1;
+constexpr std::size_t table_bytes = Histogram::bins * sizeof(std::uint32_t);
 constexpr std::uint32_t infinity_bin = 0xffu << Histogram::mantissa_bits;
 
 std::uint32_t bin_of(float value) {
@@ -102,6 +106,10 @@ std::vector<Histogram::BinCount> in_value_order(const std::vector<Histogram::Bin
 
 }  // namespace
 
+void Histogram::Free::operator()(std::uint32_t* table) const {
+  ::munmap(table, table_bytes);
+}
+
 Histogram::Histogram(const Histogram& other) : settled_(other.nonzero()) {}
 
 Histogram& Histogram::operator=(const Histogram& other) {
@@ -112,8 +120,10 @@ Histogram& Histogram::operator=(const Histogram& other) {
 std::uint32_t* Histogram::counters(std::uint64_t values) {
   if (in_table_ + values > std::numeric_limits<std::uint32_t>::max()) settle();
   if (!table_) {
-    table_.reset(static_cast<std::uint32_t*>(std::calloc(bins, sizeof(std::uint32_t))));
-    if (!table_) throw std::bad_alloc();
+    // Not calloc, which clears what it has had before: most of the table is never touched.
+    void* pages = ::mmap(nullptr, table_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED) throw std::bad_alloc();
+    table_.reset(static_cast<std::uint32_t*>(pages));
   }
   in_table_ += values;
   return table_.get();
@@ -142,16 +152,40 @@ void Histogram::merge(const Histogram& other) {
 
 std::vector<Histogram::BinCount> Histogram::nonzero() const {
   if (!table_) return settled_;
-  std::vector<BinCount> counted;
-  const std::uint32_t* table = table_.get();
-  for (std::uint32_t block = 0; block < bins; block += 16) {
-    std::uint32_t any = 0;
-    for (std::uint32_t i = 0; i < 16; ++i) any |= table[block + i];
-    for (std::uint32_t i = block; any != 0 && i < block + 16; ++i) {
-      if (table[i] != 0) counted.emplace_back(i, table[i]);
+  // The exponents from `first` to before `end`, grown from that of 1 both ways until no value is missing:
+  // pages of the table that no value has touched are better left alone. Exponent 0 has the zeros.
+  const auto at = [&](std::uint32_t sign, std::uint32_t exponent) {
+    return table_.get() + (sign | exponent << mantissa_bits);
+  };
+  const auto values_of = [&](std::uint32_t exponent) {
+    std::uint64_t sum = 0;
+    for (const std::uint32_t sign : {0u, sign_bit}) {
+      sum = std::accumulate(at(sign, exponent), at(sign, exponent) + (1u << mantissa_bits), sum);
     }
+    return sum;
+  };
+  std::uint64_t found = values_of(0);
+  std::uint32_t first = 127, end = 127;
+  while (found < in_table_ && (first > 1 || end < 256)) {
+    if (end < 256) found += values_of(end++);
+    if (first > 1) found += values_of(--first);
   }
-  if (table[sign_bit] != 0) collapse(counted);
+
+  std::vector<BinCount> counted;
+  const auto list = [&](std::uint32_t begin_bin, std::uint32_t end_bin) {
+    for (std::uint32_t block = begin_bin; block < end_bin; block += 16) {
+      std::uint32_t any = 0;
+      for (std::uint32_t i = 0; i < 16; ++i) any |= table_[block + i];
+      for (std::uint32_t i = block; any != 0 && i < block + 16; ++i) {
+        if (table_[i] != 0) counted.emplace_back(i, table_[i]);
+      }
+    }
+  };
+  for (const std::uint32_t sign : {0u, sign_bit}) {
+    list(sign, sign + (1u << mantissa_bits));
+    list(sign + (first << mantissa_bits), sign + (end << mantissa_bits));
+  }
+  if (table_[sign_bit] != 0) collapse(counted);
   return settled_.empty() ? counted : merged(settled_, counted);
 }
 

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -73,7 +72,7 @@ class Histogram {
 
  private:
   struct Free {
-    void operator()(std::uint32_t* p) const { std::free(p); }
+    void operator()(std::uint32_t* table) const;
   };
   std::uint64_t count_if_index(bool (*wanted)(std::uint32_t)) const;
 

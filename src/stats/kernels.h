@@ -21,14 +21,14 @@ struct ChannelArrays {
   float *min, *max;
 };
 
-/// sums[k][lane]: sums of (v - pivot)^(k+1), spread over 16 lanes that are still to be added up.
-using PowerSums = double[4][16];
+/// sums[k][lane]: sums of (v - pivot)^(k+1), spread over 8 lanes that are still to be added up.
+using PowerSums = double[4][8];
 
-/// Consecutive rows of one example: the last of them + 1, and the smallest and largest value, spread over 16
+/// Consecutive rows of one example: the last of them + 1, and the smallest and largest value, spread over 8
 /// lanes.
 struct RowRun {
   std::size_t end;
-  alignas(64) float min[16], max[16];
+  float min[8], max[8];
 };
 
 struct StatisticsKernels {

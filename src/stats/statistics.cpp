@@ -22,13 +22,8 @@ constexpr float infinity = std::numeric_limits<float>::infinity();
 /// Tiles are taken in blocks of so many rows: what lies about the first block's pivot stays well conditioned.
 constexpr std::size_t block_rows = 128;
 
-double sum_lanes(const double (&lanes)[16]) {
-  double t[16];
-  std::copy(lanes, lanes + 16, t);
-  for (int half = 8; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) t[i] += t[i + half];
-  }
-  return t[0];
+double sum_lanes(const double (&t)[8]) {
+  return ((t[0] + t[4]) + (t[2] + t[6])) + ((t[1] + t[5]) + (t[3] + t[7]));
 }
 
 /// Central moments from power sums about a pivot.
@@ -49,15 +44,14 @@ Moments moments_about(double pivot, std::uint64_t count, const PowerSums& sums) 
 RowRun empty_run(std::size_t end) {
   RowRun run;
   run.end = end;
-  std::fill_n(run.min, 16, infinity);
-  std::fill_n(run.max, 16, -infinity);
+  std::fill(std::begin(run.min), std::end(run.min), infinity);
+  std::fill(std::begin(run.max), std::end(run.max), -infinity);
   return run;
 }
 
-/// Adding +0 turns -0 into +0: which zero is met first must not show.
 ExampleRange range_of(std::uint32_t example, const RowRun& run) {
-  return {example, *std::min_element(run.min, run.min + 16) + 0.0f,
-          *std::max_element(run.max, run.max + 16) + 0.0f};
+  return {example, *std::min_element(std::begin(run.min), std::end(run.min)),
+          *std::max_element(std::begin(run.max), std::end(run.max))};
 }
 
 std::uint64_t token_key(TokenId token) {
@@ -530,24 +524,41 @@ struct ExpectedRow {
   bool operator<(const ExpectedRow& other) const { return hash < other.hash; }
 };
 
-/// The hash of the first row, in the order of hashes, that a sample has no room for. Reorders the rows.
-std::uint64_t first_without_room(std::vector<ExpectedRow>& rows) {
-  std::size_t shortest = SiteStatistics::max_sample_values;
-  for (const ExpectedRow& row : rows) shortest = std::min(shortest, std::max<std::size_t>(1, row.length));
-  const std::size_t most = SiteStatistics::max_sample_values / shortest;  // rows that can have room
-  if (rows.size() > most + 1) {
-    const auto end = rows.begin() + static_cast<std::ptrdiff_t>(most + 1);
-    std::nth_element(rows.begin(), end - 1, rows.end());
-    rows.erase(end, rows.end());
+/// Finds the hash of the first row, in the order of hashes, that a sample has no room for.
+class SampleForecast {
+ public:
+  /// No row to come is shorter than `shortest`.
+  explicit SampleForecast(std::size_t shortest)
+      : most_(SiteStatistics::max_sample_values / std::max<std::size_t>(1, shortest) + 1) {}
+
+  void add(ExpectedRow row) {
+    if (row.hash >= limit_) return;
+    rows_.push_back(row);
+    if (rows_.size() >= 2 * most_) keep_most();
   }
-  std::sort(rows.begin(), rows.end());
-  std::size_t values = 0;
-  for (const ExpectedRow& row : rows) {
-    values += row.length;
-    if (values > SiteStatistics::max_sample_values) return row.hash;
+  std::uint64_t first_without_room() {
+    if (rows_.size() > most_) keep_most();
+    std::sort(rows_.begin(), rows_.end());
+    std::size_t values = 0;
+    for (const ExpectedRow& row : rows_) {
+      values += row.length;
+      if (values > SiteStatistics::max_sample_values) return row.hash;
+    }
+    return ~0ull;
   }
-  return ~0ull;
-}
+
+ private:
+  void keep_most() {
+    const auto last = rows_.begin() + static_cast<std::ptrdiff_t>(most_ - 1);
+    std::nth_element(rows_.begin(), last, rows_.end());
+    limit_ = last->hash;
+    rows_.erase(last + 1, rows_.end());
+  }
+
+  std::size_t most_;             ///< rows that can have room, and one
+  std::uint64_t limit_ = ~0ull;  ///< `most_` rows have this hash or a smaller one
+  std::vector<ExpectedRow> rows_;
+};
 
 }  // namespace
 
@@ -559,18 +570,25 @@ void StatisticsCollector::expect(const std::vector<Batch>& batches) {
     const bool by_head = is_by_head(site);
     const auto [found, fresh] = known.try_emplace({by_head, site.channels}, ~0ull);
     if (fresh) {
-      std::vector<ExpectedRow> rows;
+      const auto length = [&](const Batch& batch, std::size_t e) {
+        return by_head ? batch.length(e) : site.channels;
+      };
+      std::size_t shortest = SiteStatistics::max_sample_values;
+      for (const Batch& batch : batches) {
+        for (std::size_t e = 0; e < batch.size(); ++e) shortest = std::min(shortest, length(batch, e));
+      }
+      SampleForecast forecast(shortest);
       for (const Batch& batch : batches) {
         for (std::size_t e = 0; e < batch.size(); ++e) {
           for (std::size_t t = batch.offsets[e]; t < batch.offsets[e + 1]; ++t) {
             for (std::size_t head = 0; head < (by_head ? site.channels : 1); ++head) {
-              rows.push_back({SiteStatistics::sample_hash(batch.tokens[t], static_cast<std::uint32_t>(head)),
-                              by_head ? batch.length(e) : site.channels});
+              forecast.add({SiteStatistics::sample_hash(batch.tokens[t], static_cast<std::uint32_t>(head)),
+                            length(batch, e)});
             }
           }
         }
       }
-      found->second = first_without_room(rows);
+      found->second = forecast.first_without_room();
     }
     sample_limits_[s] = found->second;
   }
@@ -593,8 +611,15 @@ NetworkStatistics StatisticsCollector::finish() {
     network.sites.push_back(empty_statistics(site));
   }
   parallel_chunks(sites_.size(), 1, [&](std::size_t s, std::size_t, int) {
+    bool first = true;
     for (auto& of_thread : accumulators_) {
-      if (of_thread[s]) network.sites[s].merge(*of_thread[s]);
+      if (!of_thread[s]) continue;
+      if (first) {
+        network.sites[s] = std::move(*of_thread[s]);
+      } else {
+        network.sites[s].merge(*of_thread[s]);
+      }
+      first = false;
       of_thread[s].reset();
     }
     network.sites[s].settle();

@@ -25,6 +25,30 @@ TEST_CASE("parallel_chunks covers every item once, for any number of threads", "
   set_threads(0);
 }
 
+TEST_CASE("parallel_phases takes each chunk through its phases in order, on one thread", "[parallel]") {
+  for (const int count : {1, 2, 3, 8}) {
+    set_threads(count);
+    for (const std::size_t items : {0, 1, 7, 64, 1000}) {
+      for (const std::size_t chunk : {1, 3, 64, 5000}) {
+        std::vector<int> phases_seen(items), thread_of(items, -1);
+        const auto phase = [&](int number) {
+          return [&, number](std::size_t begin, std::size_t end, int thread) {
+            for (std::size_t i = begin; i < end; ++i) {
+              const bool same_thread = number == 0 || thread_of[i] == thread;
+              if (phases_seen[i] != number || !same_thread) throw Error("wrong order or thread");
+              phases_seen[i] = number + 1;
+              thread_of[i] = thread;
+            }
+          };
+        };
+        parallel_phases(items, chunk, {phase(0), phase(1), phase(2)});
+        REQUIRE(std::all_of(phases_seen.begin(), phases_seen.end(), [](int seen) { return seen == 3; }));
+      }
+    }
+  }
+  set_threads(0);
+}
+
 TEST_CASE("An exception of a body reaches the caller", "[parallel]") {
   set_threads(2);
   REQUIRE_ERROR(parallel_chunks(100, 1,

