@@ -46,8 +46,8 @@ void add_tile(benchmark::State& state) {
     for (std::size_t t = 0; t < tiles; ++t, ++example) {
       for (std::size_t r = 0; r < rows; ++r) tokens[r] = {example, static_cast<std::uint32_t>(r)};
       for (std::size_t site = 0; site < sites; ++site) {
-        statistics[site].add({site, values.data() + t * rows * cols, rows, cols, cols,
-                              by_head ? static_cast<int>(example % heads) : -1, tokens.data()});
+        statistics[site].gather({site, values.data() + t * rows * cols, rows, cols, cols,
+                                 by_head ? static_cast<int>(example % heads) : -1, tokens.data()});
       }
     }
   }

@@ -2,6 +2,10 @@
 // each operation gives the same bits on every instruction set.
 #pragma once
 
+#if !defined(OUTLIERLAB_ISA_NAMESPACE)
+#error "define OUTLIERLAB_ISA_NAMESPACE (portable, avx2 or avx512) before including stats/eight_lanes.h"
+#endif
+
 #if defined(__AVX2__)
 #include <immintrin.h>
 #endif
@@ -89,6 +93,7 @@ inline D8 operator*(D8 a, D8 b) {
 inline D8 fma(D8 a, D8 b, D8 c) {
   return {_mm512_fmadd_pd(a.v, b.v, c.v)};
 }
+/// As the instruction: the second operand where either is NaN.
 inline D8 max(D8 a, D8 b) {
   return {_mm512_max_pd(a.v, b.v)};
 }

@@ -17,24 +17,25 @@ struct TileValues {
 
 /// The running statistics of a site's channels, [cols] each. Every channel has the same count.
 struct ChannelArrays {
-  double *mean, *m2, *energy;
+  double *mean, *m2;
   float *min, *max;
 };
 
 /// sums[k][lane]: sums of (v - pivot)^(k+1), spread over 8 lanes that are still to be added up.
 using PowerSums = double[4][8];
 
-/// Consecutive rows of one example: the last of them + 1, and the smallest and largest value, spread over 8
-/// lanes.
+/// Consecutive rows of one example, at least one: the last of them + 1, and the smallest and largest value,
+/// spread over 8 lanes.
 struct RowRun {
   std::size_t end;
   float min[8], max[8];
 };
 
+/// No range is left with a -0: it counts as +0.
 struct StatisticsKernels {
-  /// A tile whose column c is channel c. Updates `channels`, which have seen `count` values each so far (when
-  /// 0, their means must hold the first row); widens `runs`; counts the values; writes power sums about
-  /// `pivot`.
+  /// A tile of at least one row whose column c is channel c. Updates `channels`, which have seen `count`
+  /// values each so far (when 0, their means must hold the first row); widens `runs`; counts the values;
+  /// writes power sums about `pivot`.
   void (*add_channels)(TileValues tile, double count, ChannelArrays channels, RowRun* runs, float pivot,
                        std::uint32_t* counters, PowerSums& sums);
   /// A tile of one channel: widens `range`, counts the values, writes power sums about `pivot`.

@@ -10,7 +10,8 @@ constexpr float huge = __builtin_inff();
 constexpr int bin_shift = 15;
 
 /// Columns are taken in strips of one or two times eight, as many as have room in the registers: a sum that
-/// goes through memory takes from counting the stores that it lives on.
+/// goes through memory takes from counting the stores that it lives on. The width changes no bit: column c
+/// goes through lane c mod 8 either way, and columns are folded in ascending order.
 #if defined(__AVX512F__)
 constexpr int parts = 2;
 #else
@@ -97,15 +98,12 @@ inline void fold(const Powers& powers, D8 mean, D8 center, ChannelArrays channel
   const D8 delta = (center - mean) + from_center;
   const D8 inside = max(powers.s2 - powers.s1 * from_center, splat_double(0));
   const D8 between = delta * delta * splat_double(shared.count * (shared.rows / total));
-  const D8 new_mean = mean + delta * splat_double(shared.rows / total);
-  const D8 new_m2 = load_double(channels.m2) + (inside + between);
-  store(channels.mean, new_mean);
-  store(channels.m2, new_m2);
-  store(channels.energy, new_m2 + new_mean * new_mean * splat_double(total));
+  store(channels.mean, mean + delta * splat_double(shared.rows / total));
+  store(channels.m2, load_double(channels.m2) + (inside + between));
 }
 
 ChannelArrays from_channel(ChannelArrays channels, std::size_t c) {
-  return {channels.mean + c, channels.m2 + c, channels.energy + c, channels.min + c, channels.max + c};
+  return {channels.mean + c, channels.m2 + c, channels.min + c, channels.max + c};
 }
 
 /// A row's last n values, padded: with the pivot, which adds nothing to sums about it, and with one of the
@@ -137,7 +135,7 @@ inline void add_strip(TileValues tile, int n, ChannelArrays channels, RowRun* ru
     for (; r < run->end; ++r) {
       const float* p = tile.data + r * tile.stride;
       __builtin_prefetch(p + 16);  // what comes next: rows lie too far apart for the hardware to foresee
-      if (whole) {
+      if constexpr (whole) {
         for (int i = 0; i < parts; ++i) {
           const F8 v = load_float(p + 8 * i);
           of_run[i].widen_by(v);
@@ -155,8 +153,8 @@ inline void add_strip(TileValues tile, int n, ChannelArrays channels, RowRun* ru
     }
     for (int i = 0; i < parts; ++i) {
       of_run[i].widen_in(run->min, run->max);
-      ranges[i].widen_by(of_run[i].low);
-      ranges[i].widen_by(of_run[i].high);
+      ranges[i].low = min(ranges[i].low, of_run[i].low);
+      ranges[i].high = max(ranges[i].high, of_run[i].high);
     }
   }
   for (int i = 0; i < parts; ++i) {
@@ -168,7 +166,7 @@ inline void add_strip(TileValues tile, int n, ChannelArrays channels, RowRun* ru
 
 /// The last columns, fewer than a strip: with channels of constant value `pivot` beside them.
 void add_last_strip(TileValues tile, int n, ChannelArrays channels, RowRun* runs, Shared& shared) {
-  double mean[strip_width], m2[strip_width] = {}, energy[strip_width];
+  double mean[strip_width], m2[strip_width] = {};
   float lowest[strip_width] = {}, highest[strip_width] = {};
   for (int i = 0; i < strip_width; ++i) {
     mean[i] = i < n ? channels.mean[i] : static_cast<double>(shared.pivot);
@@ -177,11 +175,10 @@ void add_last_strip(TileValues tile, int n, ChannelArrays channels, RowRun* runs
     lowest[i] = channels.min[i];
     highest[i] = channels.max[i];
   }
-  add_strip<false>(tile, n, {mean, m2, energy, lowest, highest}, runs, shared);
+  add_strip<false>(tile, n, {mean, m2, lowest, highest}, runs, shared);
   for (int i = 0; i < n; ++i) {
     channels.mean[i] = mean[i];
     channels.m2[i] = m2[i];
-    channels.energy[i] = energy[i];
     channels.min[i] = lowest[i];
     channels.max[i] = highest[i];
   }

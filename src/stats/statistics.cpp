@@ -171,6 +171,28 @@ SiteStatistics SiteStatistics::from_state(State state) {
 }
 
 void SiteStatistics::add(const SiteTile& tile) {
+  gather(tile);
+  complete_channels();
+}
+
+void SiteStatistics::settle() {
+  complete_channels();
+  state_.histogram.settle();
+}
+
+/// Where a value's channel is its column, all channels have the same count.
+void SiteStatistics::complete_channels() {
+  if (by_head() || channels() == 0) return;
+  ChannelStatistics& by_channel = state_.by_channel;
+  const std::uint64_t count = state_.moments.count / channels();
+  const auto n = static_cast<double>(count);
+  for (std::size_t c = 0; c < channels(); ++c) {
+    by_channel.count[c] = count;
+    by_channel.energy[c] = by_channel.m2[c] + by_channel.mean[c] * by_channel.mean[c] * n;
+  }
+}
+
+void SiteStatistics::gather(const SiteTile& tile) {
   const bool fits = by_head() ? tile.channel >= 0 && static_cast<std::size_t>(tile.channel) < channels()
                               : tile.channel < 0 && tile.cols == channels();
   if (!fits) throw std::invalid_argument("a tile of another shape than its site");
@@ -199,16 +221,15 @@ void SiteStatistics::add_by_channel(const Tile& tile) {
   }
 
   ChannelStatistics& channels = state_.by_channel;
-  const std::uint64_t before = channels.count[0];
+  const std::uint64_t before = state_.moments.count / tile.values.cols;
   if (before == 0) std::copy_n(tile.values.data, tile.values.cols, channels.mean.begin());
   const float pivot = before == 0 ? tile.values.data[0] : static_cast<float>(state_.moments.mean);
   const std::uint64_t values = tile.values.rows * tile.values.cols;
   PowerSums sums;
-  statistics_kernels().add_channels(tile.values, static_cast<double>(before),
-                                    {channels.mean.data(), channels.m2.data(), channels.energy.data(),
-                                     channels.min.data(), channels.max.data()},
-                                    runs, pivot, state_.histogram.counters(values), sums);
-  for (std::uint64_t& count : channels.count) count += tile.values.rows;
+  statistics_kernels().add_channels(
+      tile.values, static_cast<double>(before),
+      {channels.mean.data(), channels.m2.data(), channels.min.data(), channels.max.data()}, runs, pivot,
+      state_.histogram.counters(values), sums);
   state_.moments.merge(moments_about(pivot, values, sums));
   for (std::size_t i = 0; i < count_of_runs; ++i) {
     add_example(range_of(tile.tokens[runs[i].end - 1].example, runs[i]));
@@ -335,10 +356,13 @@ void SiteStatistics::merge(const SiteStatistics& other) {
     throw std::invalid_argument("statistics of another shape");
   }
   view_.reset();
+  complete_channels();
   state_.moments.merge(other.state_.moments);
   const ChannelStatistics& theirs = other.state_.by_channel;
   for (std::size_t c = 0; c < channels(); ++c) {
-    merge_channel(state_.by_channel, c, channel_moments(theirs, c), theirs.min[c], theirs.max[c]);
+    Moments moments = channel_moments(theirs, c);
+    if (!by_head()) moments.count = other.state_.moments.count / channels();  // gather() leaves it
+    merge_channel(state_.by_channel, c, moments, theirs.min[c], theirs.max[c]);
   }
   state_.histogram.merge(other.state_.histogram);
   for (const ExampleRange& range : other.state_.example_ranges) add_example(range);
@@ -601,7 +625,7 @@ void StatisticsCollector::visit(const SiteTile& tile, int thread) {
     mine = std::make_unique<SiteStatistics>(empty_statistics(sites_[tile.site]));
     mine->limit_sample(sample_limits_[tile.site]);
   }
-  mine->add(tile);
+  mine->gather(tile);
 }
 
 NetworkStatistics StatisticsCollector::finish() {
@@ -614,6 +638,7 @@ NetworkStatistics StatisticsCollector::finish() {
     bool first = true;
     for (auto& of_thread : accumulators_) {
       if (!of_thread[s]) continue;
+      of_thread[s]->settle();
       if (first) {
         network.sites[s] = std::move(*of_thread[s]);
       } else {
@@ -622,7 +647,6 @@ NetworkStatistics StatisticsCollector::finish() {
       first = false;
       of_thread[s].reset();
     }
-    network.sites[s].settle();
   });
   for (std::size_t s = 0; s < sites_.size(); ++s) network.sites[s].require_finite(sites_[s].name);
   return network;

@@ -76,6 +76,9 @@ class SiteStatistics {
 
   /// Adds a tile. Its rows must be whole: all channels of a token, or all keys of a query token.
   void add(const SiteTile& tile);
+  /// As add(), but leaves the counts and energies of by_channel() to settle(): for who adds many tiles, where
+  /// each array less that a tile has to touch counts. (Heads' are kept up to date.)
+  void gather(const SiteTile& tile);
   /// Throws std::invalid_argument if the other site has another shape.
   void merge(const SiteStatistics& other);
 
@@ -85,11 +88,12 @@ class SiteStatistics {
   float max() const;
   float absmax() const;
   const Moments& moments() const { return state_.moments; }
+  /// After gather(), counts and energies are those of the last add(), merge() or settle().
   const ChannelStatistics& by_channel() const { return state_.by_channel; }
   const Histogram& histogram() const { return state_.histogram; }
   /// Sampled rows, ordered by (example, position, head): [rows, channels] for token sites; for scores and
   /// probs [values, 1], each sampled row's values one after the other. Built on first use; safe from several
-  /// threads. The reference lasts until the next add() or merge().
+  /// threads. The reference lasts until the next add(), gather() or merge().
   const Matrix& sample() const;
   /// The token of each row of sample() (for scores and probs: the query token of each value).
   const std::vector<TokenId>& sample_tokens() const;
@@ -133,13 +137,14 @@ class SiteStatistics {
   /// Rows with this hash or a larger one will not be sampled. For who knows the rows to come, see
   /// StatisticsCollector::expect().
   void limit_sample(std::uint64_t hash) { lower_sample_limit(hash); }
-  /// Gives back working memory once counting is over.
-  void settle() { state_.histogram.settle(); }
+  /// Once counting is over: completes what gather() left, and gives back working memory.
+  void settle();
 
  private:
   struct SampleView;
   struct Tile;
 
+  void complete_channels();
   void add_by_channel(const Tile& tile);
   void add_by_head(const Tile& tile, std::size_t head);
   void add_sample(const Tile& tile, std::uint32_t head);
@@ -177,7 +182,8 @@ class StatisticsCollector : public SiteHook {
   void expect(const std::vector<Batch>& batches);
   void visit(const SiteTile& tile, int thread) override;
   /// A site's counters and channels come from an outer cache at every visit: few visits of many rows.
-  std::size_t preferred_rows() const override { return 128; }
+  static constexpr std::size_t rows_per_visit = 128;
+  std::size_t preferred_rows() const override { return rows_per_visit; }
   /// Merges the threads' accumulators in a fixed order and checks them for NaN and Inf (Error naming the
   /// site). The collector is empty afterwards.
   NetworkStatistics finish();

@@ -183,6 +183,12 @@ class SiteReader {
     std::uint64_t sum = 0;
     for (const std::uint64_t count : c.count) sum += count;
     require_total("channels/count", sum);
+    if (state_.by_head) return;
+    for (const std::uint64_t count : c.count) {
+      if (count == c.count[0]) continue;
+      fail_expected(file_.place(path("channels/count")), "the same count for every channel",
+                    std::to_string(c.count[0]) + " and " + std::to_string(count));
+    }
   }
 
   void require_total(const std::string& name, std::uint64_t found) const {

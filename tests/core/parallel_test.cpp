@@ -1,9 +1,11 @@
 #include "core/parallel.h"
 
+#include <algorithm>
 #include <atomic>
 #include <vector>
 
 #include "catch.h"
+#include "core/error.h"
 #include "core/random.h"
 
 using namespace outlierlab;
@@ -30,19 +32,30 @@ TEST_CASE("parallel_phases takes each chunk through its phases in order, on one 
     set_threads(count);
     for (const std::size_t items : {0, 1, 7, 64, 1000}) {
       for (const std::size_t chunk : {1, 3, 64, 5000}) {
-        std::vector<int> phases_seen(items), thread_of(items, -1);
+        struct Step {
+          int phase;
+          std::size_t begin, end;
+        };
+        std::vector<std::vector<Step>> steps(static_cast<std::size_t>(count));
         const auto phase = [&](int number) {
           return [&, number](std::size_t begin, std::size_t end, int thread) {
-            for (std::size_t i = begin; i < end; ++i) {
-              const bool same_thread = number == 0 || thread_of[i] == thread;
-              if (phases_seen[i] != number || !same_thread) throw Error("wrong order or thread");
-              phases_seen[i] = number + 1;
-              thread_of[i] = thread;
-            }
+            steps.at(static_cast<std::size_t>(thread)).push_back({number, begin, end});
           };
         };
         parallel_phases(items, chunk, {phase(0), phase(1), phase(2)});
-        REQUIRE(std::all_of(phases_seen.begin(), phases_seen.end(), [](int seen) { return seen == 3; }));
+        std::vector<int> seen(items);
+        for (const std::vector<Step>& of_thread : steps) {
+          REQUIRE(of_thread.size() % 3 == 0);
+          const std::size_t chunks = of_thread.size() / 3;
+          for (std::size_t i = 0; i < of_thread.size(); ++i) {
+            const Step &step = of_thread[i], &first = of_thread[i % chunks];
+            REQUIRE(step.phase == static_cast<int>(i / chunks));
+            REQUIRE(step.begin == first.begin);
+            REQUIRE(step.end - step.begin <= chunk);
+            for (std::size_t item = step.begin; item < step.end; ++item) ++seen[item];
+          }
+        }
+        REQUIRE(std::all_of(seen.begin(), seen.end(), [](int times) { return times == 3; }));
       }
     }
   }
@@ -56,6 +69,11 @@ TEST_CASE("An exception of a body reaches the caller", "[parallel]") {
                                   if (begin == 57) throw Error("item 57");
                                 }),
                 "item 57");
+  const auto fine = [](std::size_t, std::size_t, int) {};
+  const auto fails = [](std::size_t begin, std::size_t, int) {
+    if (begin == 57) throw Error("item 57");
+  };
+  REQUIRE_ERROR(parallel_phases(100, 1, {fine, fails, fine}), "item 57");
   set_threads(0);
 }
 

@@ -48,6 +48,19 @@ TEST_CASE("token statistics equal a plain computation", "[stats]") {
   add_rows(statistics, rows, 0, rows.tokens.size());
   const std::size_t n = rows.tokens.size();
   REQUIRE(statistics.moments().count == n * 37);
+  long double total = 0;
+  for (const float v : rows.values) total += v;
+  const long double center = total / static_cast<long double>(rows.values.size());
+  long double power[5] = {};
+  for (const float v : rows.values) {
+    long double p = 1;
+    for (int k = 1; k <= 4; ++k) power[k] += p *= v - center;
+  }
+  const auto close = [](long double x) { return Approx(static_cast<double>(x)).epsilon(1e-10); };
+  REQUIRE(statistics.moments().mean == close(center));
+  REQUIRE(statistics.moments().m2 == close(power[2]));
+  REQUIRE(statistics.moments().m3 == close(power[3]));
+  REQUIRE(statistics.moments().m4 == close(power[4]));
   for (std::size_t c = 0; c < 37; ++c) {
     long double sum = 0, m2 = 0, energy = 0;
     float low = INFINITY, high = -INFINITY;
@@ -204,10 +217,45 @@ TEST_CASE("example ranges are exact, bounded and ascending", "[stats]") {
   }
 }
 
+TEST_CASE("gathered and settled is as added", "[stats]") {
+  const Rows rows = test::token_rows(40, 24, 3);
+  SiteStatistics added(24, false), gathered(24, false);
+  for (std::size_t r = 0; r < rows.tokens.size(); ++r) {
+    const SiteTile tile{0, const_cast<float*>(rows.values.data()) + r * 24, 1, 24, 24, -1, &rows.tokens[r]};
+    added.add(tile);
+    gathered.gather(tile);
+  }
+  SiteStatistics merged(24, false), twice = added;
+  merged.merge(gathered);
+  REQUIRE(merged.by_channel().count == added.by_channel().count);
+  test::require_close_moments(merged, added);
+  twice.merge(gathered);
+  REQUIRE(twice.by_channel().count[5] == 2 * added.by_channel().count[5]);
+  gathered.settle();
+  REQUIRE(gathered.by_channel().count == added.by_channel().count);
+  REQUIRE(test::same_bits(gathered.by_channel().energy, added.by_channel().energy));
+  REQUIRE(test::same_bits(gathered.by_channel().mean, added.by_channel().mean));
+  REQUIRE(gathered.histogram().nonzero() == added.histogram().nonzero());
+}
+
 TEST_CASE("-0 and +0 leave the same statistics in either order", "[stats]") {
-  const SiteStatistics a = of_values({0.0f, -0.0f}, 1), b = of_values({-0.0f, 0.0f}, 1);
-  REQUIRE(test::same_bits(a.by_channel().min, b.by_channel().min));
-  REQUIRE(test::same_bits(a.example_ranges(), b.example_ranges()));
+  for (const bool by_head : {false, true}) {
+    for (const std::size_t rows_per_tile : {1, 2}) {
+      SiteStatistics ascending(1, by_head), descending(1, by_head);
+      for (const bool negative_first : {true, false}) {
+        const Rows rows{1,
+                        by_head ? 0 : -1,
+                        negative_first ? std::vector<float>{-0.0f, 0.0f} : std::vector<float>{0.0f, -0.0f},
+                        {{0, 0}, {0, 1}}};
+        for (std::size_t r = 0; r < 2; r += rows_per_tile) {
+          add_rows(negative_first ? ascending : descending, rows, r, r + rows_per_tile);
+        }
+      }
+      REQUIRE(test::same_bits(ascending.by_channel().min, descending.by_channel().min));
+      REQUIRE(test::same_bits(ascending.by_channel().max, descending.by_channel().max));
+      REQUIRE(test::same_bits(ascending.example_ranges(), descending.example_ranges()));
+    }
+  }
 }
 
 TEST_CASE("more than 2^24 values do not saturate", "[stats]") {

@@ -176,6 +176,18 @@ TEST_CASE("missing and misshapen members are named", "[store]") {
     });
     REQUIRE_ERROR(read_activation_store(path), "/sites/layer.0.ffn_output/channels/count", "add up");
   }
+  SECTION("channels of a token site with different counts") {
+    spoil(path, [](hid_t file) {
+      const hid_t dataset = H5Dopen2(file, "/sites/layer.0.ffn_output/channels/count", H5P_DEFAULT);
+      std::vector<std::uint64_t> counts(16);
+      H5Dread(dataset, H5T_NATIVE_UINT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, counts.data());
+      --counts[3];
+      ++counts[4];
+      H5Dwrite(dataset, H5T_NATIVE_UINT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, counts.data());
+      H5Dclose(dataset);
+    });
+    REQUIRE_ERROR(read_activation_store(path), "/sites/layer.0.ffn_output/channels/count", "the same count");
+  }
   SECTION("another layout") {
     spoil(path, [](hid_t file) {
       const hid_t attribute = H5Aopen(file, "layout_version", H5P_DEFAULT);
