@@ -37,34 +37,6 @@ inline F8 max(F8 a, F8 b) {
   return {_mm256_max_ps(a.v, b.v)};
 }
 
-#else
-
-#define OUTLIERLAB_LANES(type, expression)           \
-  type r;                                            \
-  for (int i = 0; i < 8; ++i) r.v[i] = (expression); \
-  return r
-struct F8 {
-  float v[8];
-};
-inline F8 load_float(const float* p) {
-  OUTLIERLAB_LANES(F8, p[i]);
-}
-inline void store(float* p, F8 a) {
-  for (int i = 0; i < 8; ++i) p[i] = a.v[i];
-}
-inline F8 splat_float(float x) {
-  OUTLIERLAB_LANES(F8, x);
-}
-inline F8 operator+(F8 a, F8 b) {
-  OUTLIERLAB_LANES(F8, a.v[i] + b.v[i]);
-}
-inline F8 min(F8 a, F8 b) {
-  OUTLIERLAB_LANES(F8, a.v[i] < b.v[i] ? a.v[i] : b.v[i]);
-}
-inline F8 max(F8 a, F8 b) {
-  OUTLIERLAB_LANES(F8, a.v[i] > b.v[i] ? a.v[i] : b.v[i]);
-}
-
 #endif
 
 #if defined(__AVX512F__)
@@ -144,32 +116,55 @@ inline F8 narrow(D8 x) {
 
 #else
 
-struct D8 {
-  double v[8];
+template <typename T>
+struct Eight {
+  T v[8];
 };
+using F8 = Eight<float>;
+using D8 = Eight<double>;
+
+#define OUTLIERLAB_LANES(type, expression)           \
+  type r;                                            \
+  for (int i = 0; i < 8; ++i) r.v[i] = (expression); \
+  return r
+inline F8 load_float(const float* p) {
+  OUTLIERLAB_LANES(F8, p[i]);
+}
 inline D8 load_double(const double* p) {
   OUTLIERLAB_LANES(D8, p[i]);
 }
-inline void store(double* p, D8 a) {
-  for (int i = 0; i < 8; ++i) p[i] = a.v[i];
+inline F8 splat_float(float x) {
+  OUTLIERLAB_LANES(F8, x);
 }
 inline D8 splat_double(double x) {
   OUTLIERLAB_LANES(D8, x);
 }
-inline D8 operator+(D8 a, D8 b) {
-  OUTLIERLAB_LANES(D8, a.v[i] + b.v[i]);
+template <typename T>
+inline void store(T* p, Eight<T> a) {
+  for (int i = 0; i < 8; ++i) p[i] = a.v[i];
 }
-inline D8 operator-(D8 a, D8 b) {
-  OUTLIERLAB_LANES(D8, a.v[i] - b.v[i]);
+template <typename T>
+inline Eight<T> operator+(Eight<T> a, Eight<T> b) {
+  OUTLIERLAB_LANES(Eight<T>, a.v[i] + b.v[i]);
 }
-inline D8 operator*(D8 a, D8 b) {
-  OUTLIERLAB_LANES(D8, a.v[i] * b.v[i]);
+template <typename T>
+inline Eight<T> operator-(Eight<T> a, Eight<T> b) {
+  OUTLIERLAB_LANES(Eight<T>, a.v[i] - b.v[i]);
+}
+template <typename T>
+inline Eight<T> operator*(Eight<T> a, Eight<T> b) {
+  OUTLIERLAB_LANES(Eight<T>, a.v[i] * b.v[i]);
+}
+template <typename T>
+inline Eight<T> min(Eight<T> a, Eight<T> b) {
+  OUTLIERLAB_LANES(Eight<T>, a.v[i] < b.v[i] ? a.v[i] : b.v[i]);
+}
+template <typename T>
+inline Eight<T> max(Eight<T> a, Eight<T> b) {
+  OUTLIERLAB_LANES(Eight<T>, a.v[i] > b.v[i] ? a.v[i] : b.v[i]);
 }
 inline D8 fma(D8 a, D8 b, D8 c) {
   OUTLIERLAB_LANES(D8, __builtin_fma(a.v[i], b.v[i], c.v[i]));
-}
-inline D8 max(D8 a, D8 b) {
-  OUTLIERLAB_LANES(D8, a.v[i] > b.v[i] ? a.v[i] : b.v[i]);
 }
 inline D8 widen(F8 a) {
   OUTLIERLAB_LANES(D8, static_cast<double>(a.v[i]));

@@ -72,13 +72,18 @@ Moments channel_moments(const ChannelStatistics& channels, std::size_t c) {
   return m;
 }
 
+/// Sum of v^2.
+double energy_of(const Moments& m) {
+  return m.m2 + m.mean * m.mean * static_cast<double>(m.count);
+}
+
 void merge_channel(ChannelStatistics& channels, std::size_t c, const Moments& other, float min, float max) {
   Moments m = channel_moments(channels, c);
   m.merge(other);
   channels.count[c] = m.count;
   channels.mean[c] = m.mean;
   channels.m2[c] = m.m2;
-  channels.energy[c] = m.m2 + m.mean * m.mean * static_cast<double>(m.count);
+  channels.energy[c] = energy_of(m);
   channels.min[c] = std::min(channels.min[c], min);
   channels.max[c] = std::max(channels.max[c], max);
 }
@@ -184,11 +189,9 @@ void SiteStatistics::settle() {
 void SiteStatistics::complete_channels() {
   if (by_head() || channels() == 0) return;
   ChannelStatistics& by_channel = state_.by_channel;
-  const std::uint64_t count = state_.moments.count / channels();
-  const auto n = static_cast<double>(count);
   for (std::size_t c = 0; c < channels(); ++c) {
-    by_channel.count[c] = count;
-    by_channel.energy[c] = by_channel.m2[c] + by_channel.mean[c] * by_channel.mean[c] * n;
+    by_channel.count[c] = state_.moments.count / channels();
+    by_channel.energy[c] = energy_of(channel_moments(by_channel, c));
   }
 }
 
@@ -635,16 +638,15 @@ NetworkStatistics StatisticsCollector::finish() {
     network.sites.push_back(empty_statistics(site));
   }
   parallel_chunks(sites_.size(), 1, [&](std::size_t s, std::size_t, int) {
-    bool first = true;
+    SiteStatistics& whole = network.sites[s];
     for (auto& of_thread : accumulators_) {
       if (!of_thread[s]) continue;
       of_thread[s]->settle();
-      if (first) {
-        network.sites[s] = std::move(*of_thread[s]);
+      if (whole.moments().count == 0) {
+        whole = std::move(*of_thread[s]);
       } else {
-        network.sites[s].merge(*of_thread[s]);
+        whole.merge(*of_thread[s]);
       }
-      first = false;
       of_thread[s].reset();
     }
   });
