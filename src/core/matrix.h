@@ -56,6 +56,7 @@ class Matrix {
 
   std::size_t rows() const { return rows_; }
   std::size_t cols() const { return cols_; }
+  std::size_t stride() const { return cols_; }
   std::size_t size() const { return values_.size(); }
   bool empty() const { return values_.empty(); }
   float* data() { return values_.data(); }
@@ -68,6 +69,27 @@ class Matrix {
  private:
   std::size_t rows_ = 0;
   std::size_t cols_ = 0;
+  AlignedVector<float> values_;
+};
+
+/// A matrix for work in progress: rows lie an odd number of cache lines apart. A core's first cache finds the
+/// place of a line by the low bits of its address; rows of 384 or 1536 floats without gaps would all compete
+/// for a few of its places, and push out each other and whatever else lies there.
+class SpreadMatrix {
+ public:
+  void resize(std::size_t rows, std::size_t cols) {
+    constexpr std::size_t line = 64 / sizeof(float);
+    cols_ = cols;
+    stride_ = ((cols + line - 1) / line | 1) * line;
+    if (values_.size() < rows * stride_) values_.resize(rows * stride_);
+  }
+  std::size_t cols() const { return cols_; }
+  std::size_t stride() const { return stride_; }
+  float* row(std::size_t r) { return values_.data() + r * stride_; }
+  const float* row(std::size_t r) const { return values_.data() + r * stride_; }
+
+ private:
+  std::size_t cols_ = 0, stride_ = 0;
   AlignedVector<float> values_;
 };
 

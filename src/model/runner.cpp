@@ -32,12 +32,11 @@ struct PackedLinear {
     });
   }
 
-  /// Rows of c are `stride` apart.
-  void apply(const float* a, std::size_t rows, float* c, std::size_t stride) const {
-    model_kernels().gemm(a, in, rows, in, panels.data(), out, bias.empty() ? nullptr : bias.data(), 1.0f, c,
-                         stride);
+  /// Rows of a and c are `lda` and `ldc` apart.
+  void apply(const float* a, std::size_t lda, std::size_t rows, float* c, std::size_t ldc) const {
+    model_kernels().gemm(a, lda, rows, in, panels.data(), out, bias.empty() ? nullptr : bias.data(), 1.0f, c,
+                         ldc);
   }
-  void apply(const float* a, std::size_t rows, float* c) const { apply(a, rows, c, out); }
 };
 
 struct PackedLayer {
@@ -47,7 +46,8 @@ struct PackedLayer {
 
 /// Per-thread memory that grows to what the largest tile needs and is then re-used.
 struct Scratch {
-  AlignedVector<float> keys, values, scores, tile, hidden;
+  AlignedVector<float> keys, values, scores;
+  SpreadMatrix tile, hidden;
   static float* at_least(AlignedVector<float>& buffer, std::size_t count) {
     if (buffer.size() < count) buffer.resize(count);
     return buffer.data();
@@ -95,12 +95,14 @@ void in_phases(std::size_t rows, const SiteHook* hook, const std::vector<RowsBod
   }
 }
 
-/// Calls body(first row, rows) a register tile at a time (or what a hook would rather see), so that what
-/// happens to the rows one after the other stays in the cache.
+/// Calls body(rows) a register tile at a time (or what a hook would rather see), so that what happens to the
+/// rows one after the other stays in the cache.
 template <typename Body>
 void in_tiles(Rows rows, const SiteHook* hook, const Body& body) {
   const std::size_t height = std::max(model_kernels().row_tile, hook ? hook->preferred_rows() : 0);
-  for (std::size_t r = rows.begin; r < rows.end; r += height) body(r, std::min(height, rows.end - r));
+  for (std::size_t r = rows.begin; r < rows.end; r += height) {
+    body(Rows{r, std::min(r + height, rows.end), rows.thread});
+  }
 }
 
 }  // namespace
@@ -149,27 +151,29 @@ struct BertRunner::Packed {
     product();
     hook->product_ends(thread);
   }
-  static void multiply(const PackedLinear& linear, const float* a, std::size_t rows, float* c, SiteHook* hook,
-                       int thread) {
-    announced(hook, thread, [&] { linear.apply(a, rows, c); });
+  /// Rows `from` of a into rows from `to` on of c. Both are matrices of any kind.
+  template <typename Left, typename Product>
+  static void multiply(const PackedLinear& linear, const Left& a, std::size_t from, std::size_t rows,
+                       Product& c, std::size_t to, SiteHook* hook, int thread) {
+    announced(hook, thread, [&] { linear.apply(a.row(from), a.stride(), rows, c.row(to), c.stride()); });
   }
 
-  void layer_norm(const LayerNormWeights& norm, const float* values, float* out, std::size_t rows) const {
-    model_kernels().layer_norm(values, out, rows, norm.gain.size(), norm.gain.data(), norm.bias.data(),
+  void layer_norm(const LayerNormWeights& norm, const float* row, float* out) const {
+    model_kernels().layer_norm(row, out, 1, norm.gain.size(), norm.gain.data(), norm.bias.data(),
                                config.layer_norm_epsilon);
   }
 
   void check(const Batch& batch) const;
   void embed(const Batch& batch, SiteHook* hook, Matrix& out) const;
   void project(std::size_t layer, const Batch& batch, const Matrix& hidden, SiteHook* hook,
-               Matrix& qkv) const;
-  void attend(std::size_t layer, const Batch& batch, const Matrix& qkv, SiteHook* hook,
-              Matrix& context) const;
+               SpreadMatrix& qkv) const;
+  void attend(std::size_t layer, const Batch& batch, const SpreadMatrix& qkv, SiteHook* hook,
+              SpreadMatrix& context) const;
   void attend_head(std::size_t layer, const Batch& batch, std::size_t example, std::size_t head,
-                   const Matrix& qkv, SiteHook* hook, int thread, Matrix& context) const;
-  void finish_attention(std::size_t layer, const Batch& batch, Matrix& context, const Matrix& hidden,
-                        SiteHook* hook, Rows rows, Matrix& ffn_input) const;
-  void feed_forward(std::size_t layer, const Batch& batch, Matrix& ffn_input, SiteHook* hook, Rows rows,
+                   const SpreadMatrix& qkv, SiteHook* hook, int thread, SpreadMatrix& context) const;
+  void finish_attention(std::size_t layer, const Batch& batch, SpreadMatrix& context, const Matrix& hidden,
+                        SiteHook* hook, Rows rows, SpreadMatrix& ffn_input) const;
+  void feed_forward(std::size_t layer, const Batch& batch, SpreadMatrix& ffn_input, SiteHook* hook, Rows rows,
                     Matrix& out) const;
   void run_layer(std::size_t layer, const Batch& batch, const Matrix& hidden, SiteHook* hook,
                  Matrix& out) const;
@@ -210,21 +214,23 @@ void BertRunner::Packed::embed(const Batch& batch, SiteHook* hook, Matrix& out) 
         }
         const TokenId* tokens = batch.tokens.data() + begin;
         visit(hook, SiteKind::embeddings_sum, -1, out.row(begin), end - begin, width, width, tokens, thread);
-        layer_norm(embeddings_norm, out.row(begin), out.row(begin), end - begin);
+        for (std::size_t t = begin; t < end; ++t) layer_norm(embeddings_norm, out.row(t), out.row(t));
         visit(hook, SiteKind::embeddings_norm, -1, out.row(begin), end - begin, width, width, tokens, thread);
       });
 }
 
 void BertRunner::Packed::project(std::size_t layer, const Batch& batch, const Matrix& hidden, SiteHook* hook,
-                                 Matrix& qkv) const {
+                                 SpreadMatrix& qkv) const {
   const std::size_t width = config.hidden_size;
   qkv.resize(hidden.rows(), 3 * width);
   const PackedLayer& weights = layers[layer];
   const auto part = [&](SiteKind kind, const PackedLinear& linear, std::size_t column) -> RowsBody {
     return [&, kind, column, from = &linear](Rows rows) {
       float* to = qkv.row(rows.begin) + column;
-      announced(hook, rows.thread, [&] { from->apply(hidden.row(rows.begin), rows.count(), to, 3 * width); });
-      visit(hook, kind, static_cast<int>(layer), to, rows.count(), width, 3 * width,
+      announced(hook, rows.thread, [&] {
+        from->apply(hidden.row(rows.begin), hidden.stride(), rows.count(), to, qkv.stride());
+      });
+      visit(hook, kind, static_cast<int>(layer), to, rows.count(), width, qkv.stride(),
             batch.tokens.data() + rows.begin, rows.thread);
     };
   };
@@ -234,8 +240,8 @@ void BertRunner::Packed::project(std::size_t layer, const Batch& batch, const Ma
 }
 
 void BertRunner::Packed::attend_head(std::size_t layer, const Batch& batch, std::size_t example,
-                                     std::size_t head, const Matrix& qkv, SiteHook* hook, int thread,
-                                     Matrix& context) const {
+                                     std::size_t head, const SpreadMatrix& qkv, SiteHook* hook, int thread,
+                                     SpreadMatrix& context) const {
   const ModelKernels& kernel = model_kernels();
   const std::size_t width = config.hidden_size, depth = config.head_size();
   const std::size_t first = batch.offsets[example], length = batch.length(example);
@@ -244,13 +250,13 @@ void BertRunner::Packed::attend_head(std::size_t layer, const Batch& batch, std:
   float* keys = Scratch::at_least(memory.keys, packed_size(length, depth));
   float* values = Scratch::at_least(memory.values, packed_size(depth, length));
   float* scores = Scratch::at_least(memory.scores, length * length);
-  pack_transposed(query + width, 3 * width, length, depth, keys);
-  pack_rows(query + 2 * width, 3 * width, depth, length, values);
+  pack_transposed(query + width, qkv.stride(), length, depth, keys);
+  pack_rows(query + 2 * width, qkv.stride(), depth, length, values);
 
   const TokenId* tokens = batch.tokens.data() + first;
   const int index = static_cast<int>(layer), channel = static_cast<int>(head);
   announced(hook, thread, [&] {
-    kernel.gemm(query, 3 * width, length, depth, keys, length, nullptr,
+    kernel.gemm(query, qkv.stride(), length, depth, keys, length, nullptr,
                 1.0f / std::sqrt(static_cast<float>(depth)), scores, length);
   });
   visit(hook, SiteKind::scores, index, scores, length, length, length, tokens, thread, channel);
@@ -258,13 +264,13 @@ void BertRunner::Packed::attend_head(std::size_t layer, const Batch& batch, std:
   visit(hook, SiteKind::probs, index, scores, length, length, length, tokens, thread, channel);
   announced(hook, thread, [&] {
     kernel.gemm(scores, length, length, length, values, depth, nullptr, 1.0f,
-                context.row(first) + head * depth, width);
+                context.row(first) + head * depth, context.stride());
   });
 }
 
-void BertRunner::Packed::attend(std::size_t layer, const Batch& batch, const Matrix& qkv, SiteHook* hook,
-                                Matrix& context) const {
-  context.resize(qkv.rows(), config.hidden_size);
+void BertRunner::Packed::attend(std::size_t layer, const Batch& batch, const SpreadMatrix& qkv,
+                                SiteHook* hook, SpreadMatrix& context) const {
+  context.resize(batch.token_count(), config.hidden_size);
   const std::size_t items = batch.size() * config.heads;
   parallel_chunks(items, 1, [&](std::size_t begin, std::size_t end, int thread) {
     for (std::size_t item = begin; item < end; ++item) {
@@ -274,63 +280,76 @@ void BertRunner::Packed::attend(std::size_t layer, const Batch& batch, const Mat
 }
 
 /// The context's projection, its residual sum and LayerNorm.
-void BertRunner::Packed::finish_attention(std::size_t layer, const Batch& batch, Matrix& context,
+void BertRunner::Packed::finish_attention(std::size_t layer, const Batch& batch, SpreadMatrix& context,
                                           const Matrix& hidden, SiteHook* hook, Rows rows,
-                                          Matrix& ffn_input) const {
+                                          SpreadMatrix& ffn_input) const {
   const PackedLayer& weights = layers[layer];
   const std::size_t width = config.hidden_size;
-  float* projected = Scratch::at_least(scratch().tile, rows.count() * width);
-  const auto offer = [&](SiteKind kind, float* data, std::size_t r, std::size_t n) {
-    visit(hook, kind, static_cast<int>(layer), data, n, width, width, batch.tokens.data() + r, rows.thread);
+  SpreadMatrix& projected = scratch().tile;
+  projected.resize(rows.count(), width);
+  const auto offer = [&](SiteKind kind, SpreadMatrix& matrix, std::size_t row, Rows of) {
+    visit(hook, kind, static_cast<int>(layer), matrix.row(row), of.count(), width, matrix.stride(),
+          batch.tokens.data() + of.begin, of.thread);
   };
-  in_tiles(rows, hook, [&](std::size_t r, std::size_t n) { offer(SiteKind::context, context.row(r), r, n); });
-  multiply(weights.attention_output, context.row(rows.begin), rows.count(), projected, hook, rows.thread);
-  in_tiles(rows, hook, [&](std::size_t r, std::size_t n) {
-    float* tile = projected + (r - rows.begin) * width;
-    offer(SiteKind::attention_output, tile, r, n);
-    model_kernels().add(tile, hidden.row(r), tile, n * width);
-    offer(SiteKind::attention_residual, tile, r, n);
-    layer_norm(weights.attention_norm, tile, ffn_input.row(r), n);
-    offer(SiteKind::ffn_input, ffn_input.row(r), r, n);
+  in_tiles(rows, hook, [&](Rows tile) { offer(SiteKind::context, context, tile.begin, tile); });
+  multiply(weights.attention_output, context, rows.begin, rows.count(), projected, 0, hook, rows.thread);
+  in_tiles(rows, hook, [&](Rows tile) {
+    const std::size_t first = tile.begin - rows.begin;
+    offer(SiteKind::attention_output, projected, first, tile);
+    for (std::size_t r = tile.begin; r < tile.end; ++r) {
+      float* row = projected.row(r - rows.begin);
+      model_kernels().add(row, hidden.row(r), row, width);
+    }
+    offer(SiteKind::attention_residual, projected, first, tile);
+    for (std::size_t r = tile.begin; r < tile.end; ++r) {
+      layer_norm(weights.attention_norm, projected.row(r - rows.begin), ffn_input.row(r));
+    }
+    offer(SiteKind::ffn_input, ffn_input, tile.begin, tile);
   });
 }
 
-void BertRunner::Packed::feed_forward(std::size_t layer, const Batch& batch, Matrix& ffn_input,
+void BertRunner::Packed::feed_forward(std::size_t layer, const Batch& batch, SpreadMatrix& ffn_input,
                                       SiteHook* hook, Rows rows, Matrix& out) const {
   const PackedLayer& weights = layers[layer];
-  const ModelKernels& kernel = model_kernels();
   const std::size_t width = config.hidden_size, wide = config.intermediate_size;
-  float* projected = Scratch::at_least(scratch().tile, rows.count() * width);
-  float* ffn_hidden = Scratch::at_least(scratch().hidden, rows.count() * wide);
-  const auto offer = [&](SiteKind kind, float* data, std::size_t r, std::size_t n, std::size_t cols) {
-    visit(hook, kind, static_cast<int>(layer), data, n, cols, cols, batch.tokens.data() + r, rows.thread);
+  SpreadMatrix &projected = scratch().tile, &ffn_hidden = scratch().hidden;
+  projected.resize(rows.count(), width);
+  ffn_hidden.resize(rows.count(), wide);
+  const auto offer = [&](SiteKind kind, auto& matrix, std::size_t row, Rows of) {
+    visit(hook, kind, static_cast<int>(layer), matrix.row(row), of.count(), matrix.cols(), matrix.stride(),
+          batch.tokens.data() + of.begin, of.thread);
   };
-  multiply(weights.ffn_hidden, ffn_input.row(rows.begin), rows.count(), ffn_hidden, hook, rows.thread);
-  in_tiles(rows, hook, [&](std::size_t r, std::size_t n) {
-    float* tile = ffn_hidden + (r - rows.begin) * wide;
-    kernel.gelu(tile, n * wide);
-    offer(SiteKind::ffn_hidden, tile, r, n, wide);
+  multiply(weights.ffn_hidden, ffn_input, rows.begin, rows.count(), ffn_hidden, 0, hook, rows.thread);
+  in_tiles(rows, hook, [&](Rows tile) {
+    const std::size_t first = tile.begin - rows.begin;
+    for (std::size_t r = first; r < first + tile.count(); ++r) model_kernels().gelu(ffn_hidden.row(r), wide);
+    offer(SiteKind::ffn_hidden, ffn_hidden, first, tile);
   });
-  multiply(weights.ffn_output, ffn_hidden, rows.count(), projected, hook, rows.thread);
-  in_tiles(rows, hook, [&](std::size_t r, std::size_t n) {
-    float* tile = projected + (r - rows.begin) * width;
-    offer(SiteKind::ffn_output, tile, r, n, width);
-    kernel.add(ffn_input.row(r), tile, tile, n * width);
-    offer(SiteKind::ffn_residual, tile, r, n, width);
-    layer_norm(weights.output_norm, tile, out.row(r), n);
-    offer(SiteKind::output, out.row(r), r, n, width);
+  multiply(weights.ffn_output, ffn_hidden, 0, rows.count(), projected, 0, hook, rows.thread);
+  in_tiles(rows, hook, [&](Rows tile) {
+    const std::size_t first = tile.begin - rows.begin;
+    offer(SiteKind::ffn_output, projected, first, tile);
+    for (std::size_t r = tile.begin; r < tile.end; ++r) {
+      float* row = projected.row(r - rows.begin);
+      model_kernels().add(ffn_input.row(r), row, row, width);
+    }
+    offer(SiteKind::ffn_residual, projected, first, tile);
+    for (std::size_t r = tile.begin; r < tile.end; ++r) {
+      layer_norm(weights.output_norm, projected.row(r - rows.begin), out.row(r));
+    }
+    offer(SiteKind::output, out, tile.begin, tile);
   });
 }
 
 void BertRunner::Packed::run_layer(std::size_t layer, const Batch& batch, const Matrix& hidden,
                                    SiteHook* hook, Matrix& out) const {
-  thread_local Matrix own_qkv, own_context, own_ffn_input;
-  Matrix &qkv = own_qkv, &context = own_context, &ffn_input = own_ffn_input;  // not the workers' own
+  thread_local SpreadMatrix own_qkv, own_context, own_ffn_input;
+  SpreadMatrix &qkv = own_qkv, &context = own_context, &ffn_input = own_ffn_input;  // not the workers' own
   project(layer, batch, hidden, hook, qkv);
   attend(layer, batch, qkv, hook, context);
-  ffn_input.resize(context.rows(), config.hidden_size);
-  out.resize(context.rows(), config.hidden_size);
-  in_phases(context.rows(), hook,
+  ffn_input.resize(batch.token_count(), config.hidden_size);
+  out.resize(batch.token_count(), config.hidden_size);
+  in_phases(batch.token_count(), hook,
             {[&](Rows rows) { finish_attention(layer, batch, context, hidden, hook, rows, ffn_input); },
              [&](Rows rows) { feed_forward(layer, batch, ffn_input, hook, rows, out); }});
 }
@@ -347,11 +366,11 @@ Matrix BertRunner::Packed::classify(const Batch& batch, const Matrix& hidden, Si
   }
   parallel_chunks(batch.size(), model_kernels().row_tile,
                   [&](std::size_t begin, std::size_t end, int thread) {
-                    multiply(pooler, first.row(begin), end - begin, pooled.row(begin), hook, thread);
+                    multiply(pooler, first, begin, end - begin, pooled, begin, hook, thread);
                     model_kernels().tanh(pooled.row(begin), (end - begin) * width);
                     visit(hook, SiteKind::pooler, -1, pooled.row(begin), end - begin, width, width,
                           tokens.data() + begin, thread);
-                    multiply(classifier, pooled.row(begin), end - begin, logits.row(begin), hook, thread);
+                    multiply(classifier, pooled, begin, end - begin, logits, begin, hook, thread);
                   });
   return logits;
 }
@@ -413,10 +432,12 @@ Matrix BertRunner::mlm_logits(const Batch& batch, SiteHook* hook) const {
   parallel_chunks(
       hidden.rows(), rows_per_chunk(hidden.rows(), hook), [&](std::size_t begin, std::size_t end, int) {
         const std::size_t rows = end - begin;
-        packed_->mlm_transform.apply(hidden.row(begin), rows, transformed.row(begin));
-        model_kernels().gelu(transformed.row(begin), rows * hidden.cols());
-        packed_->layer_norm(packed_->mlm_norm, transformed.row(begin), transformed.row(begin), rows);
-        packed_->mlm_decoder.apply(transformed.row(begin), rows, logits.row(begin));
+        Packed::multiply(packed_->mlm_transform, hidden, begin, rows, transformed, begin, nullptr, 0);
+        for (std::size_t t = begin; t < end; ++t) {
+          model_kernels().gelu(transformed.row(t), hidden.cols());
+          packed_->layer_norm(packed_->mlm_norm, transformed.row(t), transformed.row(t));
+        }
+        Packed::multiply(packed_->mlm_decoder, transformed, begin, rows, logits, begin, nullptr, 0);
       });
   return logits;
 }

@@ -12,10 +12,17 @@ constexpr int bin_shift = 15;
 /// Columns are taken in strips of one or two times eight, as many as have room in the registers: a sum that
 /// goes through memory takes from counting the stores that it lives on. The width changes no bit: column c
 /// goes through lane c mod 8 either way, and columns are folded in ascending order.
+///
+/// Sums and counts of one loop overlap well, but with AVX2 that loop draws so much current that the core
+/// lowers its clock (by an eighth on a Sapphire Rapids), which slows down the products around it; either
+/// alone does not: see bench/README.md. There the counting of a strip follows its sums. AVX-512's products
+/// have lowered the clock already.
 #if defined(__AVX512F__)
 constexpr int parts = 2;
+constexpr bool count_beside_sums = true;
 #else
 constexpr int parts = 1;
+constexpr bool count_beside_sums = false;
 #endif
 constexpr int strip_width = 8 * parts;
 
@@ -34,6 +41,15 @@ inline void count_few(const float* p, std::size_t n, std::uint32_t* counters) {
     std::uint32_t bits;
     __builtin_memcpy(&bits, p + i, sizeof bits);
     ++counters[bits >> bin_shift];
+  }
+}
+
+void count(TileValues tile, std::uint32_t* counters) {
+  for (std::size_t r = 0; r < tile.rows; ++r) {
+    const float* row = tile.data + r * tile.stride;
+    std::size_t c = 0;
+    for (; c + 8 <= tile.cols; c += 8) count_8(row + c, counters);
+    count_few(row + c, tile.cols - c, counters);
   }
 }
 
@@ -140,7 +156,7 @@ inline void add_strip(TileValues tile, int n, ChannelArrays channels, RowRun* ru
           const F8 v = load_float(p + 8 * i);
           of_run[i].widen_by(v);
           powers[i].add(widen(v) - center[i]);
-          count_8(p + 8 * i, shared.counters);
+          if (count_beside_sums) count_8(p + 8 * i, shared.counters);
         }
       } else {
         const Padded padded(p, n, shared.pivot);
@@ -148,7 +164,7 @@ inline void add_strip(TileValues tile, int n, ChannelArrays channels, RowRun* ru
           of_run[i].widen_by(load_float(padded.for_ranges + 8 * i));
           powers[i].add(widen(load_float(padded.for_sums + 8 * i)) - center[i]);
         }
-        count_few(p, static_cast<std::size_t>(n), shared.counters);
+        if (count_beside_sums) count_few(p, static_cast<std::size_t>(n), shared.counters);
       }
     }
     for (int i = 0; i < parts; ++i) {
@@ -157,6 +173,8 @@ inline void add_strip(TileValues tile, int n, ChannelArrays channels, RowRun* ru
       ranges[i].high = max(ranges[i].high, of_run[i].high);
     }
   }
+  if (!count_beside_sums)
+    count({tile.data, tile.rows, static_cast<std::size_t>(n), tile.stride}, shared.counters);
   for (int i = 0; i < parts; ++i) {
     const ChannelArrays eight = from_channel(channels, 8 * i);
     ranges[i].widen_in(eight.min, eight.max);
@@ -219,15 +237,6 @@ void add_values(TileValues tile, RowRun& range, float pivot, std::uint32_t* coun
   }
   of_all.widen_in(range.min, range.max);
   powers.store_to(sums);
-}
-
-void count(TileValues tile, std::uint32_t* counters) {
-  for (std::size_t r = 0; r < tile.rows; ++r) {
-    const float* row = tile.data + r * tile.stride;
-    std::size_t c = 0;
-    for (; c + 8 <= tile.cols; c += 8) count_8(row + c, counters);
-    count_few(row + c, tile.cols - c, counters);
-  }
 }
 
 }  // namespace
