@@ -56,7 +56,7 @@ class Matrix {
 
   std::size_t rows() const { return rows_; }
   std::size_t cols() const { return cols_; }
-  std::size_t stride() const { return cols_; }
+  std::size_t stride() const { return cols_; }  ///< from one row to the next, as in SpreadMatrix
   std::size_t size() const { return values_.size(); }
   bool empty() const { return values_.empty(); }
   float* data() { return values_.data(); }
@@ -74,7 +74,8 @@ class Matrix {
 
 /// A matrix for work in progress: rows lie an odd number of cache lines apart. A core's first cache finds the
 /// place of a line by the low bits of its address; rows of 384 or 1536 floats without gaps would all compete
-/// for a few of its places, and push out each other and whatever else lies there.
+/// for a few of its places, and push out each other and whatever else lies there. Contents are unspecified
+/// after resize(), which never gives back memory.
 class SpreadMatrix {
  public:
   void resize(std::size_t rows, std::size_t cols) {
