@@ -143,6 +143,14 @@ struct BertRunner::Packed {
     hook->visit({sites.index(kind, layer), data, rows, cols, stride, channel, tokens}, thread);
   }
 
+  /// Offers the batch's rows `tile`, which lie in the matrix from `row` on.
+  template <typename AnyMatrix>
+  void visit_rows(SiteHook* hook, SiteKind kind, std::size_t layer, AnyMatrix& matrix, std::size_t row,
+                  Rows tile, const Batch& batch) const {
+    visit(hook, kind, static_cast<int>(layer), matrix.row(row), tile.count(), matrix.cols(), matrix.stride(),
+          batch.tokens.data() + tile.begin, tile.thread);
+  }
+
   /// Runs a product and tells the hook, if there is one, when.
   template <typename Product>
   static void announced(SiteHook* hook, int thread, const Product& product) {
@@ -287,9 +295,8 @@ void BertRunner::Packed::finish_attention(std::size_t layer, const Batch& batch,
   const std::size_t width = config.hidden_size;
   SpreadMatrix& projected = scratch().tile;
   projected.resize(rows.count(), width);
-  const auto offer = [&](SiteKind kind, SpreadMatrix& matrix, std::size_t row, Rows of) {
-    visit(hook, kind, static_cast<int>(layer), matrix.row(row), of.count(), width, matrix.stride(),
-          batch.tokens.data() + of.begin, of.thread);
+  const auto offer = [&](SiteKind kind, SpreadMatrix& matrix, std::size_t row, Rows tile) {
+    visit_rows(hook, kind, layer, matrix, row, tile, batch);
   };
   in_tiles(rows, hook, [&](Rows tile) { offer(SiteKind::context, context, tile.begin, tile); });
   multiply(weights.attention_output, context, rows.begin, rows.count(), projected, 0, hook, rows.thread);
@@ -315,9 +322,8 @@ void BertRunner::Packed::feed_forward(std::size_t layer, const Batch& batch, Spr
   SpreadMatrix &projected = scratch().tile, &ffn_hidden = scratch().hidden;
   projected.resize(rows.count(), width);
   ffn_hidden.resize(rows.count(), wide);
-  const auto offer = [&](SiteKind kind, auto& matrix, std::size_t row, Rows of) {
-    visit(hook, kind, static_cast<int>(layer), matrix.row(row), of.count(), matrix.cols(), matrix.stride(),
-          batch.tokens.data() + of.begin, of.thread);
+  const auto offer = [&](SiteKind kind, auto& matrix, std::size_t row, Rows tile) {
+    visit_rows(hook, kind, layer, matrix, row, tile, batch);
   };
   multiply(weights.ffn_hidden, ffn_input, rows.begin, rows.count(), ffn_hidden, 0, hook, rows.thread);
   in_tiles(rows, hook, [&](Rows tile) {
