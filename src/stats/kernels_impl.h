@@ -9,14 +9,14 @@ namespace {
 constexpr float huge = __builtin_inff();
 constexpr int bin_shift = 15;
 
-/// Columns are taken in strips of one or two times eight, as many as have room in the registers: a sum that
-/// goes through memory takes from counting the stores that it lives on. The width changes no bit: column c
-/// goes through lane c mod 8 either way, and columns are folded in ascending order.
+/// Columns are taken in strips of one or two times eight, as many as have room in the registers: sums that go
+/// through memory are slower, and beside counting take the stores that it lives on. The width changes no bit:
+/// column c goes through lane c mod 8 either way, and columns are folded in ascending order.
 ///
-/// Sums and counts of one loop overlap well, but with AVX2 that loop draws so much current that the core
-/// lowers its clock (by an eighth on a Sapphire Rapids), which slows down the products around it; either
-/// alone does not: see bench/README.md. There the counting of a strip follows its sums. AVX-512's products
-/// have lowered the clock already.
+/// Sums and counts of one loop overlap well, but with AVX2 the core lowers its clock for that loop (by an
+/// eighth on a Sapphire Rapids), which slows down the products around it; it does so for neither alone: see
+/// bench/README.md. There the counting of a strip follows its sums. AVX-512's products have lowered the clock
+/// already.
 #if defined(__AVX512F__)
 constexpr int parts = 2;
 constexpr bool count_beside_sums = true;
