@@ -5,10 +5,12 @@
 #include <cmath>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "app/agreement.h"
 #include "app/bench.h"
+#include "app/bench_hooks.h"
 #include "app/commands.h"
 #include "app/engines.h"
 #include "app/session.h"
@@ -17,7 +19,6 @@
 #include "core/isa.h"
 #include "core/parallel.h"
 #include "engine/cpu/cpu_executor.h"
-#include "stats/kernels.h"
 #include "stats/statistics.h"
 
 namespace outlierlab {
@@ -30,23 +31,29 @@ struct Contender {
   std::vector<double> seconds;
 };
 
-/// The parts of capture that nothing takes away: its tiles, shown to a hook that looks at no value; and, with
-/// `count`, one increment for each value, the least that an exact histogram takes, in one table per thread
-/// that stays in the cache.
-class CaptureFloor : public SiteHook {
- public:
-  explicit CaptureFloor(bool count) : tables_(count ? static_cast<std::size_t>(threads()) : 0) {}
-  void visit(const SiteTile& tile, int thread) override {
-    if (tables_.empty()) return;
-    Histogram& table = tables_.at(static_cast<std::size_t>(thread));
-    statistics_kernels().count({tile.data, tile.rows, tile.cols, tile.stride},
-                               table.counters(tile.rows * tile.cols));
-  }
-  std::size_t preferred_rows() const override { return StatisticsCollector::rows_per_visit; }
+/// The hook that the float network runs with: of fp32, which needs none, one that does nothing. Null for what
+/// does not run the float network.
+std::unique_ptr<SiteHook> hook_of(const std::string& contender, const Evaluator& evaluator) {
+  struct Bystander : SiteHook {
+    void visit(const SiteTile& /*tile*/, int /*thread*/) override {}
+  };
+  if (contender == "fp32") return std::make_unique<Bystander>();
+  if (contender == "capture-visits") return std::make_unique<CaptureFloor>(false);
+  if (contender == "capture-counting") return std::make_unique<CaptureFloor>(true);
+  if (contender != "capture") return nullptr;
+  auto collector = std::make_unique<StatisticsCollector>(evaluator.float_runner().sites());
+  collector->expect(evaluator.batches());
+  return collector;
+}
 
- private:
-  std::vector<Histogram> tables_;  ///< [thread]
-};
+/// The clock of the cores in GHz during a pass of its own; none for what does not run the float network.
+std::optional<double> clock_during(const std::string& contender, const Evaluator& evaluator) {
+  const auto hook = hook_of(contender, evaluator);
+  if (!hook) return std::nullopt;
+  ClockProbe probe(*hook);
+  run_batches(evaluator.float_runner(), evaluator.batches(), evaluator.size(), &probe);
+  return probe.clock_ghz();
+}
 
 /// All contenders in turn, again and again, so that a change of the machine's speed hits each alike.
 void measure(std::vector<Contender>& contenders, std::uint64_t repeats) {
@@ -68,16 +75,18 @@ double time_ratio(const Contender& a, const Contender& b) {
   return median(ratios);
 }
 
-/// The result of --sweep and --startup, which open sessions of their own.
-int finish(const CommonOptions& values, const std::string& kind, nlohmann::ordered_json rows,
-           const std::vector<std::string>& arguments) {
-  if (values.json.empty()) return 0;
+/// --sweep and --startup, which open sessions of their own: `rows_of` measures.
+int bench_of_sessions(const CommonOptions& values, const std::string& kind,
+                      const std::vector<std::string>& arguments,
+                      const std::function<nlohmann::ordered_json()>& rows_of) {
   std::vector<std::string> line = {"bench"};
   line.insert(line.end(), arguments.begin(), arguments.end());
   Provenance provenance(line);
   provenance.set("model", values.model);
   provenance.set("limit", values.limit);
-  const nlohmann::ordered_json result = {{kind, std::move(rows)}, {"provenance", provenance.to_json()}};
+  const nlohmann::ordered_json rows = rows_of();
+  if (values.json.empty()) return 0;
+  const nlohmann::ordered_json result = {{kind, rows}, {"provenance", provenance.to_json()}};
   write_file_atomically(values.json, result.dump(2) + "\n");
   return 0;
 }
@@ -106,6 +115,9 @@ int command_bench(const std::vector<std::string>& arguments) {
   options.add("repeats", "N", "timed passes of each contender, after one untimed", &repeats, 1, 1000);
   std::vector<std::string> only;
   options.add("only", "NAME", "fp32 and this contender of the table alone; repeatable", &only);
+  bool clock = false;
+  options.flag("clock", "runs each contender of float once more and tells the clock of the cores meanwhile",
+               &clock);
   std::uint64_t sweep = 0;
   bool startup = false;
   options.add("sweep", "N", "times N calibrators as one sweep against N separate evaluations instead", &sweep,
@@ -126,10 +138,15 @@ int command_bench(const std::vector<std::string>& arguments) {
     return only.empty() || std::find(only.begin(), only.end(), name) != only.end();
   };
   if (sweep > 0 && startup) throw UsageError("--sweep: expected no --startup beside it, found both");
+  if (clock && (sweep > 0 || startup))
+    throw UsageError("--clock: expected neither --sweep nor --startup beside it, found one");
   set_threads(values.threads);
-  if (sweep > 0) return finish(values, "sweep", bench_sweep(values, sweep), arguments);
-  if (startup) return finish(values, "startup", bench_startup(values, repeats), arguments);
+  if (sweep > 0)
+    return bench_of_sessions(values, "sweep", arguments, [&] { return bench_sweep(values, sweep); });
+  if (startup)
+    return bench_of_sessions(values, "startup", arguments, [&] { return bench_startup(values, repeats); });
   Session session = open_session(values);
+  Provenance provenance = session_provenance(session, "bench", arguments);
   Evaluator& evaluator = *session.evaluator;
   const std::size_t n = evaluator.size();
 
@@ -137,13 +154,12 @@ int command_bench(const std::vector<std::string>& arguments) {
   contenders.push_back(
       {"fp32", [&] { run_batches(evaluator.float_runner(), evaluator.batches(), n, nullptr); }, {}});
   if (wanted("capture")) contenders.push_back({"capture", [&] { evaluator.evaluation_statistics(); }, {}});
-  for (const bool count : {false, true}) {
-    const std::string name = count ? "capture-counting" : "capture-visits";
+  for (const char* name : {"capture-visits", "capture-counting"}) {
     if (!wanted(name)) continue;
     contenders.push_back({name,
-                          [&, count] {
-                            CaptureFloor floor(count);
-                            run_batches(evaluator.float_runner(), evaluator.batches(), n, &floor);
+                          [&, name] {
+                            const auto floor = hook_of(name, evaluator);
+                            run_batches(evaluator.float_runner(), evaluator.batches(), n, floor.get());
                           },
                           {}});
   }
@@ -194,18 +210,21 @@ int command_bench(const std::vector<std::string>& arguments) {
   fmt::print("{} on {}: {} examples in length-sorted batches of {}, {} threads, {}, {} repeats\n\n",
              session.model.name, evaluator.options().task.name, n, values.batch_size, threads(),
              to_string(isa()), repeats);
-  fmt::print("{:<22} {:>14} {:>10} {:>22}\n", "contender", "examples/s", "seconds", "time relative to fp32");
+  fmt::print("{:<22} {:>14} {:>10} {:>22}{}\n", "contender", "examples/s", "seconds", "time relative to fp32",
+             clock ? "   clock, GHz" : "");
   for (const Contender& contender : contenders) {
     const double seconds = median(contender.seconds), ratio = time_ratio(contender, contenders[0]);
-    fmt::print("{:<22} {:>14.1f} {:>10.3f} {:>22.3f}\n", contender.name, static_cast<double>(n) / seconds,
-               seconds, ratio);
-    rows.push_back({{"contender", contender.name},
-                    {"examples_per_second", static_cast<double>(n) / seconds},
-                    {"time_relative_to_fp32", ratio},
-                    {"seconds", contender.seconds}});
+    nlohmann::ordered_json row = {{"contender", contender.name},
+                                  {"examples_per_second", static_cast<double>(n) / seconds},
+                                  {"time_relative_to_fp32", ratio},
+                                  {"seconds", contender.seconds}};
+    const auto ghz = clock ? clock_during(contender.name, evaluator) : std::nullopt;
+    if (ghz) row["clock_ghz"] = *ghz;
+    fmt::print("{:<22} {:>14.1f} {:>10.3f} {:>22.3f}{}\n", contender.name, static_cast<double>(n) / seconds,
+               seconds, ratio, ghz ? fmt::format("   {:>10.2f}", *ghz) : "");
+    rows.push_back(std::move(row));
   }
   if (!values.json.empty()) {
-    Provenance provenance = session_provenance(session, "bench", arguments);
     add_evaluator_facts(provenance, evaluator);
     const nlohmann::ordered_json result = {{"rows", rows}, {"provenance", provenance.to_json()}};
     write_file_atomically(values.json, result.dump(2) + "\n");
