@@ -13,8 +13,8 @@ constexpr int bin_shift = 15;
 /// through memory are slower, and beside counting take the stores that it lives on. The width changes no bit:
 /// column c goes through lane c mod 8 either way, and columns are folded in ascending order.
 ///
-/// Sums and counts of one loop overlap well, but with AVX2 the core lowers its clock for that loop (by an
-/// eighth on a Sapphire Rapids), which slows down the products around it; it does so for neither alone: see
+/// Sums and counts of one loop overlap well, but with AVX2 the core lowers its clock for that loop (by a
+/// tenth on a Sapphire Rapids), which slows down the products around it; it does so for neither alone: see
 /// bench/README.md. There the counting of a strip follows its sums. AVX-512's products have lowered the clock
 /// already.
 #if defined(__AVX512F__)
