@@ -1,4 +1,4 @@
-// Which steps of a product of bytes can be added as int16. Apart from int8_gemm_avx2.cpp, which uses it,
+// Which steps of a product of bytes can be added as int16. Apart from int8_gemm_bytes_impl.h, which uses it,
 // since what is compiled for one instruction set must not bring along code that others share.
 #pragma once
 

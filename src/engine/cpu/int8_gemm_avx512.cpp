@@ -8,6 +8,7 @@
 
 namespace outlierlab::avx512 {
 
+/// Both operands as int16: exact for all codes.
 struct Steps {
   static constexpr int rows = 12, panels = 2, depth = 2;
   using Panel = __m512i;
@@ -21,9 +22,32 @@ struct Steps {
   }
 };
 
+/// See int8_gemm_bytes_impl.h. A chain takes 2 LENGTH + 1 instructions instead of 3 LENGTH.
+struct ByteSteps {
+  static constexpr int rows = 8, depth = 4;
+
+  template <int LENGTH>
+  struct Chain {
+    explicit Chain(const char* b) {
+      for (int i = 0; i < LENGTH; ++i) steps[i] = _mm512_loadu_si512(b + i * 64);
+    }
+    [[gnu::always_inline]] Sum add_to(Sum sum, const char* row, const std::uint16_t* words) const {
+      __m512i pairs = products(row + words[0], steps[0]);
+      for (int i = 1; i < LENGTH; ++i) pairs = _mm512_add_epi16(pairs, products(row + words[i], steps[i]));
+      return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+    }
+    static __m512i products(const char* word, __m512i step) {
+      std::int32_t four;
+      __builtin_memcpy(&four, word, sizeof four);
+      return _mm512_maddubs_epi16(_mm512_set1_epi32(four), step);
+    }
+    __m512i steps[LENGTH];
+  };
+};
+
 }  // namespace outlierlab::avx512
 
-#include "engine/cpu/int8_gemm_impl.h"
+#include "engine/cpu/int8_gemm_bytes_impl.h"
 
 namespace outlierlab::engine::avx512 {
 using namespace outlierlab::avx512;
@@ -33,8 +57,8 @@ const Int8Kernels int8_kernels = {"avx512",
                                   int8_pack_transposed<Steps>,
                                   int8_pack_rows<Steps>,
                                   multiply_widened<Steps>,
-                                  int8_packed_bytes<Steps>,
-                                  int8_pack_transposed<Steps>,
-                                  multiply_widened<Steps>};
+                                  weight_bytes,
+                                  pack_weight,
+                                  multiply_weight};
 
 }  // namespace outlierlab::engine::avx512

@@ -13,8 +13,8 @@ enum class PeakKind {
 };
 
 /// A loop of one multiply-add instruction on registers alone, with as many independent sums as its latency
-/// asks for. AVX2 has none for bytes: there it is the sequence that the product of weights takes at best,
-/// four steps that are added before they are widened ("vpmaddubsw ymm x4").
+/// asks for. AVX2, and AVX-512 without VNNI, have none for bytes: there it is the sequence that the product
+/// of weights takes at best, four steps that are added before they are widened ("vpmaddubsw ymm x4").
 struct PeakLoop {
   PeakKind kind;
   const char* instruction;  ///< "vpdpbusd zmm"
