@@ -24,8 +24,6 @@ namespace outlierlab {
 
 namespace {
 
-/// From so many tokens on, a pass takes seconds and needs no many repeats to be told from another.
-constexpr std::size_t many_tokens = 16384;
 constexpr const char* samples_header = "variant,batch_x_length,round,milliseconds\n";
 
 std::size_t length_of(const BertConfig& config, const DeploymentPlan& plan) {
@@ -108,12 +106,17 @@ class Cell {
       if (networks_->may_be_timed(method))
         contenders.push_back({method.variant(), networks_->pass(method, batch)});
     }
-    TimingOptions options = timing_on(engine_, limit_);
-    if (examples_ * length_ > many_tokens) options.least_rounds = 3;
-    const auto seconds = time_side_by_side(contenders, options);
+    const auto seconds = time_side_by_side(contenders, timing_on(engine_, examples_ * length_, limit_));
     for (std::size_t i = 0; i < contenders.size(); ++i) seconds_[contenders[i].name] = seconds[i];
     networks_->note_device(engine_, value());
+    note_disturbance();
     keep_samples();
+  }
+
+  void note_disturbance() const {
+    const auto disturbed = static_cast<std::size_t>(std::count_if(
+        seconds_.begin(), seconds_.end(), [](const auto& timed) { return is_disturbed(timed.second); }));
+    if (disturbed > 0) networks_->note_disturbed(engine_, value(), disturbed, seconds_.size());
   }
 
   /// Adds every pass to the file of samples, cell by cell, so that an interrupted study keeps what it has.

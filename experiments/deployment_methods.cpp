@@ -97,12 +97,17 @@ std::unique_ptr<engine::Executor> executor_for(
   }
 }
 
-TimingOptions timing_on(const std::string& engine, double seconds) {
+TimingOptions timing_on(const std::string& engine, std::size_t tokens, double seconds) {
+  constexpr std::size_t few_tokens = 4096;
   TimingOptions options;
   options.seconds = seconds;
-  if (engine == "int8") return options;
-  options.warm_up = options.block = 10;
-  options.before_block = 2;
+  if (engine != "int8") {
+    options.warm_up = options.block = 10;
+    options.before_block = 2;
+  } else if (tokens <= few_tokens) {
+    options.block = 4;
+    options.before_block = 1;
+  }
   return options;
 }
 
@@ -180,6 +185,14 @@ bool Networks::may_be_timed(const Method& method) {
 void Networks::note_device(const std::string& name, const std::string& cell) {
   if (const auto& monitor = engine(name).monitor)
     study_.note("device_state", name + " " + cell, device_state(*monitor));
+}
+
+void Networks::note_disturbed(const std::string& name, const std::string& cell, std::size_t disturbed,
+                              std::size_t methods) {
+  study_.note("disturbed", name + " " + cell,
+              fmt::format("{} of {} medians are not known within a fifth of themselves; run it again on a "
+                          "machine that does nothing else",
+                          disturbed, methods));
 }
 
 std::function<void()> Networks::pass(const Method& method, const Batch& batch) {

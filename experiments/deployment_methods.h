@@ -58,8 +58,9 @@ std::unique_ptr<engine::Executor> executor_for(
     const TimedEngine& engine, const Method& method,
     const std::function<std::shared_ptr<const engine::Model>()>& model, bool profile, std::string& refusal);
 
-/// Passes that settle clocks, caches and graphs need their number: more of them where one takes little time.
-TimingOptions timing_on(const std::string& engine, double seconds);
+/// How a batch of so many tokens is timed. The first pass after another method's finds that one's weights in
+/// the caches, and is not timed where that shows; a device's need several to settle its clocks and graphs.
+TimingOptions timing_on(const std::string& engine, std::size_t tokens, double seconds);
 
 /// What a device said of itself right after it was timed: "1980 MHz, memory 2619 MHz, 45 C, throttled by:
 /// none".
@@ -90,6 +91,10 @@ class Networks {
   bool may_be_timed(const Method& method);
   /// Has the record say how the engine's device did at `cell`, where it is one.
   void note_device(const std::string& engine, const std::string& cell);
+
+  /// Has the record say that so many of `methods` were disturbed at `cell`; `run` prints it, too.
+  void note_disturbed(const std::string& engine, const std::string& cell, std::size_t disturbed,
+                      std::size_t methods);
 
   /// One forward pass over the batch, which must outlive it. Makes everything that it needs at once.
   std::function<void()> pass(const Method& method, const Batch& batch);

@@ -89,7 +89,7 @@ class RandomNetwork {
       }
       contenders.push_back({method.variant(), pass});
     }
-    const auto seconds = time_side_by_side(contenders, timing_on(engine.name, limit));
+    const auto seconds = time_side_by_side(contenders, timing_on(engine.name, examples * length, limit));
     if (engine.is_device && engine.monitor) {
       study_.note("device_state", fmt::format("{} {} {}x{}", engine.name, name_, examples, length),
                   device_state(*engine.monitor));

@@ -78,6 +78,10 @@ Interval median_interval(std::vector<double> values) {
   return {values[first], values[n - 1 - first]};
 }
 
+bool is_disturbed(const std::vector<double>& seconds) {
+  return !is_narrow(seconds, 0.1);
+}
+
 std::vector<Row> throughput_rows(const std::vector<double>& seconds, std::size_t examples,
                                  std::size_t tokens) {
   const double median = quantile(seconds, 0.5);

@@ -17,10 +17,11 @@ struct Contender {
 };
 
 struct TimingOptions {
-  std::size_t warm_up = 1;        ///< untimed passes of each contender
-  std::size_t block = 1;          ///< passes of a contender in a row
-  std::size_t before_block = 0;   ///< untimed passes before each block, which follow another's
-  std::size_t least_rounds = 5;   ///< timed passes of each contender at least, and at most:
+  std::size_t warm_up = 1;       ///< untimed passes of each contender
+  std::size_t block = 1;         ///< passes of a contender in a row
+  std::size_t before_block = 0;  ///< untimed passes before each block, which follow another's
+  std::size_t least_rounds =
+      6;  ///< timed passes of each contender at least (fewer have no interval), at most:
   std::size_t most_rounds = 200;  ///< latency percentiles want many
   double narrow = 0.02;           ///< enough when each median's 95 % interval is within this share of it
   double seconds = 2;             ///< ...or when so much time is spent on all contenders together
@@ -37,8 +38,12 @@ struct Interval {
   double low = 0, high = 0;
 };
 /// 95 % interval of the median by order statistics (binomial); the extremes where there are fewer than six
-/// values.
+/// values, which cover it less often.
 Interval median_interval(std::vector<double> values);
+
+/// Whether the passes tell that something else ran on the machine: their median is not known within a fifth
+/// of itself.
+bool is_disturbed(const std::vector<double>& seconds);
 
 /// Rows throughput_examples and throughput_tokens, per second, each with its interval.
 std::vector<Row> throughput_rows(const std::vector<double>& seconds, std::size_t examples,

@@ -131,6 +131,9 @@ void run_one(const Experiment& experiment, Session& session, const CommonOptions
     if (!tables[i].is_detail) fmt::print("\n{}", to_text(tables[i]));
   }
   for (const auto& [method, reason] : record.not_timed()) fmt::print("not timed: {}: {}\n", method, reason);
+  if (const auto disturbed = study.notes().find("disturbed"); disturbed != study.notes().end()) {
+    for (const auto& [cell, how] : disturbed->second) fmt::print("disturbed: {}: {}\n", cell, how);
+  }
   std::fflush(stdout);
 }
 

@@ -86,3 +86,14 @@ TEST_CASE("Rows of latency: percentiles only from enough passes, speedup by roun
   REQUIRE(find("speedup")->estimate == Approx(3));
   REQUIRE(*find("speedup")->n == 25);
 }
+
+TEST_CASE("Passes that alternate between fast and slow are called disturbed, one late pass is not",
+          "[experiments]") {
+  std::vector<double> steady, alternating;
+  for (int i = 0; i < 20; ++i) {
+    steady.push_back(i == 7 ? 0.3 : 0.01 + 1e-5 * i);
+    alternating.push_back(i % 2 ? 0.008 : 0.124);
+  }
+  REQUIRE_FALSE(is_disturbed(steady));
+  REQUIRE(is_disturbed(alternating));
+}
