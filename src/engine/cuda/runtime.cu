@@ -193,8 +193,4 @@ void Graph::abandon_capture(Stream stream) noexcept {
   cudaGetLastError();
 }
 
-bool Graph::supported() {
-  return true;
-}
-
 }  // namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE
