@@ -311,20 +311,28 @@ void time_batch(std::vector<Configuration>& all, const Options& options, std::si
   std::vector<float> logits(batch * shape.labels);
   std::map<std::string, std::vector<double>> samples;
   constexpr std::size_t warm_up = 10, block = 10;
+  const std::string value = std::to_string(batch) + "x" + std::to_string(length);
+  std::vector<Configuration*> here;
   for (Configuration& c : all) {
-    for (std::size_t i = 0; c.agrees && i < warm_up; ++i) seconds_of(*c.executor, tokens, logits);
+    if (!c.agrees) continue;
+    try {
+      for (std::size_t i = 0; i < warm_up; ++i) seconds_of(*c.executor, tokens, logits);
+      here.push_back(&c);
+    } catch (const Error& error) {
+      // The device's memory may not suffice; smaller batches and other configurations still run.
+      std::printf("%-8s %-16s left out: %s\n", value.c_str(), c.name.c_str(), error.what());
+    }
   }
   // Configurations take turns, so that a drift of the clock meets all of them.
   for (std::size_t done = 0; done < options.repeats; done += block) {
-    for (Configuration& c : all) {
-      for (std::size_t i = 0; c.agrees && i < std::min(block, options.repeats - done); ++i)
-        samples[c.name].push_back(seconds_of(*c.executor, tokens, logits));
+    for (const Configuration* c : here) {
+      for (std::size_t i = 0; i < std::min(block, options.repeats - done); ++i)
+        samples[c->name].push_back(seconds_of(*c->executor, tokens, logits));
     }
   }
-  const std::string value = std::to_string(batch) + "x" + std::to_string(length);
   std::optional<Quantile> base;
-  for (Configuration& c : all) {
-    if (!c.agrees) continue;
+  for (const Configuration* const one : here) {
+    const Configuration& c = *one;
     std::vector<double>& sorted = samples[c.name];
     std::sort(sorted.begin(), sorted.end());
     const Quantile middle = quantile(sorted, 0.5);
@@ -365,18 +373,25 @@ void report_products(const std::vector<Configuration>& all, const Options& optio
   const auto peak = [&](bool integer, RealPrecision real) {
     const auto key = std::pair(integer, integer ? RealPrecision::float32 : real);
     const auto known = peaks.find(key);
-    return known != peaks.end() ? known->second : peaks[key] = cuda_peak(options.device, integer, real);
+    if (known != peaks.end()) return known->second;
+    try {
+      return peaks[key] = cuda_peak(options.device, integer, real);
+    } catch (const Error& error) {
+      // Its matrices need a gigabyte; what has been timed is worth having without it.
+      std::printf("no peak: %s\n", error.what());
+      return peaks[key] = 0;
+    }
   };
   for (const Configuration& c : all) {
     if (!c.agrees) continue;
     for (const ProductTime& p : c.executor->product_times()) {
       if (p.seconds <= 0) continue;
-      const double rate = 2.0 * p.rows * p.columns * p.depth / p.seconds,
-                   share = 100 * rate / peak(p.integer, c.real);
+      const double rate = 2.0 * p.rows * p.columns * p.depth / p.seconds, most = peak(p.integer, c.real),
+                   share = most > 0 ? 100 * rate / most : NAN;
       const std::string shape =
           std::to_string(p.rows) + "x" + std::to_string(p.columns) + "x" + std::to_string(p.depth);
       rows.add({c.name, "product", shape, "product_us", 1e6 * p.seconds, {}, {}, 0});
-      rows.add({c.name, "product", shape, "share_of_peak", share, {}, {}, 0});
+      if (most > 0) rows.add({c.name, "product", shape, "share_of_peak", share, {}, {}, 0});
       std::printf("%-16s %-4s %-16s %-14s %9.1f us %8.1f TOP/s %6.1f %% of the measured peak\n",
                   c.name.c_str(), p.integer ? "int8" : "real", shape.c_str(), p.way.c_str(), 1e6 * p.seconds,
                   rate / 1e12, share);
@@ -385,6 +400,7 @@ void report_products(const std::vector<Configuration>& all, const Options& optio
     }
   }
   for (const auto& [key, value] : peaks) {
+    if (value <= 0) continue;
     const char* name = key.first                              ? "int8"
                        : key.second == RealPrecision::float32 ? "fp32"
                        : key.second == RealPrecision::float16 ? "fp16"
@@ -457,7 +473,7 @@ int run(const Options& options) {
     for (const std::string& name : scheme_names()) std::printf("%s\n", name.c_str());
     return 0;
   }
-  if (cuda_devices() == 0) fail_expected("devices", "a CUDA device and its driver", "none");
+  cuda_device(options.device);  // an Error where there is none, before all that takes long
   std::string model_name, products;
   std::vector<Configuration> all = configurations(options, model_name);
   for (const std::size_t length : options.lengths) {
@@ -485,7 +501,11 @@ int run(const Options& options) {
       description = c.executor->description();
       std::printf("%s, driver %s\n", description.c_str(), monitor.driver().value_or("unknown").c_str());
     }
-    check_agreement(c, how, rows);
+    try {
+      check_agreement(c, how, rows);
+    } catch (const Error& error) {
+      std::printf("%-16s FAILS: %s\n", c.name.c_str(), error.what());
+    }
     agree = agree && c.agrees;
     if (c.real != RealPrecision::float8 || c.integer) {
       const double weights = static_cast<double>(c.model->weight_bytes()) /

@@ -50,6 +50,8 @@ void require_engine(const std::string& name) {
     return;
   }
 #ifdef OUTLIERLAB_CUDA
+  if (name == "cuda")
+    engine::cuda_device(engine::CudaOptions().device);  // an Error that says why none is there
   fail_expected("engine " + name, "a CUDA device", "none");
 #else
   fail_expected("engine " + name, "a build with the CUDA back end (cmake --preset cuda)", "one without");

@@ -312,9 +312,9 @@ TEST_CASE("Every tile of the int8 product gives the exact sums and the plain fin
         REQUIRE(std::equal(exact.begin(), exact.end(), sums.data()));
 
         // The sums of the segments, finished apart.
-        std::vector<std::int32_t> planes(segments.size() * static_cast<std::size_t>(round_up(size.rows, 16)) *
+        std::vector<std::int32_t> planes(segments.size() * static_cast<std::size_t>(padded_rows(size.rows)) *
                                          columns);
-        const std::size_t plane = static_cast<std::size_t>(round_up(size.rows, 16)) * columns;
+        const std::size_t plane = static_cast<std::size_t>(padded_rows(size.rows)) * columns;
         for (std::size_t i = 0; i < exact.size(); ++i) {
           if (split) planes[i] = first[i];
           planes[(segments.size() - 1) * plane + i] = exact[i] - first[i];
@@ -368,7 +368,9 @@ TEST_CASE("Every tile of the int8 product gives the exact sums and the plain fin
   REQUIRE(std::all_of(used.begin(), used.end(), [](bool tile) { return tile; }));
 }
 
-TEST_CASE("Tuning drops a way whose codes or kept channels are not the others'", "[engine][cuda]") {
+TEST_CASE(
+    "Tuning drops a way whose codes or kept channels are not the others', and takes none that is refused",
+    "[engine][cuda]") {
   Random random(23);
   constexpr std::size_t rows = 5, columns = 48, depth = 64;
   constexpr int kept_columns = 3;
@@ -395,7 +397,9 @@ TEST_CASE("Tuning drops a way whose codes or kept channels are not the others'",
   by_column.zero.assign(columns, 128);
   std::fill(by_column.scale.end() - 16, by_column.scale.end(), -1.0f);
   const DeviceArray<float> grids(grids_of_columns({&by_column}, order));
-  const DeviceArray<std::int8_t> left_codes(random_codes(rows * depth, random)), codes(rows * columns);
+  const DeviceArray<std::int8_t> left_codes(
+      random_codes(static_cast<std::size_t>(padded_rows(rows)) * depth, random)),
+      codes(rows * columns);
   const DeviceArray<float> kept(rows * kept_columns);
   Operand left;
   left.codes_as = Operand::Codes::plane;
@@ -411,7 +415,10 @@ TEST_CASE("Tuning drops a way whose codes or kept channels are not the others'",
   target.kept_count = kept_columns;
 
   struct Restore {
-    ~Restore() { after_kernel = nullptr; }
+    ~Restore() {
+      after_kernel = nullptr;
+      refuses_algorithm = nullptr;
+    }
   } restore;
   // finish_kernel runs in cublasLt's ways alone, which are not the reference.
   const auto dropped_when = [&](const std::function<void()>& spoil) {
@@ -431,6 +438,58 @@ TEST_CASE("Tuning drops a way whose codes or kept channels are not the others'",
   REQUIRE(!all.empty());
   REQUIRE(all[0].find("in 1 words of a product of 5 x 48 x 64") != std::string::npos);
   REQUIRE(dropped_when([&] { kept.data()[rows * kept_columns - 1] += 1.0f; }) == all);
+  after_kernel = nullptr;
+
+  const std::vector<std::int8_t> expected(codes.data(), codes.data() + rows * columns);
+  int refused = 0;
+  refuses_algorithm = [&](const BlasProduct&, int) { return ++refused > 0; };
+  // Tuned, and by a way that had been chosen before.
+  for (const int only : {-1, tile_count()}) {
+    std::fill_n(codes.data(), rows * columns, std::int8_t{0});
+    refused = 0;
+    Products products(use_device(0), true, only);
+    products.multiply(device_linear, left, rows, target, nullptr);
+    REQUIRE(refused > 0);
+    REQUIRE(products.dropped().empty());
+    REQUIRE(std::equal(expected.begin(), expected.end(), codes.data()));
+    for (const ProductTime& time : products.times()) REQUIRE(time.way.find("cublasLt") != 0);
+  }
+}
+
+TEST_CASE("A real product goes by the first of cublasLt's algorithms that is not refused", "[engine][cuda]") {
+  Random random(29);
+  constexpr std::size_t rows = 3, columns = 32, depth = 48;
+  Linear linear;
+  linear.weight.rows = columns;
+  linear.weight.cols = depth;
+  linear.weight.values = random_floats(columns * depth, 1.0f, random);
+  linear.bias = random_floats(columns, 0.5f, random);
+  const DeviceLinear device_linear({&linear}, SiteLayout(SiteFormat(), depth, RealType::float32, false, {}),
+                                   RealType::float32);
+  const DeviceArray<float> values(random_floats(rows * depth, 1.0f, random)), out(rows * columns);
+  Operand left;
+  left.real = values.data();
+  left.real_stride = depth;
+  ProductTarget target;
+  target.out = out.data();
+  target.stride = columns;
+  struct Restore {
+    ~Restore() { refuses_algorithm = nullptr; }
+  } restore;
+  const auto run = [&](bool tune) {
+    std::fill_n(out.data(), rows * columns, 0.0f);
+    Products products(use_device(0), tune, -1);
+    products.multiply(device_linear, left, rows, target, nullptr);
+    return std::vector<float>(out.data(), out.data() + rows * columns);
+  };
+  const std::vector<float> expected = run(false);
+  REQUIRE(expected[0] != 0.0f);
+  refuses_algorithm = [](const BlasProduct&, int algorithm) { return algorithm == 0; };
+  REQUIRE(run(false) == expected);
+  REQUIRE(run(true) == expected);
+  refuses_algorithm = [](const BlasProduct&, int) { return true; };
+  for (const bool tune : {false, true})
+    REQUIRE(message([&] { run(tune); }).find("not supported") != std::string::npos);
 }
 
 namespace {

@@ -210,7 +210,7 @@ TEST_CASE("The deployment study times a device, says what it is, and leaves out 
     }));
   }
 
-  REQUIRE(study.notes().at("executors").at("cuda float:bf16") == "cuda sm_90 emulated, bfloat16");
+  REQUIRE(study.notes().at("executors").at("cuda float:bf16") == "cuda sm_90 emulated, bfloat16, graphs");
   REQUIRE(study.notes().at("device_state").at("cuda 2x16") ==
           "1410 MHz, memory 2619 MHz, 45 C, throttled by: power cap, software thermal");
   const std::string samples =

@@ -20,6 +20,12 @@ void check(cublasStatus_t status, const char* call, const std::string& asked) {
     throw Error(std::string(call) + " (" + asked + "): " + cublasLtGetStatusString(status));
 }
 
+/// There is no such product, or not by this algorithm: what another way may do.
+bool refuses(cublasStatus_t status) {
+  return status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE ||
+         status == CUBLAS_STATUS_ARCH_MISMATCH;
+}
+
 constexpr std::size_t workspace_bytes = 32u << 20;
 constexpr int most_algorithms = 8;
 
@@ -153,7 +159,7 @@ struct Blas::Handle {
                                               most_algorithms, results, &count);
     }
     cublasLtMatmulPreferenceDestroy(preference);
-    if (status == CUBLAS_STATUS_NOT_SUPPORTED) {
+    if (refuses(status)) {
       count = 0;
     } else {
       check(status, "cublasLtMatmulAlgoGetHeuristic", text_of(p));
@@ -192,10 +198,13 @@ void Blas::multiply(const BlasProduct& product, int algorithm, Stream stream) {
   const std::int32_t integer_one = 1, integer_zero = 0;
   const void* alpha = p.codes ? static_cast<const void*>(&integer_one) : &one;
   const void* beta = p.codes ? static_cast<const void*>(&integer_zero) : &zero;
-  check(cublasLtMatmul(handle_->lt, d.operation, alpha, p.b, d.b, p.a, d.a, beta, p.out, d.c, p.out, d.c,
-                       &known[static_cast<std::size_t>(algorithm)], handle_->workspace.data(),
-                       workspace_bytes, static_cast<cudaStream_t>(stream)),
-        "cublasLtMatmul", text_of(p));
+  const cublasStatus_t status =
+      cublasLtMatmul(handle_->lt, d.operation, alpha, p.b, d.b, p.a, d.a, beta, p.out, d.c, p.out, d.c,
+                     &known[static_cast<std::size_t>(algorithm)], handle_->workspace.data(), workspace_bytes,
+                     static_cast<cudaStream_t>(stream));
+  if (refuses(status))
+    throw BlasRefusal("cublasLtMatmul (" + text_of(p) + "): " + cublasLtGetStatusString(status));
+  check(status, "cublasLtMatmul", text_of(p));
 }
 
 std::size_t Blas::bytes() const {

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <memory>
 
+#include "core/error.h"
 #include "engine/cuda/runtime.h"
 #include "engine/cuda/values.h"
 
@@ -11,8 +12,8 @@ namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
 /// out = a * b^T (+ bias) with a [rows, depth], b [columns, depth], all row-major.
 ///
 /// Codes are int8 and give int32 sums; `out` has a stride of `columns`. cublasLt's integer kernels want
-/// depth, columns and strides in multiples of 4, rows of addresses in multiples of 16; the caller pads, and
-/// so it does where they refuse few rows (see padded_rows()).
+/// depth, columns and strides in multiples of 4, addresses in multiples of 16; the caller pads, and leaves
+/// room for padded_rows() of the rows.
 struct BlasProduct {
   bool codes = false;
   bool eight = false;                     ///< a and b are e4m3, and b stands for `*b_scale` times as much
@@ -28,10 +29,12 @@ struct BlasProduct {
   bool gelu = false;           ///< after the bias; in the tanh approximation (within 5e-4 of GELU)
 };
 
-/// Rows that a, b and out must have room for.
-inline int padded_rows(int rows) {
-  return round_up(rows, 16);
-}
+/// cublasLt refuses to run an algorithm that its heuristic has offered and its check let pass. Nothing has
+/// been put into the stream; another way may do.
+class BlasRefusal : public Error {
+ public:
+  using Error::Error;
+};
 
 /// cublasLt: its handle, a workspace, and the algorithms that its heuristic offers for each shape.
 class Blas {
@@ -43,7 +46,7 @@ class Blas {
 
   /// Number of algorithms for a product of this shape; 0 where cublasLt refuses it.
   int algorithms(const BlasProduct& product);
-  /// With the given one of algorithms().
+  /// With the given one of algorithms(). Throws BlasRefusal.
   void multiply(const BlasProduct& product, int algorithm, Stream stream);
   std::size_t bytes() const;
 

@@ -156,6 +156,7 @@ class Implementation : public CudaExecutor {
   void check(const Tokens& tokens) const;
   void reserve(const BatchShape& batch);
   void upload(const Tokens& tokens, const BatchShape& batch);
+  void forget_moved();
   void pass(const BatchShape& batch);
   void embed(const BatchShape& batch);
   void project(std::size_t layer, const BatchShape& batch);
@@ -175,9 +176,7 @@ class Implementation : public CudaExecutor {
     return {w_.tokens.data(), static_cast<std::size_t>(batch.rows), static_cast<std::size_t>(batch.examples)};
   }
   bool watched() const { return options_.observer != nullptr; }
-  bool uses_graphs() const {
-    return options_.graphs && Graph::supported() && !watched() && !options_.profile;
-  }
+  bool uses_graphs() const { return options_.graphs && !watched() && !options_.profile; }
   /// Of a product's result on its way to the row kernel. Beside codes that is float32, since outliers reach
   /// beyond float16's range and sums of codes lose the bits that decide about the next code; except, after a
   /// product of reals, where the site's grid takes no notice.
@@ -272,13 +271,14 @@ void Implementation::check(const Tokens& tokens) const {
 void Implementation::reserve(const BatchShape& batch) {
   const Shape& s = shape();
   if (batch.rows > w_.rows || batch.examples > w_.examples) {
+    // Neither shrinks: batches of few long and many short examples may take turns.
+    const int most_rows = std::max(round_up(batch.rows, row_step), w_.rows),
+              most_examples = std::max(padded_rows(batch.examples), w_.examples);
     known_.clear();
     operands_.clear();
     owned_.clear();
     w_ = Workspace();
-    w_.rows = round_up(batch.rows, row_step);
-    w_.examples = round_up(batch.examples, 16);
-    const auto n = static_cast<std::size_t>(w_.rows), examples = static_cast<std::size_t>(w_.examples);
+    const auto n = static_cast<std::size_t>(most_rows), examples = static_cast<std::size_t>(most_examples);
     const auto hidden = static_cast<std::size_t>(hidden_stride_),
                wide = static_cast<std::size_t>(wide_stride_);
     const auto real_bytes = static_cast<std::size_t>(bytes_of(real_));
@@ -310,9 +310,9 @@ void Implementation::reserve(const BatchShape& batch) {
       for (std::size_t i = 0; i < operands_.size(); ++i) {
         if (alike(net_.layers[i].sites[site], layout) && operands_[i].*field) return operands_[i].*field;
       }
-      return owned(layout, w_.rows);
+      return owned(layout, most_rows);
     };
-    const Operand* input = owned(net_.embeddings_norm_site, w_.rows);
+    const Operand* input = owned(net_.embeddings_norm_site, most_rows);
     for (std::size_t i = 0; i < s.layers; ++i) {
       LayerOperands o;
       const LayerPlan& plan = net_.layers[i];
@@ -322,12 +322,15 @@ void Implementation::reserve(const BatchShape& batch) {
       o.ffn_hidden = shared(plan.sites[ffn_hidden], &LayerOperands::ffn_hidden, ffn_hidden);
       // The output is written when only ffn_input is read, so it may take the input's place.
       o.output =
-          alike(net_.output_layout(i), plan.sites[output]) ? input : owned(plan.sites[output], w_.rows);
+          alike(net_.output_layout(i), plan.sites[output]) ? input : owned(plan.sites[output], most_rows);
       input = o.output;
       operands_.push_back(o);
     }
-    first_tokens_ = *owned(net_.output_layout(s.layers), w_.examples);
-    pooled_ = *owned(net_.pooler_site, w_.examples);
+    first_tokens_ = *owned(net_.output_layout(s.layers), most_examples);
+    pooled_ = *owned(net_.pooler_site, most_examples);
+    // Only now: where memory did not suffice, the next batch starts anew.
+    w_.rows = most_rows;
+    w_.examples = most_examples;
   }
   if (watched()) {
     const std::size_t row = static_cast<std::size_t>(std::max(s.hidden, s.intermediate));
@@ -371,7 +374,11 @@ void Implementation::logits(const Tokens& tokens, float* logits) {
   if (tokens.offsets[0] != 0) fail_expected("tokens", "offsets from 0", std::to_string(tokens.offsets[0]));
   check(tokens);
   select_device(options_.device);
-  const std::size_t bytes_before = device_bytes();
+  struct Account {
+    std::size_t& held;
+    const std::size_t before = device_bytes();
+    ~Account() { held += device_bytes() - before; }  // where memory does not suffice, too
+  } const account{bytes_};
   BatchShape batch;
   batch.examples = static_cast<int>(tokens.examples);
   batch.rows = static_cast<int>(tokens.count());
@@ -381,6 +388,7 @@ void Implementation::logits(const Tokens& tokens, float* logits) {
   upload(tokens, batch);
   tokens_ = &tokens;
 
+  forget_moved();  // by a pass that failed
   const auto known =
       std::find_if(known_.begin(), known_.end(), [&](const KnownShape& k) { return k.shape == batch; });
   if (!uses_graphs()) {
@@ -388,21 +396,13 @@ void Implementation::logits(const Tokens& tokens, float* logits) {
   } else if (known == known_.end()) {
     // The first time also tunes, which cannot be captured.
     pass(batch);
-    if (products_.generation() != generation_) known_.clear();
-    generation_ = products_.generation();
+    forget_moved();
     known_.push_front({batch, false, Graph()});
     if (known_.size() > most_graphs) known_.pop_back();
   } else {
     known_.splice(known_.begin(), known_, known);
     if (!known->captured) {
-      Graph::begin_capture(stream_);
-      try {
-        pass(batch);
-      } catch (...) {
-        Graph::abandon_capture(stream_);
-        throw;
-      }
-      known->graph = Graph::end_capture(stream_);
+      known->graph = Graph::capture(stream_, [&] { pass(batch); });
       known->captured = true;
     }
     known->graph.launch(stream_);
@@ -413,7 +413,12 @@ void Implementation::logits(const Tokens& tokens, float* logits) {
   synchronize(stream_);
   for (std::size_t e = 0; e < tokens.examples; ++e)
     std::copy_n(host + e * row, shape().labels, logits + e * shape().labels);
-  bytes_ += device_bytes() - bytes_before;
+}
+
+/// Graphs that use memory of products which has moved since.
+void Implementation::forget_moved() {
+  if (products_.generation() != generation_) known_.clear();
+  generation_ = products_.generation();
 }
 
 void Implementation::pass(const BatchShape& batch) {

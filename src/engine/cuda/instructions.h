@@ -18,8 +18,9 @@ namespace outlierlab::engine::cuda {
 
 /// Every CUDA status goes through here.
 inline void check(cudaError_t status, const char* call, const std::string& asked) {
-  if (status != cudaSuccess)
-    throw Error(std::string(call) + " (" + asked + "): " + cudaGetErrorString(status));
+  if (status == cudaSuccess) return;
+  cudaGetLastError();  // else launch() would report it once more, as its own
+  throw Error(std::string(call) + " (" + asked + "): " + cudaGetErrorString(status));
 }
 
 struct Grid3 {

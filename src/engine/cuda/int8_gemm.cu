@@ -118,7 +118,7 @@ __global__ void finish_kernel(const Int8Product p, const std::int32_t* sums) {
   const int j = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x), r = static_cast<int>(blockIdx.x);
   if (j >= p.columns) return;
   const Finishing& f = p.finish;
-  const std::size_t plane = static_cast<std::size_t>(round_up(p.rows, 16)) * p.columns,
+  const std::size_t plane = static_cast<std::size_t>(padded_rows(p.rows)) * p.columns,
                     at = static_cast<std::size_t>(r) * p.columns + j,
                     to = static_cast<std::size_t>(r) * f.stride + j;
   if (f.output == Finishing::Output::sums) {

@@ -79,7 +79,7 @@ int full_tile(const Int8Product& product, const DeviceFacts& device);
 /// Matrix instructions with the finishing in the same kernel. All tile shapes give the same bits.
 void multiply_tiled(int tile, const Int8Product& product, Stream stream);
 
-/// The finishing alone: `sums` is [segments, rows rounded up to 16, columns] int32 of another product
+/// The finishing alone: `sums` is [segments, padded_rows(), columns] int32 of another product
 /// (cublasLt's).
 void finish_sums(const Int8Product& product, const std::int32_t* sums, Stream stream);
 

@@ -23,4 +23,10 @@ __host__ __device__ inline int round_up(int n, int unit) {
   return (n + unit - 1) / unit * unit;
 }
 
+/// Rows for which an integer product's left side and sums have room: cublasLt's integer kernels refuse 16
+/// rows and fewer.
+__host__ __device__ inline int padded_rows(int rows) {
+  return round_up(rows, 32);
+}
+
 }  // namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE

@@ -75,7 +75,13 @@ void Products::multiply(const DeviceLinear& linear, const Operand& left, int row
                         const ProductTarget& target, Stream stream) {
   if (rows == 0) return;
   const Call call = {linear, left, rows, target};
-  run(call, choose(call, stream).way, stream);
+  const int chosen = choose(call, stream).way;
+  if (runs(call, chosen, stream)) return;
+  // It did with a few rows more, or has not been tried.
+  for (const int way : ways_of(call)) {
+    if (way != chosen && runs(call, way, stream)) return;
+  }
+  run(call, chosen, stream);
 }
 
 Products::Choice Products::choose(const Call& call, Stream stream) {
@@ -177,32 +183,53 @@ std::int32_t Products::differences(const Call& call, int way, Stream stream) {
   return count;
 }
 
-/// Every way gives the reference's bits or is dropped; of the others, the fastest.
+/// Every way gives the reference's bits or is dropped; of the others that run, the fastest.
 Products::Choice Products::measure(const Call& call, const std::vector<int>& ways, Stream stream) {
-  Stopwatch watch;
   Choice best = {ways[0], 0, 0};
   if (call.linear.integer()) best.way = guess(call);
   const int reference = best.way;
   bool any = false;
   if (call.linear.integer()) keep_reference(call, reference, stream);
   for (const int way : ways) {
-    if (!call.linear.integer()) {
-      run(call, way, stream);
-    } else if (const std::int32_t count = differences(call, way, stream); count > 0) {
+    if (!runs(call, way, stream)) continue;
+    const std::int32_t count = call.linear.integer() ? differences(call, way, stream) : 0;
+    if (count > 0) {
       dropped_.push_back(way_name(way) + " differs from " + way_name(reference) + " in " +
                          std::to_string(count) + " words of a product of " + std::to_string(call.rows) +
                          " x " + std::to_string(call.linear.columns()) + " x " +
                          std::to_string(call.linear.depth()));
       continue;
     }
-    watch.start(stream);
-    for (int i = 0; i < repetitions; ++i) run(call, way, stream);
-    watch.stop(stream);
-    const double seconds = watch.seconds() / repetitions;
+    const double seconds = seconds_of(call, way, stream);
     if (!any || seconds < best.seconds) best = {way, seconds, 0};
     any = true;
   }
   return best;
+}
+
+/// Of one run of a way that has run before. In a graph, as passes have it: by itself, a small product takes
+/// less time than its launch.
+double Products::seconds_of(const Call& call, int way, Stream stream) {
+  const auto repeat = [&] {
+    for (int i = 0; i < repetitions; ++i) run(call, way, stream);
+  };
+  const Graph graph = Graph::capture(stream, repeat);
+  Stopwatch watch;
+  graph.launch(stream);  // while it runs, what is timed gets to the device
+  watch.start(stream);
+  graph.launch(stream);
+  watch.stop(stream);
+  return watch.seconds() / repetitions;
+}
+
+/// Whether cublasLt did not refuse, when it came to it.
+bool Products::runs(const Call& call, int way, Stream stream) {
+  try {
+    run(call, way, stream);
+  } catch (const BlasRefusal&) {
+    return false;
+  }
+  return true;
 }
 
 void Products::run(const Call& call, int way, Stream stream) {
@@ -272,8 +299,8 @@ void Products::run_integer(const Call& call, int way, Stream stream) {
   const std::size_t plane =
       static_cast<std::size_t>(padded_rows(p.rows)) * static_cast<std::size_t>(p.columns);
   if (sums_.size() < plane * linear.segments_.size()) {
+    ++generation_;  // before what may throw
     sums_.reset(plane * linear.segments_.size());
-    ++generation_;
   }
   for (std::size_t s = 0; s < linear.segments_.size(); ++s) {
     const BlasProduct part = segment_product(call, s);

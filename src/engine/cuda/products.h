@@ -68,6 +68,8 @@ class Products {
   int blas_ways(const Call& call);
   int guess(const Call& call) const;
   void run(const Call& call, int way, Stream stream);
+  bool runs(const Call& call, int way, Stream stream);
+  double seconds_of(const Call& call, int way, Stream stream);
   void run_integer(const Call& call, int way, Stream stream);
   void run_real(const Call& call, int algorithm, Stream stream);
   Int8Product integer_product(const Call& call) const;

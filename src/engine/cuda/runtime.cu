@@ -28,6 +28,19 @@ int device_count() {
 }
 
 namespace {
+/// Why there is no device, as far as the versions tell it.
+std::string reason_for_none() {
+  int driver = 0, runtime = 0;
+  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) return "no driver";
+  cudaRuntimeGetVersion(&runtime);
+  int count = 0;
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  cudaGetLastError();
+  const auto version = [](int v) { return std::to_string(v / 1000) + "." + std::to_string(v % 1000 / 10); };
+  return "a driver for CUDA " + version(driver) + " under a build with " + version(runtime) + "; " +
+         cudaGetErrorString(status);
+}
+
 std::string bus_id(const cudaDeviceProp& device) {
   char text[32];
   std::snprintf(text, sizeof text, "%08x:%02x:%02x.0", static_cast<unsigned>(device.pciDomainID),
@@ -40,7 +53,7 @@ DeviceFacts use_device(int device) {
   const int count = device_count();
   if (device < 0 || device >= count)
     fail_expected("CUDA device " + std::to_string(device), "one of the devices that the driver reports",
-                  std::to_string(count) + " devices");
+                  std::to_string(count) + " devices" + (count == 0 ? " (" + reason_for_none() + ")" : ""));
   check(cudaSetDevice(device), "cudaSetDevice", "device " + std::to_string(device));
   cudaDeviceProp properties;
   check(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties",
@@ -178,10 +191,6 @@ void Graph::abandon_capture(Stream stream) noexcept {
   cudaStreamEndCapture(native(stream), &captured);
   if (captured) cudaGraphDestroy(captured);
   cudaGetLastError();
-}
-
-bool Graph::supported() {
-  return true;
 }
 
 }  // namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE

@@ -62,7 +62,7 @@ class Stopwatch {
   void* events_[2];
 };
 
-/// What was put into a stream between begin_capture() and end_capture(), to be launched as one.
+/// What was put into a stream, to be launched as one.
 class Graph {
  public:
   Graph() = default;
@@ -73,13 +73,24 @@ class Graph {
   }
   ~Graph();
   void launch(Stream stream) const;
+  /// What body() puts into the stream, which does not execute it.
+  template <typename Body>
+  static Graph capture(Stream stream, Body body) {
+    begin_capture(stream);
+    try {
+      body();
+    } catch (...) {
+      abandon_capture(stream);
+      throw;
+    }
+    return end_capture(stream);
+  }
+
+ private:
   static void begin_capture(Stream stream);
   static Graph end_capture(Stream stream);
   /// Ends a capture that failed, so that the stream can be used again.
   static void abandon_capture(Stream stream) noexcept;
-  static bool supported();
-
- private:
   void* executable_ = nullptr;
 };
 

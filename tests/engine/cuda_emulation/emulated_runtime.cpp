@@ -3,7 +3,10 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/error.h"
@@ -11,6 +14,29 @@
 #include "engine/cuda/runtime.h"
 
 namespace outlierlab::engine::emulated {
+
+std::size_t memory_limit = ~std::size_t{0};
+std::function<bool(const BlasProduct& product, int algorithm)> refuses_algorithm;
+
+namespace {
+
+using Work = std::vector<std::function<void()>>;
+/// Of the stream that is being captured.
+std::unique_ptr<Work> captured;
+
+void not_while_capturing(const char* call) {
+  if (captured) throw Error(std::string(call) + ": operation not permitted when stream is capturing");
+}
+
+}  // namespace
+
+void put_into_stream(std::function<void()> work) {
+  if (captured) {
+    captured->push_back(std::move(work));
+  } else {
+    work();
+  }
+}
 
 int device_count() {
   return 1;
@@ -27,6 +53,9 @@ DeviceFacts use_device(int device) {
 void select_device(int) {}
 
 void* allocate(std::size_t bytes) {
+  not_while_capturing("emulated cudaMalloc");
+  if (device_bytes() + bytes > memory_limit)
+    throw Error("emulated cudaMalloc (" + std::to_string(bytes) + " bytes): out of memory");
   void* memory = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
   if (!memory) throw Error("emulated cudaMalloc (" + std::to_string(bytes) + " bytes): out of memory");
   return memory;
@@ -41,22 +70,24 @@ void release_pinned(void* memory) noexcept {
   std::free(memory);
 }
 void set_zero(void* memory, std::size_t bytes, Stream) {
-  std::memset(memory, 0, bytes);
+  put_into_stream([=] { std::memset(memory, 0, bytes); });
 }
 void copy_to_device(void* to, const void* from, std::size_t bytes, Stream) {
-  std::memcpy(to, from, bytes);
+  put_into_stream([=] { std::memcpy(to, from, bytes); });
 }
 void copy_to_host(void* to, const void* from, std::size_t bytes, Stream) {
-  std::memcpy(to, from, bytes);
+  put_into_stream([=] { std::memcpy(to, from, bytes); });
 }
 void copy_on_device(void* to, const void* from, std::size_t bytes, Stream) {
-  std::memmove(to, from, bytes);
+  put_into_stream([=] { std::memmove(to, from, bytes); });
 }
 Stream create_stream() {
   return nullptr;
 }
 void destroy_stream(Stream) noexcept {}
-void synchronize(Stream) {}
+void synchronize(Stream) {
+  not_while_capturing("emulated cudaStreamSynchronize");
+}
 
 // Whatever is timed takes a microsecond: the choice between ways, which tuning makes by time, stays the same.
 Stopwatch::Stopwatch() : events_{nullptr, nullptr} {}
@@ -64,20 +95,28 @@ Stopwatch::~Stopwatch() = default;
 void Stopwatch::start(Stream) {}
 void Stopwatch::stop(Stream) {}
 double Stopwatch::seconds() {
+  not_while_capturing("emulated cudaEventSynchronize");
   return 1e-6;
 }
 
-Graph::~Graph() = default;
+Graph::~Graph() {
+  delete static_cast<Work*>(executable_);
+}
 void Graph::launch(Stream) const {
-  throw Error("emulated cudaGraphLaunch: there are no graphs");
+  not_while_capturing("emulated cudaGraphLaunch");
+  for (const std::function<void()>& work : *static_cast<const Work*>(executable_)) work();
 }
-void Graph::begin_capture(Stream) {}
+void Graph::begin_capture(Stream) {
+  not_while_capturing("emulated cudaStreamBeginCapture");
+  captured = std::make_unique<Work>();
+}
 Graph Graph::end_capture(Stream) {
-  return Graph();
+  Graph graph;
+  graph.executable_ = captured.release();
+  return graph;
 }
-void Graph::abandon_capture(Stream) noexcept {}
-bool Graph::supported() {
-  return false;
+void Graph::abandon_capture(Stream) noexcept {
+  captured.reset();
 }
 
 struct Blas::Handle {};
@@ -149,8 +188,15 @@ void multiply_reals(const BlasProduct& p) {
 void Blas::multiply(const BlasProduct& p, int algorithm, Stream) {
   if (algorithm < 0 || algorithm >= algorithms(p))
     fail_expected("emulated cublasLt", "an algorithm", "another");
-  if (p.codes) return multiply_codes(p);
-  multiply_reals(p);
+  if (refuses_algorithm && refuses_algorithm(p, algorithm))
+    throw BlasRefusal("emulated cublasLtMatmul: not supported");
+  put_into_stream([p] {
+    if (p.codes) {
+      multiply_codes(p);
+    } else {
+      multiply_reals(p);
+    }
+  });
 }
 
 }  // namespace outlierlab::engine::emulated

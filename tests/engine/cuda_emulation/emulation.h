@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
+#include <string>
 
 #include "core/error.h"
 #include "fibers.h"
@@ -59,10 +61,16 @@ struct Grid3 {
   unsigned x = 1, y = 1, z = 1;
 };
 
+/// Work of a stream: done at once or, while it is captured, put into the graph.
+void put_into_stream(std::function<void()> work);
+
 template <typename... Parameters, typename... Arguments>
 void launch(const char* name, void (*kernel)(Parameters...), Grid3 grid, int threads, std::size_t shared,
             void*, const Arguments&... arguments) {
-  run_grid(name, {grid.x, grid.y, grid.z}, threads, shared, [&] { kernel(arguments...); });
+  // Copies of the arguments: what a graph replays has those of the capture.
+  put_into_stream([=] {
+    run_grid(name, {grid.x, grid.y, grid.z}, threads, shared, [&] { kernel(arguments...); });
+  });
 }
 
 inline unsigned char* shared_memory() {

@@ -22,8 +22,15 @@ using WarpInstruction = void (*)(void* const (&operands)[32]);
 void run_grid(const std::string& kernel, Index3 grid, int threads, std::size_t shared_bytes,
               const std::function<void()>& body);
 
-/// Called after each kernel with its name, if a test wants to spoil results.
+// What a test may do to the device.
+
+/// Called after each kernel with its name, to spoil results.
 extern std::function<void(const std::string& kernel)> after_kernel;
+/// Device memory that there is.
+extern std::size_t memory_limit;
+struct BlasProduct;
+/// Whether cublasLt refuses to run an algorithm that it has offered.
+extern std::function<bool(const BlasProduct& product, int algorithm)> refuses_algorithm;
 
 /// For the code of a thread:
 void block_barrier();
