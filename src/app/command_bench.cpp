@@ -126,6 +126,11 @@ int command_bench(const std::vector<std::string>& arguments) {
     return only.empty() || std::find(only.begin(), only.end(), name) != only.end();
   };
   if (sweep > 0 && startup) throw UsageError("--sweep: expected no --startup beside it, found both");
+  if ((sweep > 0 || startup) && !only.empty())
+    throw UsageError(std::string("--only: expected neither --sweep nor --startup beside it, found ") +
+                     (startup ? "--startup" : "--sweep"));
+  if (sweep > 0 && options.given("repeats"))
+    throw UsageError("--repeats: expected no --sweep beside it (each study is timed once), found both");
   set_threads(values.threads);
   if (sweep > 0) return finish(values, "sweep", bench_sweep(values, sweep), arguments);
   if (startup) return finish(values, "startup", bench_startup(values, repeats), arguments);
