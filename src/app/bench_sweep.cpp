@@ -1,15 +1,17 @@
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdlib>
 #include <functional>
 
+#include "app/agreement.h"
 #include "app/bench.h"
+#include "app/engines.h"
 #include "app/session.h"
 #include "app/study.h"
-#include "core/error.h"
 #include "core/parallel.h"
+#include "core/temporary_folder.h"
 #include "experiments/calibrations.h"
 
 namespace outlierlab {
@@ -63,19 +65,24 @@ void run_study(const CommonOptions& options, const std::vector<Calibration>& swe
   study.run();
 }
 
-/// A folder that goes away with the object.
-struct TemporaryFolder {
-  std::filesystem::path path;
-  TemporaryFolder() {
-    std::string text = (std::filesystem::temp_directory_path() / "outlierlab-sweep-XXXXXX").string();
-    if (!::mkdtemp(text.data())) fail_expected(text, "a folder for temporary files", "none");
-    path = text;
+/// Whether the engine agrees with the simulation under every variant, on the first examples; says which does
+/// not.
+bool engine_agrees(const CommonOptions& options, const std::vector<Calibration>& sweep) {
+  constexpr std::uint64_t examples = 200;
+  CommonOptions few = options;
+  few.limit = options.limit == 0 ? examples : std::min(options.limit, examples);
+  Session session = open_session(few);
+  bool all = true;
+  for (const Calibration& c : sweep) {
+    const Scheme scheme = scheme_of(c);
+    const auto executor = make_executor("int8", session.evaluator->lowered(scheme));
+    const Agreement agreement = engine_agreement(*session.evaluator, scheme, *executor);
+    if (agreement.holds()) continue;
+    all = false;
+    fmt::print("int8 is not timed: {} {}: {}\n", c.calibrator, c.value, agreement.text());
   }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-};
+  return all;
+}
 
 }  // namespace
 
@@ -83,20 +90,21 @@ Json bench_sweep(const CommonOptions& options, std::size_t count) {
   const std::vector<Calibration> sweep = variants(count);
   const TemporaryFolder folder;
   Json rows = Json::array();
+  std::vector<std::pair<std::string, StudyEngine>> engines = {{"simulated", StudyEngine::simulated}};
+  if (engine_agrees(options, sweep)) engines.emplace_back("int8", StudyEngine::integer);
+  engines.emplace_back("auto", StudyEngine::automatic);
   fmt::print("{} calibrators of W8A8, {} threads\n\n{:<12} {:>10} {:>12} {:>8}\n", count, threads(), "engine",
              "sweep, s", "separate, s", "ratio");
   double simulated = 0;
-  for (const auto& [name, engine] :
-       {std::pair{"simulated", StudyEngine::simulated}, std::pair{"int8", StudyEngine::integer},
-        std::pair{"auto", StudyEngine::automatic}}) {
+  for (const auto& [name, engine] : engines) {
     const double together =
-        seconds_of([&, e = engine, n = std::string(name)] { run_study(options, sweep, folder.path, n, e); });
+        seconds_of([&, e = engine, n = name] { run_study(options, sweep, folder.path(), n, e); });
     double apart = simulated;
     if (engine != StudyEngine::automatic) {
       apart = 0;
       for (std::size_t i = 0; i < sweep.size(); ++i) {
         const std::string one = fmt::format("{}-{}", name, i);
-        apart += seconds_of([&, e = engine] { run_study(options, {sweep[i]}, folder.path, one, e); });
+        apart += seconds_of([&, e = engine] { run_study(options, {sweep[i]}, folder.path(), one, e); });
       }
     }
     if (engine == StudyEngine::simulated) simulated = apart;
@@ -110,7 +118,7 @@ Json bench_sweep(const CommonOptions& options, std::size_t count) {
                       {"ratio", together / separate}});
     };
     if (engine != StudyEngine::automatic) add(name, apart);
-    if (engine != StudyEngine::simulated) add(std::string(name) + " *", simulated);
+    if (engine != StudyEngine::simulated) add(name + " *", simulated);
     std::fflush(stdout);
   }
   fmt::print("\n* against separate evaluations that simulate, as `outlierlab eval` does by default\n");

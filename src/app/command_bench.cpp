@@ -138,8 +138,15 @@ int command_bench(const std::vector<std::string>& arguments) {
     return only.empty() || std::find(only.begin(), only.end(), name) != only.end();
   };
   if (sweep > 0 && startup) throw UsageError("--sweep: expected no --startup beside it, found both");
-  if (clock && (sweep > 0 || startup))
-    throw UsageError("--clock: expected neither --sweep nor --startup beside it, found one");
+  if (sweep > 0 || startup) {
+    for (const char* name : {"only", "clock"}) {
+      if (options.given(name))
+        throw UsageError(fmt::format("--{}: expected neither --sweep nor --startup beside it, found --{}",
+                                     name, startup ? "startup" : "sweep"));
+    }
+  }
+  if (sweep > 0 && options.given("repeats"))
+    throw UsageError("--repeats: expected no --sweep beside it (each study is timed once), found both");
   set_threads(values.threads);
   if (sweep > 0)
     return bench_of_sessions(values, "sweep", arguments, [&] { return bench_sweep(values, sweep); });
