@@ -9,7 +9,7 @@ const std::vector<Experiment>& experiments() {
       {"activations", "C2, C3",
        "How do kurtosis and energy concentration grow along the residual stream, and which channels are "
        "loud?",
-       "kurtosis, energy concentration and loud channels of every site across depth", activations},
+       "kurtosis, energy concentration and outlier channels of every site across depth", activations},
       {"calibration", "C4", "Does any choice of a static range per tensor repair W8A8?",
        "ranges by min-max, percentiles, clipping, MSE, entropy and running min-max", calibration},
       {"mixed_precision", "C5",

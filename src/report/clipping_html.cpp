@@ -196,7 +196,7 @@ std::string bins_json(const ClippingExample::Part& part) {
 
 std::string summary(const ClippingExample& example, const ClippingReading& r) {
   return fmt::format(
-      "With {} bits and the bound at ±{} one step is {}: {} of the loud channel's values are clipped, and "
+      "With {} bits and the bound at ±{} one step is {}: {} of the outlier channel's values are clipped, and "
       "the "
       "quiet channel gets {} of {} levels.",
       bits, number(example.largest_bound()), number(r.step), percent(r.loud_clipped), r.quiet_levels,
@@ -209,9 +209,9 @@ std::string readout(const std::string& label, const char* key, const std::string
 
 std::string readouts(const ClippingReading& r) {
   return "<dl class=\"readout\">\n" + readout("Step", "step", number(r.step)) +
-         readout("Loud channel clipped", "loud-clipped", percent(r.loud_clipped)) +
+         readout("Outlier channel clipped", "loud-clipped", percent(r.loud_clipped)) +
          readout("Whole site clipped", "whole-clipped", percent(r.whole_clipped)) +
-         readout("Levels of the loud channel", "loud-levels",
+         readout("Levels of the outlier channel", "loud-levels",
                  fmt::format("{} of {}", r.loud_levels, r.levels)) +
          readout("Levels of the quiet channel", "quiet-levels",
                  fmt::format("{} of {}", r.quiet_levels, r.levels)) +
@@ -221,7 +221,7 @@ std::string readouts(const ClippingReading& r) {
 Table bounds_table(const ClippingExample& example) {
   Table table{
       "The same in numbers, at 8 bits",
-      {"bound ±", "step", "loud channel clipped", "whole site clipped", "levels of the quiet channel"},
+      {"bound ±", "step", "outlier channel clipped", "whole site clipped", "levels of the quiet channel"},
       {}};
   for (double bound = example.largest_bound(); bound > 1.01 * example.quiet.absmax(); bound /= 4) {
     const ClippingReading r = read_clipping(example, bound, bits);
@@ -242,7 +242,8 @@ std::string drawing(const ClippingExample& example, const ClippingReading& readi
   const bool at_low = std::fabs(reading.lo) > reading.hi;
   const double handle = both.x(at_low ? reading.lo : reading.hi);
   const std::string label = fmt::format(
-      "Histograms of channel {} (loud) and channel {} (quiet) of {}, and the grid's levels across the quiet "
+      "Histograms of channel {} (with outliers) and channel {} (quiet) of {}, and the grid's levels across "
+      "the quiet "
       "channel's range",
       example.loud.channel, example.quiet.channel, example.site);
   std::string svg = fmt::format(
@@ -259,7 +260,7 @@ std::string drawing(const ClippingExample& example, const ClippingReading& readi
          bars(loud, largest, both, "loud") + bars(quiet, largest, both, "quiet") + levels("both", both) +
          value_axis(both) + count_axis(both, largest);
   svg += fmt::format(
-      "<text class=\"loud-label\" x=\"{0}\" y=\"{1}\">■ loud: channel {2}</text>\n"
+      "<text class=\"loud-label\" x=\"{0}\" y=\"{1}\">■ outliers: channel {2}</text>\n"
       "<text class=\"quiet-label\" x=\"{3}\" y=\"{1}\" text-anchor=\"middle\">■ quiet: channel {4}</text>\n"
       "<text class=\"minor\" x=\"{5}\" y=\"{1}\" text-anchor=\"end\">activation (log. beyond ±{6})</text>\n",
       left, both.bottom + 40, escape_html(example.loud.channel), (left + right) / 2,

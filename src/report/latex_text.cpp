@@ -210,7 +210,7 @@ std::string latex_metric(const std::string& metric) {
                                                             {"kurtosis", "Kurtosis"},
                                                             {"absmax", "Largest magnitude"},
                                                             {"stddev", "Std.\\ dev."},
-                                                            {"loud_channels", "Loud channels"}};
+                                                            {"loud_channels", "Outlier channels"}};
   const auto found = titles.find(metric);
   return found == titles.end() ? latex_escaped(metric) : found->second;
 }

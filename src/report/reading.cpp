@@ -151,7 +151,8 @@ std::string read_activations(const Measurements& all) {
     text += fmt::format(
         "; {} (above six times the median channel's largest value) at half or more of the "
         "{:g} sites of the residual stream",
-        so_many(channels, "channel") + (channels > 1 ? " are loud" : " is loud"), sites->estimate());
+        so_many(channels, "channel") + (channels > 1 ? " have outliers" : " has outliers"),
+        sites->estimate());
   }
   return text + ".";
 }
@@ -236,7 +237,8 @@ std::string read_mixed_precision(const Measurements& all) {
                                  smallest->name, smallest->value)
                    : "; no set of these sites wins back three quarters of the loss.";
   if (const auto channels = accuracies(all, "channels"); !channels.empty())
-    text += " Keeping the loudest channels in float instead gives at best " + loss->recovered(best(channels));
+    text += " Keeping the channels of most energy in float instead gives at best " +
+            loss->recovered(best(channels));
   if (const std::string sites = sensitivity(all); !sites.empty())
     text += text.back() == '.' ? " " + capitalized(sites) : "; " + sites;
   return text.back() == '.' ? text : text + ".";

@@ -43,7 +43,7 @@ TEST_CASE("a bound sets step, clipped shares and the levels of each channel", "[
   REQUIRE(widest.loud_clipped == 0);
   REQUIRE(widest.whole_clipped == 0);
 
-  // The bound cuts the loud channel's upper bin at three fifths, and leaves the lower end where it was.
+  // The bound cuts the outlier channel's upper bin at three fifths, and leaves the lower end where it was.
   const ClippingReading cut = read_clipping(e, 80, 8);
   REQUIRE(cut.lo == -5);
   REQUIRE(cut.loud_clipped == Approx(0.2));

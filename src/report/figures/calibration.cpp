@@ -84,7 +84,7 @@ std::string caption(const ResultSet& set, const Loss& loss, const std::vector<Co
       name = name_of(column, p);
     }
   }
-  return text + fmt::format(" The best, {}, reaches {} % and makes good {:.0f} % of the loss.", name,
+  return text + fmt::format(" The best, {}, reaches {} % and recovers {:.0f} % of the loss.", name,
                             percent(best->accuracy.value), 100 * loss.recovery(best->accuracy));
 }
 

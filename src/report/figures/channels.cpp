@@ -104,7 +104,8 @@ std::optional<Drawing> draw_channels(const ResultSets& sets) {
       "set logscale cb\nset format cb '%g'\nset border 0\nset ytics 0, 1 scale 0\n" +
       x_title(d, panel, "channel", 6.4) + y_title(d, panel, "layer", 6) +
       text_at(d, 181, (panel.bottom + panel.top) / 2, "largest |v| (log scale)", "center rotate by 90") +
-      text_at(d, panel.right + 1.5, panel.top + 3.2, loud.empty() ? "no loud channel" : "loud channels") +
+      text_at(d, panel.right + 1.5, panel.top + 3.2,
+              loud.empty() ? "no outlier channel" : "outlier channels") +
       channel_labels(loud, channels, panel.top - panel.bottom) +
       "plot data using 'channel':'layer':'absmax' with image\n"};
   return d;

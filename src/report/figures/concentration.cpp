@@ -54,7 +54,7 @@ std::optional<Drawing> draw_concentration(const ResultSets& sets) {
   }
 
   Drawing d;
-  d.title = "Energy over the channels at y, loudest first";
+  d.title = "Energy over the channels at y, most energy first";
   d.caption = fmt::format(
       "{}: cumulative energy over the channels at the FFN's residual sum (y), sorted by energy; a line per "
       "layer. "
@@ -102,7 +102,7 @@ std::optional<Drawing> draw_concentration(const ResultSets& sets) {
                           "set arrow from {2}, graph 0 to {2}, graph 1 nohead linestyle {3} back\n"
                           "set label 'top 1 %' at {2}, graph 0.14 left offset character 0.4, 0\n",
                           channels, tics(channels), top, style::fp32) +
-              x_title(d, panel, "channels, loudest first (log scale)") +
+              x_title(d, panel, "channels, most energy first (log scale)") +
               y_title(d, panel, "cumulative energy (%)") + plot(parts)};
   return d;
 }

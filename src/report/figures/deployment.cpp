@@ -24,7 +24,7 @@ struct Kind {
 };
 
 std::vector<Kind> kinds_of(const std::vector<DeploymentMethod>& methods) {
-  const std::vector<Kind> known = {{"float", "half-width float", 3},
+  const std::vector<Kind> known = {{"float", "16-bit float", 3},
                                    {"simulated", "simulated", 2},
                                    {"integer", "integer execution", 1},
                                    {"cuda float", "float", 3},

@@ -1,5 +1,6 @@
-// The values of a loud site: the whole site, its loudest channel and a quiet one, over an axis that is linear
-// around 0 and logarithmic beyond; below it the ranges that calibrators choose, and what each costs.
+// The values of a site with outliers: the whole site, its channel of most energy and a quiet one, over an
+// axis that is linear around 0 and logarithmic beyond; below it the ranges that calibrators choose, and what
+// each costs.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -109,12 +110,13 @@ std::optional<Drawing> draw_histograms(const ResultSets& sets) {
   const double scale = median_magnitude(example->whole);
 
   Drawing d;
-  d.title = "Values of a loud site, and the ranges chosen for it";
+  d.title = "Values of a site with outliers, and the ranges chosen for it";
   const ChosenRange& first = ranges.front();
   d.caption = fmt::format(
       "{}: values at {} over the evaluated split (each bin equally wide on the axis, which is linear around "
       "0 and "
-      "logarithmic beyond), the loudest channel ({}) and one of median energy ({}), with the 8-bit ranges "
+      "logarithmic beyond), the channel of most energy ({}) and one of median energy ({}), with the 8-bit "
+      "ranges "
       "that "
       "calibrators choose. With {} the step is {}, which leaves {} of 256 levels to the quiet channel.",
       display_name(set), example->site, example->loud.channel, example->quiet.channel, first.label,
@@ -164,7 +166,7 @@ std::optional<Drawing> draw_histograms(const ResultSets& sets) {
                       number(2 * most), tics(low, high, scale, top.right - top.left, false)) +
           key(d,
               {{style::background, "whole site, " + example->site, KeyEntry::line},
-               {9, "loudest channel, " + example->loud.channel, KeyEntry::line},
+               {9, "channel of most energy, " + example->loud.channel, KeyEntry::line},
                {10, "quiet channel, " + example->quiet.channel, KeyEntry::line}},
               top.left) +
           plot({using_series("site", "x", {"count"}) + " with filledcurves y1=0.5 linecolor rgb pale",

@@ -102,18 +102,18 @@ std::string caption(const ResultSet& set, const Loss& loss, const std::vector<co
   std::string text = fmt::format(
       "{}: accuracy against the share of all activations kept in high precision, by site (x, h, y) and by "
       "channel "
-      "(the loudest share of every site), with 95 % intervals (FP32 {} %, W8A8 {} %).",
+      "(of every site the share with the most energy), with 95 % intervals (FP32 {} %, W8A8 {} %).",
       display_name(set), percent(loss.fp32.value), percent(loss.w8a8.value));
   if (!loss.significant())
     return text + " W8A8 loses nothing significant here, so there is nothing to repair.";
   for (const Choice* c : front) {
     if (loss.recovery(c->point.accuracy) < 0.9) continue;
-    return text + fmt::format(
-                      " The cheapest that makes good 90 % of the loss is {} ({} % of the activations, {} %).",
-                      c->series == "channels" ? c->label + " of the channels" : c->label, percent(c->share),
-                      percent(c->point.accuracy.value));
+    return text +
+           fmt::format(" The cheapest that recovers 90 % of the loss is {} ({} % of the activations, {} %).",
+                       c->series == "channels" ? c->label + " of the channels" : c->label, percent(c->share),
+                       percent(c->point.accuracy.value));
   }
-  return text + " None makes good 90 % of the loss.";
+  return text + " None recovers 90 % of the loss.";
 }
 
 /// Names to the right of their points, pushed apart where several stand above each other.

@@ -21,7 +21,7 @@ const std::vector<FigureEntry>& figure_entries() {
        per_model,
        draw_concentration},
       {{"histograms",
-        "values of a loud site, and the ranges that calibrators choose for it",
+        "values of a site with outliers, and the ranges that calibrators choose for it",
         {"activations"},
         {"activations-histograms", "activations-ranges"}},
        per_model,

@@ -227,13 +227,13 @@
         root.querySelector(`[data-out="${key}"]`).textContent = text;
       }
       handle.setAttribute("aria-valuenow", String(bound));
-      handle.setAttribute("aria-valuetext", `±${number(bound)}; step ${texts.step}; ${texts["loud-clipped"]} of the loud ` +
+      handle.setAttribute("aria-valuetext", `±${number(bound)}; step ${texts.step}; ${texts["loud-clipped"]} of the outlier ` +
         `channel clipped; the quiet channel gets ${texts["quiet-levels"]} levels`);
       // The slider speaks for itself while it moves; the summary follows when it has come to rest.
       clearTimeout(speak);
       speak = setTimeout(() => {
         summary.textContent = `With ${bits} bits and the bound at ±${number(bound)} one step is ${texts.step}: ` +
-          `${texts["loud-clipped"]} of the loud channel's values are clipped, and the quiet channel gets ` +
+          `${texts["loud-clipped"]} of the outlier channel's values are clipped, and the quiet channel gets ` +
           `${texts["quiet-levels"]} levels.`;
       }, 250);
     }
