@@ -1,44 +1,16 @@
 // Memory is measured in a process that holds one method and nothing else: in this one, which holds them all,
 // a method's share could not be told from what others have left in the heap.
-#include <stdlib.h>
-
 #include <cstdlib>
 #include <filesystem>
 
 #include "app/subprocess.h"
-#include "core/error.h"
 #include "core/files.h"
 #include "core/parallel.h"
+#include "core/temporary_folder.h"
 #include "experiments/deployment_methods.h"
 #include "lower/packed_model.h"
 
 namespace outlierlab {
-
-namespace {
-
-namespace fs = std::filesystem;
-
-/// A folder that is gone with its contents when it goes out of scope.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = (fs::temp_directory_path() / "outlierlab-XXXXXX").string();
-    if (!::mkdtemp(pattern.data())) fail_expected(pattern, "a folder that can be made", "none");
-    path_ = pattern;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  fs::path operator/(const char* name) const { return path_ / name; }
-
- private:
-  fs::path path_;
-};
-
-}  // namespace
 
 std::size_t process_peak(Networks& networks, const Method& method, std::size_t examples, std::size_t length) {
   const TemporaryFolder folder;
@@ -46,7 +18,7 @@ std::size_t process_peak(Networks& networks, const Method& method, std::size_t e
                                         "--examples=" + std::to_string(examples),
                                         "--length=" + std::to_string(length)};
   if (method.on_engine()) {
-    const fs::path packed = folder / "packed.safetensors";
+    const std::filesystem::path packed = folder / "packed.safetensors";
     write_packed_model(packed, *networks.model(method.scheme));
     arguments.push_back("--packed=" + packed.string());
     if (method.precision == engine::RealPrecision::bfloat16) arguments.push_back("--bfloat16");
@@ -54,7 +26,7 @@ std::size_t process_peak(Networks& networks, const Method& method, std::size_t e
     arguments.push_back("--model-folder=" + networks.evaluator().options().model_folder.string());
   }
   if (method.kind == Method::Kind::simulated) {
-    const fs::path scheme = folder / "scheme.ini";
+    const std::filesystem::path scheme = folder / "scheme.ini";
     write_file_atomically(scheme, networks.scheme(method.scheme).ini().to_string());
     arguments.push_back("--scheme=" + scheme.string());
   }

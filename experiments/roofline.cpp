@@ -99,7 +99,7 @@ class RunningProduct {
         engine::PackedLinear(weights(integer, random), site, precision, std::max(group_rows, product.rows));
     values_.resize(product.rows * product.depth);
     for (float& v : values_) v = normal(random);
-    left_.reserve(product.rows, product.depth, linear_.form(), engine::SegmentOrder());
+    left_.reserve(product.rows, product.depth, linear_.form(), unsorted_);
     const engine::SiteRows rows(site);
     left_.encode(rows.format(), values_.data(), 0, product.rows);
     out_.resize(product.rows * product.cols);
@@ -157,6 +157,7 @@ class RunningProduct {
 
   Product product_;
   engine::PackedLinear linear_;
+  const engine::SegmentOrder unsorted_;  ///< left_ refers to it
   engine::LeftBuffer left_;
   AlignedVector<float> values_, out_;
 };
@@ -225,13 +226,6 @@ class RunningHead {
   AlignedVector<char> panels_;
   AlignedVector<std::int32_t> row_zero_, col_sum_;
 };
-
-Row with_interval(Row row, Interval interval, std::size_t n) {
-  row.ci_low = interval.low;
-  row.ci_high = interval.high;
-  row.n = n;
-  return row;
-}
 
 /// `run` makes `copies` products.
 std::vector<Row> rate_rows(Roofs& roofs, const Product& product, const Arithmetic& arithmetic, int threads,

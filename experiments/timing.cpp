@@ -21,13 +21,6 @@ bool is_narrow(const std::vector<double>& seconds, double share) {
   return interval.high - interval.low <= 2 * share * quantile(seconds, 0.5);
 }
 
-Row with_interval(Row row, Interval interval, std::size_t n) {
-  row.ci_low = interval.low;
-  row.ci_high = interval.high;
-  row.n = n;
-  return row;
-}
-
 }  // namespace
 
 std::vector<std::vector<double>> time_side_by_side(const std::vector<Contender>& contenders,
@@ -67,15 +60,23 @@ Interval median_interval(std::vector<double> values) {
   const std::size_t n = values.size();
   // The largest k with P(Binomial(n, 1/2) < k) <= 0.025: the interval is the k-th smallest to the k-th
   // largest.
-  double probability = std::pow(0.5, static_cast<double>(n)), below = 0;
+  // Logarithms, since 2^-n is no double from n = 1075 on.
+  double log_probability = -std::log(2.0) * static_cast<double>(n), below = 0;
   std::size_t k = 0;
-  while (k < n / 2 && below + probability <= 0.025) {
-    below += probability;
-    probability *= static_cast<double>(n - k) / static_cast<double>(k + 1);
+  while (k < n / 2 && below + std::exp(log_probability) <= 0.025) {
+    below += std::exp(log_probability);
+    log_probability += std::log(static_cast<double>(n - k) / static_cast<double>(k + 1));
     ++k;
   }
   const std::size_t first = k == 0 ? 0 : k - 1;
   return {values[first], values[n - 1 - first]};
+}
+
+Row with_interval(Row row, Interval interval, std::size_t n) {
+  row.ci_low = interval.low;
+  row.ci_high = interval.high;
+  row.n = n;
+  return row;
 }
 
 std::vector<Row> throughput_rows(const std::vector<double>& seconds, std::size_t examples,

@@ -36,6 +36,8 @@ double quantile(std::vector<double> values, double q);
 struct Interval {
   double low = 0, high = 0;
 };
+/// The row with its interval, from `n` passes.
+Row with_interval(Row row, Interval interval, std::size_t n);
 /// 95 % interval of the median by order statistics (binomial); the extremes where there are fewer than six
 /// values.
 Interval median_interval(std::vector<double> values);

@@ -60,9 +60,12 @@ double rms_difference(const Matrix& a, const Matrix& b) {
 
 bool Agreement::holds() const {
   // The number of examples that rounding decides differs by chance: three standard deviations of a count.
+  // Of few examples that would be all.
   const double ours = (100 - predictions) / 100 * static_cast<double>(examples),
                floor = (100 - simulation_noise_floor) / 100 * static_cast<double>(examples);
-  return predictions >= required_predictions || ours <= floor + 3 * std::sqrt(floor + 1);
+  const double chance =
+      std::min(3 * std::sqrt(floor + 1), largest_chance / 100 * static_cast<double>(examples));
+  return predictions >= required_predictions || ours <= floor + chance;
 }
 
 std::string Agreement::text() const {

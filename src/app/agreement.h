@@ -18,7 +18,8 @@ struct Agreement {
   /// that.
   double simulation_noise_floor = 0;  ///< equal predictions, percent
 
-  static constexpr double required_predictions = 99.5, required_accuracy = 0.2;
+  /// Percent. What chance is granted is at most `largest_chance` of the examples.
+  static constexpr double required_predictions = 99.5, largest_chance = 5;
   /// Enough equal predictions, or, within three standard deviations, as many as the simulation has with
   /// itself.
   bool holds() const;

@@ -2,14 +2,13 @@
 
 #include <chrono>
 #include <cmath>
-#include <cstdlib>
 #include <functional>
 
 #include "app/bench.h"
 #include "app/session.h"
 #include "app/study.h"
-#include "core/error.h"
 #include "core/parallel.h"
+#include "core/temporary_folder.h"
 #include "experiments/calibrations.h"
 
 namespace outlierlab {
@@ -63,20 +62,6 @@ void run_study(const CommonOptions& options, const std::vector<Calibration>& swe
   study.run();
 }
 
-/// A folder that goes away with the object.
-struct TemporaryFolder {
-  std::filesystem::path path;
-  TemporaryFolder() {
-    std::string text = (std::filesystem::temp_directory_path() / "outlierlab-sweep-XXXXXX").string();
-    if (!::mkdtemp(text.data())) fail_expected(text, "a folder for temporary files", "none");
-    path = text;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-};
-
 }  // namespace
 
 Json bench_sweep(const CommonOptions& options, std::size_t count) {
@@ -89,14 +74,14 @@ Json bench_sweep(const CommonOptions& options, std::size_t count) {
   for (const auto& [name, engine] :
        {std::pair{"simulated", StudyEngine::simulated}, std::pair{"int8", StudyEngine::integer},
         std::pair{"auto", StudyEngine::automatic}}) {
-    const double together =
-        seconds_of([&, e = engine, n = std::string(name)] { run_study(options, sweep, folder.path, n, e); });
+    const double together = seconds_of(
+        [&, e = engine, n = std::string(name)] { run_study(options, sweep, folder.path(), n, e); });
     double apart = simulated;
     if (engine != StudyEngine::automatic) {
       apart = 0;
       for (std::size_t i = 0; i < sweep.size(); ++i) {
         const std::string one = fmt::format("{}-{}", name, i);
-        apart += seconds_of([&, e = engine] { run_study(options, {sweep[i]}, folder.path, one, e); });
+        apart += seconds_of([&, e = engine] { run_study(options, {sweep[i]}, folder.path(), one, e); });
       }
     }
     if (engine == StudyEngine::simulated) simulated = apart;

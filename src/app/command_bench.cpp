@@ -140,6 +140,11 @@ int command_bench(const std::vector<std::string>& arguments) {
   if (sweep > 0 && startup) throw UsageError("--sweep: expected no --startup beside it, found both");
   if (clock && (sweep > 0 || startup))
     throw UsageError("--clock: expected neither --sweep nor --startup beside it, found one");
+  if ((sweep > 0 || startup) && !only.empty())
+    throw UsageError(std::string("--only: expected neither --sweep nor --startup beside it, found ") +
+                     (startup ? "--startup" : "--sweep"));
+  if (sweep > 0 && options.given("repeats"))
+    throw UsageError("--repeats: expected no --sweep beside it (each study is timed once), found both");
   set_threads(values.threads);
   if (sweep > 0)
     return bench_of_sessions(values, "sweep", arguments, [&] { return bench_sweep(values, sweep); });

@@ -54,6 +54,11 @@ int command_eval(const std::vector<std::string>& arguments) {
                                                    : "--precision") +
                      ": expected --engine int8 or cuda beside it, found --engine simulated");
   if (check && !packed.empty()) throw UsageError("--check: expected a scheme to simulate, found --packed");
+  for (const char* option : {"scheme", "set"}) {
+    if (!packed.empty() && options.given(option))
+      throw UsageError(std::string("--") + option +
+                       ": expected no --packed beside it (the file has its scheme), found both");
+  }
   std::optional<engine::RealPrecision> real;
   if (!precision.empty()) real = precision_named(precision);
   const Scheme scheme = Scheme::load(values.scheme, resource_root() / "configs" / "schemes", values.set);
@@ -62,11 +67,15 @@ int command_eval(const std::vector<std::string>& arguments) {
   Provenance provenance = session_provenance(session, "eval", arguments);
   Evaluation evaluation;
   Agreement agreement;
-  std::string scheme_name = scheme.name(), engine_description = "simulated";
+  std::string scheme_name = scheme.name(), scheme_text = scheme.ini().to_string(),
+              engine_description = "simulated";
   if (integer) {
     const auto model = packed.empty() ? evaluator.lowered(scheme, values.calibration_seed)
                                       : read_packed_model_of(packed, evaluator.config());
-    if (!packed.empty()) scheme_name = packed_scheme(*model);
+    if (!packed.empty()) {
+      scheme_name = packed_scheme(*model);
+      scheme_text = packed_scheme_text(*model);
+    }
     const std::unique_ptr<engine::Executor> executor = make_executor(engine_name, model, {real});
     engine_description = executor->description();
     evaluation = evaluator.evaluate(*executor, model->weight_bytes());
@@ -77,7 +86,7 @@ int command_eval(const std::vector<std::string>& arguments) {
   const Scores scores = evaluator.score(evaluation.logits);
   const double rate = static_cast<double>(scores.n) / evaluation.seconds;
 
-  provenance.set_config(scheme.ini().to_string());
+  provenance.set_config(scheme_text);
   add_evaluator_facts(provenance, evaluator);
   nlohmann::ordered_json result = {
       {"model", session.model.name},

@@ -111,6 +111,8 @@ int command_pass_memory(const std::vector<std::string>& arguments) {
     throw UsageError("pass-memory: expected either --packed or --model-folder, found both or none");
   if (!values.scheme.empty() && values.model_folder.empty())
     throw UsageError("pass-memory: expected --model-folder beside --scheme, found --packed");
+  if (values.bfloat16 && values.packed.empty())
+    throw UsageError("pass-memory: expected --packed beside --bfloat16, found --model-folder");
   set_threads(values.threads);
   const Pass pass = values.packed.empty() ? float_pass(values) : engine_pass(values);
   ::malloc_trim(0);

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <iostream>
 #include <map>
+#include <set>
 #include <sstream>
 
 #include "core/error.h"
@@ -43,6 +44,7 @@ struct Options::Impl {
   po::options_description named{"Options", 110};
   std::vector<Value> values;
   std::vector<std::pair<std::string, bool*>> flags;
+  std::set<std::string> given;  ///< by the arguments parsed last
   std::string positional_name, positional_help;
   std::vector<std::string>* positional = nullptr;
   std::size_t positional_minimum = 0, positional_maximum = 0;
@@ -82,8 +84,10 @@ void Options::add(const std::string& name, const std::string& value, const std::
 
 void Options::add(const std::string& name, const std::string& value, const std::string& help,
                   std::filesystem::path* target) {
-  add_value(name, value, help, target->string(), false,
-            [target](const std::string& text) { *target = text; });
+  add_value(name, value, help, target->string(), false, [=](const std::string& text) {
+    if (text.empty()) throw UsageError("--" + name + ": expected a path, found ''");
+    *target = text;
+  });
 }
 
 void Options::add(const std::string& name, const std::string& value, const std::string& help,
@@ -186,7 +190,9 @@ bool Options::parse(const std::vector<std::string>& arguments) const {
     values.insert(values.end(), option.value.begin(), option.value.end());
   }
   for (const Impl::Value& value : impl_->values) {
-    const std::vector<std::string>& texts = given[value.name];
+    const auto found = given.find(value.name);
+    if (found == given.end()) continue;
+    const std::vector<std::string>& texts = found->second;
     if (texts.size() > 1 && !value.repeatable) {
       throw UsageError(fmt::format("--{}: expected once, found {} times", value.name, texts.size()));
     }
@@ -194,7 +200,13 @@ bool Options::parse(const std::vector<std::string>& arguments) const {
   }
   for (const auto& [name, target] : impl_->flags) *target = *target || given.count(name) > 0;
   impl_->assign_positional(unnamed);
+  impl_->given.clear();
+  for (const auto& [name, texts] : given) impl_->given.insert(name);
   return true;
+}
+
+bool Options::given(const std::string& name) const {
+  return impl_->given.count(name) > 0;
 }
 
 std::string Options::help() const {

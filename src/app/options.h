@@ -45,6 +45,8 @@ class Options {
 
   /// Fills the targets. False if --help was given: the help is then on stdout.
   bool parse(const std::vector<std::string>& arguments) const;
+  /// Whether the arguments had the option, be it with its default.
+  bool given(const std::string& name) const;
   std::string help() const;
 
  private:

@@ -18,13 +18,28 @@ std::shared_ptr<const engine::Model> read_packed_model_of(const std::filesystem:
   same("vocabulary", model->shape.vocabulary, config.vocab_size);
   same("hidden size", model->shape.hidden, config.hidden_size);
   same("layers", model->shape.layers, config.layers);
+  same("heads", model->shape.heads, config.heads);
+  same("intermediate size", model->shape.intermediate, config.intermediate_size);
+  same("positions", model->shape.positions, config.max_positions);
+  same("token types", model->shape.token_types, config.token_types);
   same("labels", model->shape.labels, config.labels.size());
+  for (std::size_t i = 0; i < config.labels.size(); ++i) {
+    const auto named = model->facts.find("label_" + std::to_string(i));
+    if (named != model->facts.end() && named->second != config.labels[i])
+      fail_expected(file.string() + ": label " + std::to_string(i),
+                    "'" + config.labels[i] + "' as the model has", "'" + named->second + "'");
+  }
   return model;
 }
 
 std::string packed_scheme(const engine::Model& model) {
   const auto named = model.facts.find("scheme");
   return named == model.facts.end() ? "unnamed" : named->second;
+}
+
+std::string packed_scheme_text(const engine::Model& model) {
+  const auto text = model.facts.find("scheme_text");
+  return text == model.facts.end() ? "" : text->second;
 }
 
 }  // namespace outlierlab

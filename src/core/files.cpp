@@ -47,6 +47,9 @@ void write_atomically(const fs::path& path, const std::function<void(const fs::p
   std::error_code error;
   if (path.has_parent_path()) fs::create_directories(path.parent_path(), error);
   if (error) fail_expected(path.parent_path().string(), "a folder that can be created", error.message());
+  // A rename would put a file in the place of a device or a pipe.
+  if (const fs::file_status there = fs::status(path, error); fs::exists(there) && fs::is_other(there))
+    fail_expected(path.string(), "a regular file, or none yet", "a device or pipe");
   remove_orphans(path);
   const fs::path temporary = path.string() + ".tmp" + std::to_string(::getpid());
   try {

@@ -11,7 +11,8 @@ namespace outlierlab {
 std::string read_file(const std::filesystem::path& path);
 
 /// Writes through a temporary file in the same folder, flushed to disk, then renamed over `path`: a reader
-/// sees the old file or the new one, never a part. Creates the folder. Throws Error naming the path.
+/// sees the old file or the new one, never a part. Creates the folder. Throws Error naming the path, and
+/// leaves alone what is there and no file (a device, a pipe).
 void write_file_atomically(const std::filesystem::path& path, const std::string& contents);
 
 /// As above for writers that need a path (HDF5, safetensors): `write(temporary_path)` fills the temporary

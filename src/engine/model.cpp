@@ -10,6 +10,10 @@ namespace outlierlab::engine {
 
 namespace {
 
+/// A sum of so many products of codes, both sides centred on zero points, fits into int32: 255 * 255 * 32768
+/// < 2^31.
+constexpr std::size_t most_products = 32768;
+
 std::string count(std::size_t n, const char* what) {
   return std::to_string(n) + " " + what;
 }
@@ -18,6 +22,17 @@ void check_finite(const std::string& place, const Array<float>& values) {
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (!std::isfinite(values[i])) fail_expected(place, "finite values", std::to_string(values[i]));
   }
+}
+
+void check_scale(const std::string& place, float scale) {
+  if (!std::isfinite(scale) || scale < 0)
+    fail_expected(place, "finite scales of 0 or more", std::to_string(scale));
+}
+
+void check_sum(const std::string& place, std::size_t products) {
+  if (products > most_products)
+    fail_expected(place, "at most " + count(most_products, "products in an int32 sum"),
+                  std::to_string(products));
 }
 
 void check_vector(const std::string& place, const Array<float>& values, std::size_t size) {
@@ -36,7 +51,8 @@ void check_weight(const std::string& place, const Weight& weight, std::size_t ro
   if (weight.bits < 2 || weight.bits > 8) fail_expected(place, "2 to 8 bits", std::to_string(weight.bits));
   if (weight.scales.size() != 1 && weight.scales.size() != rows)
     fail_expected(place, "1 or " + count(rows, "scales"), std::to_string(weight.scales.size()));
-  check_finite(place + " scales", weight.scales);
+  check_sum(place, cols);
+  for (const float scale : weight.scales) check_scale(place, scale);
   const int largest = (1 << (weight.bits - 1)) - 1;
   for (const std::int8_t code : weight.codes) {
     if (std::abs(code) > largest)
@@ -57,7 +73,9 @@ void check_site(const std::string& place, const SiteFormat& site, std::size_t ch
   if (site.scale.size() != grids || site.zero.size() != grids)
     fail_expected(place, count(grids, "scales and zero points"), std::to_string(site.scale.size()));
   for (std::size_t i = 0; i < grids; ++i) {
-    if (!std::isfinite(site.scale[i])) fail_expected(place, "finite scales", std::to_string(site.scale[i]));
+    // A channel that stays float has a scale below 0.
+    const bool stays_float = site.kind == Kind::columns && site.scale[i] < 0;
+    check_scale(place, stays_float ? -site.scale[i] : site.scale[i]);
     if (site.zero[i] < site.qmin() || site.zero[i] > site.qmax())
       fail_expected(place, "a zero point that is a code", std::to_string(site.zero[i]));
   }
@@ -99,9 +117,15 @@ const SiteFormat& Model::site(std::size_t index) const {
 }
 
 void Model::check() const {
-  if (shape.heads == 0 || shape.hidden == 0 || shape.hidden % shape.heads != 0)
+  visit_sizes(shape, [](const char* name, std::size_t size) {
+    if (size == 0 && std::string(name) != "layers")
+      fail_expected("shape", std::string(name) + " above 0", "0");
+  });
+  if (shape.hidden % shape.heads != 0)
     fail_expected("shape", "a hidden size that the heads divide",
                   std::to_string(shape.hidden) + " and " + count(shape.heads, "heads"));
+  check_sum("shape: head size", shape.head_size());
+  check_sum("shape: positions", shape.positions);
   if (!(shape.epsilon >= 0) || !std::isfinite(shape.epsilon))
     fail_expected("shape", "a LayerNorm epsilon of 0 or more", std::to_string(shape.epsilon));
   if (layers.size() != shape.layers)

@@ -140,7 +140,7 @@ struct Model {
   const SiteFormat& site(std::size_t index) const;
 
   /// Throws Error naming the first part whose sizes disagree with `shape`, whose scales are not finite, whose
-  /// codes or bits are out of range.
+  /// codes or bits are out of range, or of which a sum of products could leave int32.
   void check() const;
 };
 

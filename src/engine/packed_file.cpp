@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cmath>
@@ -12,6 +13,7 @@
 #include <limits>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "engine/model_parts.h"
@@ -66,6 +68,7 @@ class Reader {
   std::shared_ptr<const Model> model() {
     require_metadata("format", packed_format);
     require_metadata("version", packed_version);
+    require_whole_data();
     auto model = std::make_shared<Model>();
     visit_sizes(model->shape, [&](const char* name, std::size_t& size) {
       size = whole("shape." + std::string(name), largest_size);
@@ -128,6 +131,25 @@ class Reader {
     const std::string found = metadata(key);
     if (found != expected)
       fail_expected(path_ + ": metadata " + key, "'" + expected + "'", "'" + found + "'");
+  }
+  /// Tensors follow each other without gap or overlap up to the file's end, as safetensors demands: an offset
+  /// that is damaged would else read another tensor's bytes.
+  void require_whole_data() const {
+    std::vector<std::pair<const HeaderTensor*, const std::string*>> tensors;
+    for (const auto& [name, tensor] : header_.tensors) tensors.emplace_back(&tensor, &name);
+    std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) {
+      return std::pair(a.first->begin, a.first->end) < std::pair(b.first->begin, b.first->end);
+    });
+    std::size_t end = 0;
+    for (const auto& [tensor, name] : tensors) {
+      if (tensor->begin != end || tensor->end < end)
+        fail_expected(path_ + ": tensor '" + *name + "'", "bytes from " + std::to_string(end) + " on",
+                      "bytes " + std::to_string(tensor->begin) + " to " + std::to_string(tensor->end));
+      end = tensor->end;
+    }
+    if (end != data_size_)
+      fail_expected(path_, "tensors of " + std::to_string(data_size_) + " bytes, which are inside the file",
+                    std::to_string(end));
   }
   std::size_t whole(const std::string& key, std::size_t limit) const {
     const std::string text = metadata(key);

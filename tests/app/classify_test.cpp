@@ -80,6 +80,30 @@ TEST_CASE("classify runs a packed model in integers, as the scheme that made it 
   REQUIRE(run(control + "--engine int8" + texts).out == packed.out);
   const double simulated = probabilities(run(control + texts).out)[0];
   REQUIRE(simulated == Approx(probabilities(packed.out)[0]).margin(0.05));
+
+  // What was evaluated is the file's scheme, and the record has that one.
+  const std::string json = (folder / "eval.json").string();
+  REQUIRE(run("eval --model demo-control --limit 8 --engine int8 --packed " + quoted(file) + " --json " +
+              quoted(json))
+              .code == 0);
+  const auto record = nlohmann::json::parse(read_file(json));
+  REQUIRE(record.at("scheme") == "w8a8");
+  REQUIRE(record.at("provenance").at("config").get<std::string>().find("[activations]") != std::string::npos);
+
+  // Another network of the same shapes, or labels the other way round, would answer, and wrongly.
+  const std::string bytes = read_file(file), bad = (folder / "bad.safetensors").string();
+  const auto refused = [&](const std::string& from, const std::string& to) {
+    std::string copy = bytes;
+    copy.replace(copy.find(from), from.size(), to);
+    write_file_atomically(bad, copy);
+    const Outcome outcome = run("classify --model demo-control --packed " + quoted(bad) + texts);
+    REQUIRE(outcome.code == 1);
+    return outcome.err;
+  };
+  REQUIRE(refused("\"shape.heads\":\"4\"", "\"shape.heads\":\"2\"").find("heads: expected 4") !=
+          std::string::npos);
+  REQUIRE(refused("\"fact.label_0\":\"e", "\"fact.label_0\":\"E").find("label 0: expected 'entailment'") !=
+          std::string::npos);
 }
 
 TEST_CASE("classify refuses what is no text, with its place", "[app]") {
@@ -101,6 +125,8 @@ TEST_CASE("classify refuses what is no text, with its place", "[app]") {
   REQUIRE(run("classify --model demo-planted --engine int4 one").code == 2);
   REQUIRE(run("classify --model demo-planted --packed none.safetensors --scheme w8a8 one").code == 2);
   REQUIRE(run("classify --model demo-planted --packed /nowhere/x.safetensors one").code == 1);
+  REQUIRE(run("classify --model demo-planted --packed none.safetensors --scheme fp32 one").code == 2);
+  REQUIRE(run("classify --model demo-planted --packed none.safetensors --engine simulated one").code == 2);
 }
 
 TEST_CASE("bench --startup, --sweep and --only time what they say", "[app]") {
@@ -130,6 +156,9 @@ TEST_CASE("bench --startup, --sweep and --only time what they say", "[app]") {
             Approx(row.at("sweep_seconds").get<double>() / row.at("separate_seconds").get<double>()));
   }
   REQUIRE(run("bench --sweep 2 --startup").code == 2);
+  REQUIRE(run("bench --sweep 2 --only fp32").code == 2);
+  REQUIRE(run("bench --startup --only fp32").code == 2);
+  REQUIRE(run("bench --sweep 2 --repeats 3").code == 2);
 
   const Outcome one =
       run("bench --model demo-planted --limit 16 --calibration-size 16 --repeats 1 --only capture");

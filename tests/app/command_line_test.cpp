@@ -83,6 +83,7 @@ TEST_CASE("pass-memory prints the peak of one network's passes", "[app]") {
   REQUIRE((bytes == 0 || (bytes > 5e6 && bytes < 2e9)));
   REQUIRE(run("pass-memory").code == 2);
   REQUIRE(run("pass-memory --packed x" + model).code == 2);
+  REQUIRE(run("pass-memory --bfloat16" + model).code == 2);
   REQUIRE(run("pass-memory --packed x --scheme w8a8").code == 2);
   REQUIRE(run("pass-memory --examples 2 --length 16 --scheme w8a9" + model).err.find("w8a8") !=
           std::string::npos);
@@ -103,6 +104,10 @@ TEST_CASE("values of options are checked", "[app]") {
   require_wrong_use("compare --tolerance nan a b", {"--tolerance", "'nan'"});
   require_wrong_use("compare --tolerance 2 a b", {"--tolerance", "from 0 to 1", "'2'"});
   require_wrong_use("run baseline --resume=yes", {"--resume", "no value"});
+  require_wrong_use("eval --json ''", {"--json", "a path"});
+  for (const std::string beside : {"--scheme w8a8", "--set weights.bits=4"})
+    require_wrong_use("eval --engine int8 --packed none.safetensors " + beside,
+                      {beside.substr(0, 5), "--packed"});
 }
 
 TEST_CASE("list names what is registered and configured", "[app]") {

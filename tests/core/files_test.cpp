@@ -55,4 +55,9 @@ TEST_CASE("Unreadable and unwritable paths are named", "[files]") {
   // A file stands where a folder would have to be: fails for root, too.
   REQUIRE_ERROR(write_file_atomically(folder / "plain" / "result.csv", "y"), "plain");
   REQUIRE_ERROR(write_file_atomically(folder, "y"), folder.filename().string());
+  const fs::path pipe = folder / "pipe";
+  fs::remove(pipe);
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  REQUIRE_ERROR(write_file_atomically(pipe, "y"), "pipe", "regular file");
+  REQUIRE(fs::is_fifo(pipe));
 }

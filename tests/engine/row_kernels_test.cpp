@@ -226,3 +226,20 @@ TEST_CASE("Residual sum with LayerNorm, and softmax to codes, equal their parts"
     }
   }
 }
+
+TEST_CASE("Softmax of scores far below zero leaves out what lies behind the row", "[engine]") {
+  SiteFormat none;
+  const SiteRows scores_site(none), probs(format_of(FormatKind::tensor, 8, false, {Grid::affine({0, 1}, 8)}));
+  for (const RowKernels* kernels : kernels_of_this_cpu()) {
+    for (const std::size_t cols : {1u, 5u, 17u}) {
+      // What is not of the row must count neither as its largest score nor in its sum.
+      std::vector<float> scores(32, 0.0f);
+      std::fill_n(scores.begin(), cols, -200.0f);
+      std::vector<std::uint8_t> codes(32 + 64);
+      kernels->softmax_codes(scores_site.format(), probs.format(), scores.data(), 1, cols, 32, codes.data(),
+                             32);
+      for (std::size_t j = 0; j < cols; ++j)
+        REQUIRE(codes[j] == Grid::affine({0, 1}, 8).quantize(1.0f / static_cast<float>(cols)));
+    }
+  }
+}

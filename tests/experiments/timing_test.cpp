@@ -21,6 +21,11 @@ TEST_CASE("Quantiles and the median's interval by order statistics", "[experimen
   REQUIRE(median_interval({3, 1, 2, 6, 5, 4}).low == 1);
   REQUIRE(median_interval({3, 1, 2, 6, 5, 4}).high == 6);
   REQUIRE(median_interval({7}).low == 7);
+  // Of 3001 values about 1500 -+ 1.96 sqrt(3001) / 2, also where 2^-3001 is no double.
+  std::vector<double> many(3001);
+  std::iota(many.begin(), many.end(), 0.0);
+  REQUIRE(median_interval(many).low == Approx(1446).margin(1));
+  REQUIRE(median_interval(many).high == Approx(1554).margin(1));
 }
 
 TEST_CASE("Contenders are run in turn, as often as each other", "[experiments]") {

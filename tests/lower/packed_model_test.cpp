@@ -1,5 +1,6 @@
 #include "lower/packed_model.h"
 
+#include <cstring>
 #include <fstream>
 
 #include "app/resources.h"
@@ -133,6 +134,39 @@ TEST_CASE("Damaged packed files are errors that name the file, never crashes", "
   REQUIRE(replaced("tensor 8 affine", "tensor 8 affinx").find("affine|symmetric") != std::string::npos);
   REQUIRE(replaced("\"shape.hidden\":\"30\"", "\"shape.hidden\":\"31\"") != "nothing thrown");
 
+  // A flipped sign of a scale; offsets that read another tensor's bytes, or leave some unread.
+  const SafetensorsFile file(path);
+  const auto sign_flipped = [&](const std::string& name) {
+    std::string copy = whole;
+    std::uint64_t header = 0;
+    std::memcpy(&header, whole.data(), 8);
+    const std::size_t entry = whole.find("\"" + name + "\":"), offsets = whole.find("offsets\":[", entry);
+    copy[8 + header + std::stoul(whole.substr(offsets + 10)) + 3] ^= '\x80';
+    write(copy);
+    return message(bad);
+  };
+  REQUIRE(sign_flipped("sites.pooler.scale").find("site pooler: expected finite scales of 0 or more") !=
+          std::string::npos);
+  REQUIRE(sign_flipped("classifier.weight.scale").find("classifier.weight: expected finite scales") !=
+          std::string::npos);
+  const auto moved = [&](const std::string& name, int by) {
+    std::string copy = whole;
+    const std::size_t entry = whole.find("\"" + name + "\":"),
+                      begin = whole.find('[', whole.find("offsets", entry)), end = whole.find(']', begin);
+    const std::size_t from = std::stoul(whole.substr(begin + 1)),
+                      to = std::stoul(whole.substr(whole.find(',', begin) + 1));
+    const auto at = [&](std::size_t n) { return std::to_string(static_cast<long>(n) + by); };
+    const std::string text = "[" + at(from) + "," + at(to);
+    if (text.size() != end - begin) return std::string("no room");
+    copy.replace(begin, text.size(), text);
+    write(copy);
+    return message(bad);
+  };
+  REQUIRE(moved("classifier.bias", -8).find("tensor 'classifier.bias': expected bytes from") !=
+          std::string::npos);
+  write(whole + "more");
+  REQUIRE(message(bad).find("inside the file") != std::string::npos);
+
   // Random damage: an Error or a model whose parts passed every check.
   Random random(17);
   std::size_t refused = 0;
@@ -152,6 +186,47 @@ TEST_CASE("Damaged packed files are errors that name the file, never crashes", "
     }
   }
   REQUIRE(refused > 100);
+}
+
+TEST_CASE("Models that the engine could only run wrongly are refused", "[engine]") {
+  engine::Model model = model_of("w8a8");
+  const auto refusal = [&](engine::Model changed) {
+    try {
+      changed.check();
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("nothing thrown");
+  };
+  REQUIRE(refusal(model) == "nothing thrown");
+  engine::Model changed = model;
+  changed.layers[0].sites[engine::query].scale[0] = -0.1f;
+  REQUIRE(refusal(changed).find("site layer.0.query: expected finite scales of 0 or more") !=
+          std::string::npos);
+  changed = model_of("mp-channel-1");  // here a scale below 0 has a meaning
+  REQUIRE(refusal(changed) == "nothing thrown");
+  changed = model;
+  changed.shape.intermediate = 0;
+  REQUIRE(refusal(changed) == "shape: expected intermediate above 0, found 0");
+  changed = model;
+  changed.shape.positions = 40000;
+  REQUIRE(refusal(changed).find("int32 sum") != std::string::npos);
+  // A product deeper than int32 holds.
+  changed = model;
+  const std::size_t deep = 40000;
+  changed.shape.intermediate = deep;
+  for (engine::Layer& layer : changed.layers) {
+    layer.ffn_hidden.weight = {};
+    layer.ffn_hidden.weight.rows = deep;
+    layer.ffn_hidden.weight.cols = 30;
+    layer.ffn_hidden.weight.values = std::vector<float>(deep * 30);
+    layer.ffn_hidden.bias = std::vector<float>(deep);
+    engine::Weight& weight = layer.ffn_output.weight;
+    weight.cols = deep;
+    weight.codes = std::vector<std::int8_t>(deep * 30, 127);
+  }
+  REQUIRE(refusal(changed).find("ffn_output") == std::string::npos);
+  REQUIRE(refusal(changed).find("output.dense.weight: expected at most 32768 products") != std::string::npos);
 }
 
 TEST_CASE("Headers: what JSON allows there, and nothing else", "[engine]") {

@@ -7,7 +7,8 @@ namespace outlierlab::engine {
 /// The values of one site for a group of rows, as the products that follow read them.
 class LeftBuffer {
  public:
-  /// Room for `rows` rows of a site that products take in `form`, and for the marks of its outliers.
+  /// Room for `rows` rows of a site that products take in `form`, and for the marks of its outliers. `order`
+  /// must outlive the buffer's use.
   void reserve(std::size_t rows, std::size_t cols, Form form, const SegmentOrder& order,
                bool keeps_outliers = false) {
     cols_ = cols;

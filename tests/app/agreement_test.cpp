@@ -1,0 +1,40 @@
+#include "app/agreement.h"
+
+#include "catch.h"
+
+using namespace outlierlab;
+
+namespace {
+
+/// Of `examples`, so many predictions differ from the simulation's, and from its own when it rounds
+/// otherwise.
+bool holds(std::size_t examples, double differ, double of_itself) {
+  Agreement agreement;
+  agreement.examples = examples;
+  agreement.predictions = 100 - 100 * differ / static_cast<double>(examples);
+  agreement.simulation_noise_floor = 100 - 100 * of_itself / static_cast<double>(examples);
+  return agreement.holds();
+}
+
+}  // namespace
+
+TEST_CASE("Agreement: 99.5 %, or what the simulation has with itself but for chance", "[app]") {
+  REQUIRE(holds(1000, 5, 0));
+  REQUIRE_FALSE(holds(1000, 6, 0));
+  REQUIRE(holds(1000, 12, 5));  // up to 5 + 3 sqrt(6)
+  REQUIRE_FALSE(holds(1000, 13, 5));
+  REQUIRE(holds(1000, 100, 100));
+  REQUIRE(holds(1000, 130, 100));
+  REQUIRE_FALSE(holds(1000, 131, 100));
+}
+
+TEST_CASE("Agreement: of few examples, chance is not granted all", "[app]") {
+  for (const std::size_t n : {1u, 2u, 3u, 10u}) {
+    REQUIRE(holds(n, 0, 0));
+    REQUIRE_FALSE(holds(n, 1, 0));
+  }
+  REQUIRE(holds(20, 1, 0));
+  REQUIRE_FALSE(holds(20, 2, 0));
+  REQUIRE(holds(100, 3, 0));
+  REQUIRE_FALSE(holds(100, 4, 0));
+}
