@@ -62,9 +62,13 @@ TEST_CASE("classify reads pairs from standard input, and batches change nothing"
   REQUIRE(classify("", pair + second + pair) == a + b + a);
   REQUIRE(classify("--batch-size 1", pair + second + pair) == a + b + a);
   REQUIRE(classify("", "").empty());
-  const std::string single = classify("", question + "\n");
-  REQUIRE(run("classify --model demo-planted " + quoted(question)).out == single);
+  const std::string single = classify("--task sst2", question + "\n");
+  REQUIRE(run("classify --model demo-planted --task sst2 " + quoted(question)).out == single);
   REQUIRE(single != classify("", question + "\t" + question + "\n"));
+  // A folder names no task.
+  const std::string folder = " --model " + quoted(test::source("models/demo/planted").string());
+  REQUIRE(run("classify" + folder + " " + quoted(question)).out == single);
+  REQUIRE(run("classify" + folder + " " + quoted(question) + " " + quoted(sentence)).out == a);
 }
 
 TEST_CASE("classify runs a packed model in integers, as the scheme that made it does", "[app]") {
@@ -106,6 +110,29 @@ TEST_CASE("classify runs a packed model in integers, as the scheme that made it 
           std::string::npos);
 }
 
+TEST_CASE("classify cuts texts at the task's length, whatever executes the network", "[app]") {
+  const auto folder = test::scratch("classify-length");
+  const std::string packed = quoted((folder / "fp32.safetensors").string());
+  REQUIRE(run("pack --model demo-planted --scheme fp32 --calibration-size 8 --out " + packed).code == 0);
+  std::string repeated;
+  for (int i = 0; i < 9; ++i) repeated += sentence + " ";
+  const std::string texts = " 'who is the cat ?' " + test::quoted(repeated);
+  const auto answer = [&](const std::string& arguments) {
+    const Outcome outcome = run("classify --model demo-planted --calibration-size 8 " + arguments + texts);
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    return probabilities(outcome.out)[0];
+  };
+  const double simulated = answer("");
+  // What calibrates loads the task anyway; sixteen bits, few examples.
+  REQUIRE(answer("--scheme w8a8 --set weights.bits=32 --set activations.bits=16") ==
+          Approx(simulated).margin(0.05));
+  REQUIRE(answer("--engine int8") == Approx(simulated).margin(1e-4));
+  REQUIRE(answer("--packed " + packed) == Approx(simulated).margin(1e-4));
+  // Another task's length gives another answer.
+  REQUIRE(answer("--task qnli") != Approx(simulated).margin(0.1));
+}
+
 TEST_CASE("classify refuses what is no text, with its place", "[app]") {
   const auto refused = [](const std::string& input, std::initializer_list<std::string> parts,
                           std::ptrdiff_t answers = 0) {
@@ -118,10 +145,25 @@ TEST_CASE("classify refuses what is no text, with its place", "[app]") {
     REQUIRE(std::count(outcome.err.begin(), outcome.err.end(), '\n') == 1);
     for (const std::string& part : parts) REQUIRE(outcome.err.find(part) != std::string::npos);
   };
-  refused("a\tb\tc\n", {"standard input:1", "at most two texts", "3 cells"});
-  refused("a\tb\n\n", {"standard input:2", "an empty line"}, 1);
+  refused("a\tb\tc\n", {"standard input:1", "two texts (question, sentence: task demo)", "found 3"});
+  refused("a\tb\na\n", {"standard input:2", "two texts (question, sentence: task demo)", "found 1"}, 1);
+  refused("a\tb\n\n", {"standard input:2", "two texts", "an empty text"}, 1);
+  refused("a\t \r\n", {"standard input:1", "two texts", "an empty text"});
   refused("a\tb\xff\n", {"standard input:1", "UTF-8"});
   REQUIRE(run("classify --model demo-planted one two three").code == 2);
+  for (const auto& [arguments, expected, found] :
+       {std::tuple{"one", "two texts (question, sentence: task demo)", "found 1"},
+        std::tuple{"one ''", "two texts (question, sentence: task demo)", "found an empty text"},
+        std::tuple{"--engine int8 --calibration-size 8 one", "two texts (", "found 1"},
+        std::tuple{"--task sst2 one two", "one text (sentence: task sst2)", "found 2"},
+        std::tuple{"--task sst2 ''", "one text (sentence: task sst2)", "found an empty text"}}) {
+    const Outcome outcome = run(std::string("classify --model demo-planted ") + arguments);
+    INFO(arguments << ": " << outcome.err);
+    REQUIRE(outcome.code == 2);
+    REQUIRE(outcome.out.empty());
+    REQUIRE(outcome.err.find(std::string("TEXT: expected ") + expected) != std::string::npos);
+    REQUIRE(outcome.err.find(found) != std::string::npos);
+  }
   REQUIRE(run("classify --model demo-planted --engine int4 one").code == 2);
   REQUIRE(run("classify --model demo-planted --packed none.safetensors --scheme w8a8 one").code == 2);
   REQUIRE(run("classify --model demo-planted --packed /nowhere/x.safetensors one").code == 1);
