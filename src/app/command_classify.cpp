@@ -62,7 +62,12 @@ Classifier open_classifier(const CommonOptions& values, const std::string& engin
                   std::to_string(made.tokenizer->vocabulary_size()));
   }
   if (!packed.empty()) {
-    run_on_engine(made, read_packed_model_of(packed, config), values.batch_size);
+    const auto model = read_packed_model_of(packed, config);
+    // A listed model's name will do: digesting takes longer than answering.
+    const bool listed = !entry.task.empty();
+    if (!listed || packed_model_name(*model) != entry.name)
+      require_packed_from(packed, *model, entry.name, checkpoint_digest(entry.folder));
+    run_on_engine(made, model, values.batch_size);
     return made;
   }
   const Scheme scheme = Scheme::load(values.scheme, resource_root() / "configs" / "schemes", values.set);

@@ -73,6 +73,7 @@ int command_eval(const std::vector<std::string>& arguments) {
     const auto model = packed.empty() ? evaluator.lowered(scheme, values.calibration_seed)
                                       : read_packed_model_of(packed, evaluator.config());
     if (!packed.empty()) {
+      require_packed_from(packed, *model, session.model.name, evaluator.model_sha256());
       scheme_name = packed_scheme(*model);
       scheme_text = packed_scheme_text(*model);
     }

@@ -94,6 +94,24 @@ TEST_CASE("classify runs a packed model in integers, as the scheme that made it 
   REQUIRE(record.at("scheme") == "w8a8");
   REQUIRE(record.at("provenance").at("config").get<std::string>().find("[activations]") != std::string::npos);
 
+  // Another model's file is refused, by the name in it and by the checkpoint's digest; a copy of the model
+  // elsewhere is the same one.
+  for (const std::string command :
+       {"classify --model demo-planted ", "eval --model demo-planted --limit 8 "}) {
+    const Outcome mixed = run(command + (command[0] == 'e' ? "--engine int8 " : "") + "--packed " +
+                              quoted(file) + (command[0] == 'c' ? texts : ""));
+    INFO(mixed.err);
+    REQUIRE(mixed.code == 1);
+    REQUIRE(mixed.out.empty());
+    REQUIRE(mixed.err.find(file + ": expected a model packed from demo-planted (") != std::string::npos);
+    REQUIRE(mixed.err.find("found one from demo-control (") != std::string::npos);
+  }
+  std::filesystem::copy(test::source("models/demo/control"), folder / "moved");
+  const std::string moved = "classify --model " + test::quoted((folder / "moved").string()) + " --packed ";
+  REQUIRE(run(moved + quoted(file) + texts).out == packed.out);
+  write_file_atomically(folder / "moved" / "tokenizer_config.json", "{\"do_lower_case\": true}");
+  REQUIRE(run(moved + quoted(file) + texts).err.find("packed from moved") != std::string::npos);
+
   // Another network of the same shapes, or labels the other way round, would answer, and wrongly.
   const std::string bytes = read_file(file), bad = (folder / "bad.safetensors").string();
   const auto refused = [&](const std::string& from, const std::string& to) {
