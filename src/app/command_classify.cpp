@@ -203,7 +203,8 @@ int command_classify(const std::vector<std::string>& arguments) {
       "Prints a text's or a pair of texts' label and the probability of each label. Without TEXT it "
       "reads\nstandard input: a text a line, or two with a tab between them. Whether it is one text or two, "
       "and the\nlength that they are cut to, is the task's; without a task it is either, and 128 pieces.",
-      "outlierlab classify --model demo-planted \"where is the lamp ?\" \"the lamp is in the hall .\"");
+      "outlierlab classify --model demo-planted \"Where was Davo born?\" \"Davo was born in Feden in "
+      "1850.\"");
   options.positional("TEXT",
                      "one text, or the two of a pair (a question and a sentence), as the task has them",
                      &texts, 0, 2);
