@@ -228,8 +228,8 @@ TEST_CASE("Residual sum with LayerNorm, and softmax to codes, equal their parts"
 }
 
 TEST_CASE("Softmax of scores far below zero leaves out what lies behind the row", "[engine]") {
-  SiteFormat none;
-  const SiteRows scores_site(none), probs(format_of(FormatKind::tensor, 8, false, {Grid::affine({0, 1}, 8)}));
+  const SiteRows scores_site(format_of(FormatKind::tensor, 8, false, {Grid::affine({-255, 0}, 8)})),
+      probs(format_of(FormatKind::tensor, 8, false, {Grid::affine({0, 1}, 8)}));
   for (const RowKernels* kernels : kernels_of_this_cpu()) {
     for (const std::size_t cols : {1u, 5u, 17u}) {
       // What is not of the row must count neither as its largest score nor in its sum.
