@@ -220,5 +220,7 @@ TEST_CASE("eval says what its weights' size is of", "[app]") {
   const std::string w4 =
       "eval --model demo-planted --limit 8 --calibration-size 8 --scheme w8a8 --set weights.bits=4";
   REQUIRE(run(w4).out.find(" MB if stored with the scheme's bits; simulated with ") != std::string::npos);
-  REQUIRE(run(w4 + " --engine int8").out.find(" MB as the engine holds them\n") != std::string::npos);
+  const Outcome integer = run(w4 + " --engine int8");
+  INFO(integer.out << integer.err);
+  REQUIRE(integer.out.find(" MB as the engine holds them\n") != std::string::npos);
 }
