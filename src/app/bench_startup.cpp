@@ -111,6 +111,8 @@ Json bench_startup(const CommonOptions& options, std::size_t repeats) {
   const fs::path packed = folder / "w8a8.safetensors";
   const Agreement agreement = pack_w8a8(options, packed);
   const ModelEntry model = find_model(options.model);
+  std::vector<std::string> texts = {"Where is the lamp?", "The lamp that they bought is in the hall."};
+  texts.resize(task_of(options, model)->text_columns.size());
   std::vector<fs::path> files = {packed};
   for (const fs::directory_entry& entry : fs::directory_iterator(model.folder)) files.push_back(entry.path());
 
@@ -136,10 +138,12 @@ Json bench_startup(const CommonOptions& options, std::size_t repeats) {
                                         "classify",
                                         "--model",
                                         options.model,
+                                        "--task",
+                                        options.task.empty() ? model.task : options.task,
                                         "--threads",
                                         std::to_string(threads())};
       words.insert(words.end(), row.more.begin(), row.more.end());
-      words.insert(words.end(), {"Where is the lamp?", "The lamp that they bought is in the hall."});
+      words.insert(words.end(), texts.begin(), texts.end());
       if (row.cold) {
         for (const fs::path& file : files) drop_from_cache(file);
       }

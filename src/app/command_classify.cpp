@@ -21,7 +21,8 @@ namespace {
 struct Classifier {
   std::optional<Tokenizer> tokenizer;
   std::vector<std::string> labels;
-  std::size_t max_length = 128;
+  std::optional<Task> task;                                          ///< none: one text or two
+  std::size_t max_length = 128;                                      ///< the task's
   std::function<Matrix(const std::vector<EncodedExample>&)> logits;  ///< [examples, labels]
 
   std::unique_ptr<Session> session;
@@ -51,6 +52,8 @@ Classifier open_classifier(const CommonOptions& values, const std::string& engin
   const ModelEntry entry = find_model(values.model);
   const BertConfig config = BertConfig::read(entry.folder / "config.json");
   made.labels = config.labels;
+  made.task = task_of(values, entry);
+  if (made.task) made.max_length = made.task->max_length;
   made.max_length = std::min(made.max_length, config.max_positions);
   made.tokenizer = Tokenizer::load(entry.folder);
   if (made.tokenizer->vocabulary_size() != config.vocab_size) {
@@ -59,7 +62,12 @@ Classifier open_classifier(const CommonOptions& values, const std::string& engin
                   std::to_string(made.tokenizer->vocabulary_size()));
   }
   if (!packed.empty()) {
-    run_on_engine(made, read_packed_model_of(packed, config), values.batch_size);
+    const auto model = read_packed_model_of(packed, config);
+    // A listed model's name will do: digesting takes longer than answering.
+    const bool listed = !entry.task.empty();
+    if (!listed || packed_model_name(*model) != entry.name)
+      require_packed_from(packed, *model, entry.name, checkpoint_digest(entry.folder));
+    run_on_engine(made, model, values.batch_size);
     return made;
   }
   const Scheme scheme = Scheme::load(values.scheme, resource_root() / "configs" / "schemes", values.set);
@@ -75,7 +83,6 @@ Classifier open_classifier(const CommonOptions& values, const std::string& engin
   calibrating.limit = 1;  // nothing is evaluated
   made.session = std::make_unique<Session>(open_session(calibrating));
   Evaluator& evaluator = *made.session->evaluator;
-  made.max_length = std::min(evaluator.options().task.max_length, config.max_positions);
   made.labels = evaluator.config().labels;
   if (engine_name == "int8") {
     run_on_engine(made, evaluator.lowered(scheme, values.calibration_seed), values.batch_size);
@@ -114,20 +121,52 @@ EncodedExample encode(const Classifier& classifier, const TextExample& text, std
   }
 }
 
-/// A line is a text, or two with a tab between them.
-TextExample parse_line(std::string line, const std::string& place) {
+/// "two texts (question, sentence: task demo)".
+std::string expected_texts(const std::optional<Task>& task) {
+  if (!task) return "one text or two";
+  std::string columns;
+  for (const std::string& column : task->text_columns) columns += (columns.empty() ? "" : ", ") + column;
+  return (task->text_columns.size() == 2 ? "two texts (" : "one text (") + columns + ": task " + task->name +
+         ")";
+}
+
+/// Texts as the task has them: as many, and none empty.
+TextExample make_example(const Classifier& classifier, const std::vector<std::string>& texts,
+                         const std::string& place) {
+  const std::optional<Task>& task = classifier.task;
+  for (const std::string& text : texts) {
+    if (text.find_first_not_of(" \t") == std::string::npos)
+      fail_expected(place, expected_texts(task), "an empty text");
+  }
+  if (task ? texts.size() != task->text_columns.size() : texts.size() > 2)
+    fail_expected(place, expected_texts(task), std::to_string(texts.size()));
+  TextExample example;
+  example.first = texts[0];
+  example.pair = texts.size() == 2;
+  if (example.pair) example.second = texts[1];
+  return example;
+}
+
+/// The texts of a line, which have tabs between them.
+std::vector<std::string> split_line(std::string line) {
   if (!line.empty() && line.back() == '\r') line.pop_back();
-  if (line.empty()) fail_expected(place, "a text, or two with a tab between them", "an empty line");
-  const std::size_t tab = line.find('\t');
-  TextExample text;
-  text.first = line.substr(0, tab);
-  if (tab == std::string::npos) return text;
-  text.pair = true;
-  text.second = line.substr(tab + 1);
-  if (text.second.find('\t') != std::string::npos)
-    fail_expected(place, "at most two texts",
-                  std::to_string(std::count(line.begin(), line.end(), '\t') + 1) + " cells");
-  return text;
+  std::vector<std::string> texts(1);
+  for (const char c : line) {
+    if (c == '\t') {
+      texts.emplace_back();
+    } else {
+      texts.back() += c;
+    }
+  }
+  return texts;
+}
+
+TextExample example_of_arguments(const Classifier& classifier, const std::vector<std::string>& texts) {
+  try {
+    return make_example(classifier, texts, "TEXT");
+  } catch (const Error& error) {
+    throw UsageError(error.what());
+  }
 }
 
 /// Answers standard input as it comes, `batch_size` lines at a time.
@@ -137,7 +176,8 @@ void classify_lines(const Classifier& classifier, std::size_t batch_size) {
   for (std::string line; std::getline(std::cin, line);) {
     const std::string place = "standard input:" + std::to_string(++number);
     try {
-      waiting.push_back(encode(classifier, parse_line(std::move(line), place), waiting.size(), place));
+      const TextExample example = make_example(classifier, split_line(std::move(line)), place);
+      waiting.push_back(encode(classifier, example, waiting.size(), place));
     } catch (const Error&) {
       // The lines before the bad one get their answers.
       if (!waiting.empty()) print_answers(classifier, waiting);
@@ -161,9 +201,13 @@ int command_classify(const std::vector<std::string>& arguments) {
   Options options(
       "classify",
       "Prints a text's or a pair of texts' label and the probability of each label. Without TEXT it "
-      "reads\nstandard input: a text a line, or two with a tab between them.",
-      "outlierlab classify --model demo-planted \"where is the lamp ?\" \"the lamp is in the hall .\"");
-  options.positional("TEXT", "one text, or the two of a pair (a question and a sentence)", &texts, 0, 2);
+      "reads\nstandard input: a text a line, or two with a tab between them. Whether it is one text or two, "
+      "and the\nlength that they are cut to, is the task's; without a task it is either, and 128 pieces.",
+      "outlierlab classify --model demo-planted \"Where was Davo born?\" \"Davo was born in Feden in "
+      "1850.\"");
+  options.positional("TEXT",
+                     "one text, or the two of a pair (a question and a sentence), as the task has them",
+                     &texts, 0, 2);
   add_common(options, values,
              {"model", "scheme", "set", "task", "data", "threads", "batch-size", "calibration-size",
               "calibration-seed"});
@@ -188,11 +232,7 @@ int command_classify(const std::vector<std::string>& arguments) {
     classify_lines(classifier, values.batch_size);
     return 0;
   }
-  TextExample text;
-  text.first = texts[0];
-  text.pair = texts.size() == 2;
-  if (text.pair) text.second = texts[1];
-  print_answers(classifier, {encode(classifier, text, 0, "TEXT")});
+  print_answers(classifier, {encode(classifier, example_of_arguments(classifier, texts), 0, "TEXT")});
   return 0;
 }
 

@@ -13,6 +13,18 @@
 
 namespace outlierlab {
 
+namespace {
+
+/// The simulation computes with floats, whatever the scheme's bits would save in a file.
+std::string weights_text(std::size_t bytes, std::size_t parameters, bool integer) {
+  const double mb = static_cast<double>(bytes) / 1e6;
+  if (integer) return fmt::format("{:.2f} MB as the engine holds them", mb);
+  return fmt::format("{:.2f} MB if stored with the scheme's bits; simulated with {:.2f} MB of float32", mb,
+                     static_cast<double>(parameters * sizeof(float)) / 1e6);
+}
+
+}  // namespace
+
 int command_eval(const std::vector<std::string>& arguments) {
   CommonOptions values;
   values.scheme = "w8a8";
@@ -73,6 +85,7 @@ int command_eval(const std::vector<std::string>& arguments) {
     const auto model = packed.empty() ? evaluator.lowered(scheme, values.calibration_seed)
                                       : read_packed_model_of(packed, evaluator.config());
     if (!packed.empty()) {
+      require_packed_from(packed, *model, session.model.name, evaluator.model_sha256());
       scheme_name = packed_scheme(*model);
       scheme_text = packed_scheme_text(*model);
     }
@@ -111,7 +124,7 @@ int command_eval(const std::vector<std::string>& arguments) {
   fmt::print("accuracy   {:.2f} % [{:.2f}, {:.2f}]\n", scores.accuracy, scores.ci_low, scores.ci_high);
   fmt::print("KL         {:.6g} nats from float\n", scores.kl);
   fmt::print("agreement  {:.2f} % with float, McNemar p = {:.3g}\n", scores.agreement, scores.mcnemar_p);
-  fmt::print("weights    {:.2f} MB\n", static_cast<double>(evaluation.weight_bytes) / 1e6);
+  fmt::print("weights    {}\n", weights_text(evaluation.weight_bytes, evaluator.parameter_count(), integer));
   fmt::print("speed      {:.1f} examples/s on {} threads\n", rate, threads());
   if (check) {
     fmt::print("engine     {}\n", agreement.text());

@@ -15,7 +15,9 @@ int command_pack(const std::vector<std::string>& arguments) {
   values.out.clear();
   std::filesystem::path file;
   Options options(
-      "pack", "Calibrates a scheme and writes the quantized model as one file that the integer engine maps.",
+      "pack",
+      "Calibrates a scheme and writes the quantized model as one file that the integer engine maps. Every "
+      "code of a\nweight takes a byte there, of fewer than 8 bits too.",
       "outlierlab pack --model demo-planted --scheme w8a8-token --out planted-int8.safetensors");
   add_common(options, values,
              {"model", "task", "data", "scheme", "set", "threads", "batch-size", "calibration-size",

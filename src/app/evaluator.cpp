@@ -70,8 +70,15 @@ void require_finite_logits(const Matrix& logits, const BertRunner& runner,
   throw Error("logits: expected finite values, found NaN or Inf after the last site");
 }
 
-/// One digest over everything that makes the network: weights (all shards), configuration, vocabulary.
-/// SHA-256 over the lines "name digest" of the files in order of name.
+/// Puts a batch's rows at their examples' places in the split.
+void scatter(const Matrix& logits, const Batch& batch, Matrix& all) {
+  for (std::size_t e = 0; e < batch.size(); ++e) {
+    std::copy_n(logits.row(e), logits.cols(), all.row(batch.examples[e]));
+  }
+}
+
+}  // namespace
+
 std::string checkpoint_digest(const fs::path& folder) {
   std::vector<fs::path> files;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
@@ -85,15 +92,6 @@ std::string checkpoint_digest(const fs::path& folder) {
   for (const fs::path& file : files) digests += file.filename().string() + " " + sha256_file(file) + "\n";
   return sha256(digests);
 }
-
-/// Puts a batch's rows at their examples' places in the split.
-void scatter(const Matrix& logits, const Batch& batch, Matrix& all) {
-  for (std::size_t e = 0; e < batch.size(); ++e) {
-    std::copy_n(logits.row(e), logits.cols(), all.row(batch.examples[e]));
-  }
-}
-
-}  // namespace
 
 Matrix run_batches(const BertRunner& runner, const std::vector<Batch>& batches, std::size_t examples,
                    SiteHook* hook) {

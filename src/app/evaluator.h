@@ -62,6 +62,7 @@ class Evaluator {
   const std::vector<Batch>& batches() const { return batches_; }
   std::vector<std::string> weight_names() const;
 
+  const std::string& model_sha256() const { return model_sha256_; }
   /// Sizes and digests of what is evaluated, for provenance.
   std::map<std::string, std::string> provenance() const;
 
@@ -134,6 +135,10 @@ class Evaluator {
   engine::Model lowered_weights_;
   std::string lowered_key_;
 };
+
+/// One digest over everything that makes the network: weights (all shards), configuration, vocabulary.
+/// SHA-256 over the lines "name digest" of the files in order of name.
+std::string checkpoint_digest(const std::filesystem::path& folder);
 
 /// Logits of all batches, by position in the split ([examples, classes]).
 Matrix run_batches(const BertRunner& runner, const std::vector<Batch>& batches, std::size_t examples,

@@ -1,11 +1,25 @@
 #include "app/packed.h"
 
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "core/error.h"
 #include "engine/packed_file.h"
 
 namespace outlierlab {
+
+namespace {
+
+/// A fact of the provenance that `pack` leaves in its file; empty if there is none.
+std::string packed_provenance(const engine::Model& packed, const std::string& key) {
+  const auto text = packed.facts.find("provenance");
+  if (text == packed.facts.end()) return "";
+  const auto provenance = nlohmann::json::parse(text->second, nullptr, false);
+  const auto fact = provenance.is_object() ? provenance.find(key) : provenance.end();
+  return fact != provenance.end() && fact->is_string() ? fact->get<std::string>() : "";
+}
+
+}  // namespace
 
 std::shared_ptr<const engine::Model> read_packed_model_of(const std::filesystem::path& file,
                                                           const BertConfig& config) {
@@ -30,6 +44,18 @@ std::shared_ptr<const engine::Model> read_packed_model_of(const std::filesystem:
                     "'" + config.labels[i] + "' as the model has", "'" + named->second + "'");
   }
   return model;
+}
+
+std::string packed_model_name(const engine::Model& packed) {
+  return packed_provenance(packed, "model");
+}
+
+void require_packed_from(const std::filesystem::path& file, const engine::Model& packed,
+                         const std::string& name, const std::string& digest) {
+  const std::string found = packed_provenance(packed, "model_sha256");
+  if (found.empty() || found == digest) return;
+  fail_expected(file.string(), "a model packed from " + name + " (" + digest.substr(0, 12) + ")",
+                "one from " + packed_model_name(packed) + " (" + found.substr(0, 12) + ")");
 }
 
 std::string packed_scheme(const engine::Model& model) {

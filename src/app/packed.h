@@ -14,6 +14,13 @@ namespace outlierlab {
 std::shared_ptr<const engine::Model> read_packed_model_of(const std::filesystem::path& file,
                                                           const BertConfig& config);
 
+/// The name of the model that `pack` made it of; empty where the file does not say.
+std::string packed_model_name(const engine::Model& packed);
+/// Throws Error, naming the file, if it says that it was made of another network than the one with this name
+/// and this checkpoint_digest(). The names may differ: a folder may have been moved.
+void require_packed_from(const std::filesystem::path& file, const engine::Model& packed,
+                         const std::string& name, const std::string& digest);
+
 /// The name of the scheme that a packed model was made with.
 std::string packed_scheme(const engine::Model& model);
 /// That scheme as an INI file; empty where the file does not say.

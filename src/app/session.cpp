@@ -7,15 +7,21 @@
 
 namespace outlierlab {
 
+std::optional<Task> task_of(const CommonOptions& options, const ModelEntry& model) {
+  const std::string& name = options.task.empty() ? model.task : options.task;
+  if (name.empty()) return std::nullopt;
+  return Task::read(find_task(name));
+}
+
 Session open_session(const CommonOptions& options, const std::filesystem::path& statistics_cache) {
   set_threads(options.threads);
   Session session;
   session.model = find_model(options.model);
-  const std::string task = options.task.empty() ? session.model.task : options.task;
-  if (task.empty()) throw UsageError("--task: expected a task, since '" + options.model + "' names none");
+  const std::optional<Task> task = task_of(options, session.model);
+  if (!task) throw UsageError("--task: expected a task, since '" + options.model + "' names none");
   EvaluatorOptions made;
   made.model_folder = session.model.folder;
-  made.task = Task::read(find_task(task));
+  made.task = *task;
   if (!made.task.corpus) made.data_folder = data_folder(made.task.name, options.data);
   made.limit = options.limit;
   made.batch_size = options.batch_size;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,9 @@ struct Session {
   ModelEntry model;
   std::unique_ptr<Evaluator> evaluator;
 };
+
+/// The task of --task, or else the model's own; none if neither names one.
+std::optional<Task> task_of(const CommonOptions& options, const ModelEntry& model);
 
 /// Resolves --model, --task, --data, --limit, --threads, --batch-size and --calibration-size.
 /// `statistics_cache` keeps captured statistics below the given folder (none if empty).

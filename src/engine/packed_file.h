@@ -16,7 +16,7 @@ constexpr const char* packed_version = "1";
 /// "sites.SITE.zero" (I32) of static sites; and in its metadata, all strings: "format", "version", "shape.*",
 /// "site.SITE" = "KIND BITS affine|symmetric" with " outliers THRESHOLD" behind it where values above it stay
 /// in float, "bits.WEIGHT", "fact.*". Weights are used where they lie in
-/// the map.
+/// the map, so that a code takes a byte whatever its bits.
 ///
 /// Whatever is missing, damaged or of another version is an Error that names file and tensor, what was
 /// expected and found.

@@ -1,5 +1,7 @@
 #include "report/compare.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -51,8 +53,19 @@ std::string describe(const Row& row) {
   return text + ", " + row.metric;
 }
 
-std::string figures(const Row& row) {
-  return Measurement{row.variant, row.parameter, row.value, row.metric, row, {}}.text();
+std::string figures(const Row& row, bool exact) {
+  if (!exact) return Measurement{row.variant, row.parameter, row.value, row.metric, row, {}}.text();
+  std::string text = fmt::format("{:.10g}", row.estimate);
+  if (row.ci_low) text += fmt::format(" [{:.10g}, {:.10g}]", *row.ci_low, *row.ci_high);
+  return text;
+}
+
+std::string difference(const Row& a, const Row& b, bool exact) {
+  const auto side = [&](const Row& row) {
+    const std::string n = row.n ? std::to_string(*row.n) : "none";
+    return figures(row, exact) + (a.n == b.n ? "" : " (n = " + n + ")");
+  };
+  return side(a) + " against " + side(b);
 }
 
 void compare_files(const fs::path& first, const fs::path& second, const std::string& name,
@@ -63,18 +76,21 @@ void compare_files(const fs::path& first, const fs::path& second, const std::str
   }
   ++result.files;
   for (const Row& row : read_rows(first)) {
-    if (depends_on_machine(row.metric)) continue;
+    if (depends_on_machine(row.metric)) {
+      ++result.left_out;
+      continue;
+    }
     const auto other = others.find(row.key());
     if (other == others.end()) {
       result.differences.push_back({name, describe(row), "only in the first"});
       continue;
     }
     ++result.rows;
-    if (rows_agree(row, other->second, options)) {
+    if (const auto criterion = rows_agree(row, other->second, options)) {
       ++result.agreed;
+      ++result.agreed_by[*criterion];
     } else {
-      result.differences.push_back(
-          {name, describe(row), figures(row) + " against " + figures(other->second)});
+      result.differences.push_back({name, describe(row), difference(row, other->second, options.exact)});
     }
     others.erase(other);
   }
@@ -84,12 +100,41 @@ void compare_files(const fs::path& first, const fs::path& second, const std::str
 
 }  // namespace
 
-bool rows_agree(const Row& a, const Row& b, const CompareOptions& options) {
-  if (a.estimate == b.estimate) return true;
-  if (a.ci_low && b.ci_low) return *a.ci_low <= *b.ci_high && *b.ci_low <= *a.ci_high;
-  if (a.metric == "mcnemar_p" && (a.estimate < 0.01) == (b.estimate < 0.01)) return true;
+std::optional<Criterion> rows_agree(const Row& a, const Row& b, const CompareOptions& options) {
+  if (to_csv({a}) == to_csv({b})) return Criterion::equal;
+  if (options.exact || a.n != b.n) return std::nullopt;
+  const auto if_so = [](bool agree, Criterion criterion) {
+    return agree ? std::optional(criterion) : std::nullopt;
+  };
+  if (a.ci_low && b.ci_low)
+    return if_so(*a.ci_low <= *b.ci_high && *b.ci_low <= *a.ci_high, Criterion::interval);
+  if (a.metric == "mcnemar_p" && (a.estimate < 0.01) == (b.estimate < 0.01)) return Criterion::p_value;
   const double larger = std::max(std::fabs(a.estimate), std::fabs(b.estimate));
-  return std::fabs(a.estimate - b.estimate) <= options.tolerance * larger;
+  return if_so(std::fabs(a.estimate - b.estimate) <= options.tolerance * larger, Criterion::tolerance);
+}
+
+std::string Comparison::summary(const CompareOptions& options) const {
+  std::string text = fmt::format("{} of {} rows in {} file{} ", agreed, rows, files, files == 1 ? "" : "s");
+  text += options.exact ? "are equal (value, interval and n as printed)" : "agree";
+  if (!options.exact) {
+    const std::pair<Criterion, std::string> criteria[] = {
+        {Criterion::equal, "equal"},
+        {Criterion::interval, "by overlapping 95 % intervals"},
+        {Criterion::p_value, "by p on the same side of 0.01"},
+        {Criterion::tolerance, fmt::format("within {} %", 100 * options.tolerance)}};
+    const char* separator = ": ";
+    for (const auto& [criterion, name] : criteria) {
+      const auto count = agreed_by.find(criterion);
+      if (count == agreed_by.end()) continue;
+      text += fmt::format("{}{} {}", separator, count->second, name);
+      separator = ", ";
+    }
+  }
+  const std::size_t unpaired = differences.size() - (rows - agreed);
+  if (unpaired > 0)
+    text += fmt::format("; {} more stand{} on one side only", unpaired, unpaired == 1 ? "s" : "");
+  if (left_out > 0) text += fmt::format("; {} of time, memory and engines left out", left_out);
+  return text;
 }
 
 Comparison compare_results(const fs::path& first, const fs::path& second, const CompareOptions& options) {

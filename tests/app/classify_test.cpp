@@ -62,9 +62,13 @@ TEST_CASE("classify reads pairs from standard input, and batches change nothing"
   REQUIRE(classify("", pair + second + pair) == a + b + a);
   REQUIRE(classify("--batch-size 1", pair + second + pair) == a + b + a);
   REQUIRE(classify("", "").empty());
-  const std::string single = classify("", question + "\n");
-  REQUIRE(run("classify --model demo-planted " + quoted(question)).out == single);
+  const std::string single = classify("--task sst2", question + "\n");
+  REQUIRE(run("classify --model demo-planted --task sst2 " + quoted(question)).out == single);
   REQUIRE(single != classify("", question + "\t" + question + "\n"));
+  // A folder names no task.
+  const std::string folder = " --model " + quoted(test::source("models/demo/planted").string());
+  REQUIRE(run("classify" + folder + " " + quoted(question)).out == single);
+  REQUIRE(run("classify" + folder + " " + quoted(question) + " " + quoted(sentence)).out == a);
 }
 
 TEST_CASE("classify runs a packed model in integers, as the scheme that made it does", "[app]") {
@@ -90,6 +94,24 @@ TEST_CASE("classify runs a packed model in integers, as the scheme that made it 
   REQUIRE(record.at("scheme") == "w8a8");
   REQUIRE(record.at("provenance").at("config").get<std::string>().find("[activations]") != std::string::npos);
 
+  // Another model's file is refused, by the name in it and by the checkpoint's digest; a copy of the model
+  // elsewhere is the same one.
+  for (const std::string command :
+       {"classify --model demo-planted ", "eval --model demo-planted --limit 8 "}) {
+    const Outcome mixed = run(command + (command[0] == 'e' ? "--engine int8 " : "") + "--packed " +
+                              quoted(file) + (command[0] == 'c' ? texts : ""));
+    INFO(mixed.err);
+    REQUIRE(mixed.code == 1);
+    REQUIRE(mixed.out.empty());
+    REQUIRE(mixed.err.find(file + ": expected a model packed from demo-planted (") != std::string::npos);
+    REQUIRE(mixed.err.find("found one from demo-control (") != std::string::npos);
+  }
+  std::filesystem::copy(test::source("models/demo/control"), folder / "moved");
+  const std::string moved = "classify --model " + test::quoted((folder / "moved").string()) + " --packed ";
+  REQUIRE(run(moved + quoted(file) + texts).out == packed.out);
+  write_file_atomically(folder / "moved" / "tokenizer_config.json", "{\"do_lower_case\": true}");
+  REQUIRE(run(moved + quoted(file) + texts).err.find("packed from moved") != std::string::npos);
+
   // Another network of the same shapes, or labels the other way round, would answer, and wrongly.
   const std::string bytes = read_file(file), bad = (folder / "bad.safetensors").string();
   const auto refused = [&](const std::string& from, const std::string& to) {
@@ -106,6 +128,29 @@ TEST_CASE("classify runs a packed model in integers, as the scheme that made it 
           std::string::npos);
 }
 
+TEST_CASE("classify cuts texts at the task's length, whatever executes the network", "[app]") {
+  const auto folder = test::scratch("classify-length");
+  const std::string packed = quoted((folder / "fp32.safetensors").string());
+  REQUIRE(run("pack --model demo-planted --scheme fp32 --calibration-size 8 --out " + packed).code == 0);
+  std::string repeated;
+  for (int i = 0; i < 9; ++i) repeated += sentence + " ";
+  const std::string texts = " 'who is the cat ?' " + test::quoted(repeated);
+  const auto answer = [&](const std::string& arguments) {
+    const Outcome outcome = run("classify --model demo-planted --calibration-size 8 " + arguments + texts);
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    return probabilities(outcome.out)[0];
+  };
+  const double simulated = answer("");
+  // What calibrates loads the task anyway; sixteen bits, few examples.
+  REQUIRE(answer("--scheme w8a8 --set weights.bits=32 --set activations.bits=16") ==
+          Approx(simulated).margin(0.05));
+  REQUIRE(answer("--engine int8") == Approx(simulated).margin(1e-4));
+  REQUIRE(answer("--packed " + packed) == Approx(simulated).margin(1e-4));
+  // Another task's length gives another answer.
+  REQUIRE(answer("--task qnli") != Approx(simulated).margin(0.1));
+}
+
 TEST_CASE("classify refuses what is no text, with its place", "[app]") {
   const auto refused = [](const std::string& input, std::initializer_list<std::string> parts,
                           std::ptrdiff_t answers = 0) {
@@ -118,10 +163,25 @@ TEST_CASE("classify refuses what is no text, with its place", "[app]") {
     REQUIRE(std::count(outcome.err.begin(), outcome.err.end(), '\n') == 1);
     for (const std::string& part : parts) REQUIRE(outcome.err.find(part) != std::string::npos);
   };
-  refused("a\tb\tc\n", {"standard input:1", "at most two texts", "3 cells"});
-  refused("a\tb\n\n", {"standard input:2", "an empty line"}, 1);
+  refused("a\tb\tc\n", {"standard input:1", "two texts (question, sentence: task demo)", "found 3"});
+  refused("a\tb\na\n", {"standard input:2", "two texts (question, sentence: task demo)", "found 1"}, 1);
+  refused("a\tb\n\n", {"standard input:2", "two texts", "an empty text"}, 1);
+  refused("a\t \r\n", {"standard input:1", "two texts", "an empty text"});
   refused("a\tb\xff\n", {"standard input:1", "UTF-8"});
   REQUIRE(run("classify --model demo-planted one two three").code == 2);
+  for (const auto& [arguments, expected, found] :
+       {std::tuple{"one", "two texts (question, sentence: task demo)", "found 1"},
+        std::tuple{"one ''", "two texts (question, sentence: task demo)", "found an empty text"},
+        std::tuple{"--engine int8 --calibration-size 8 one", "two texts (", "found 1"},
+        std::tuple{"--task sst2 one two", "one text (sentence: task sst2)", "found 2"},
+        std::tuple{"--task sst2 ''", "one text (sentence: task sst2)", "found an empty text"}}) {
+    const Outcome outcome = run(std::string("classify --model demo-planted ") + arguments);
+    INFO(arguments << ": " << outcome.err);
+    REQUIRE(outcome.code == 2);
+    REQUIRE(outcome.out.empty());
+    REQUIRE(outcome.err.find(std::string("TEXT: expected ") + expected) != std::string::npos);
+    REQUIRE(outcome.err.find(found) != std::string::npos);
+  }
   REQUIRE(run("classify --model demo-planted --engine int4 one").code == 2);
   REQUIRE(run("classify --model demo-planted --packed none.safetensors --scheme w8a8 one").code == 2);
   REQUIRE(run("classify --model demo-planted --packed /nowhere/x.safetensors one").code == 1);

@@ -4,6 +4,7 @@
 #include "catch.h"
 #include "core/files.h"
 #include "paths.h"
+#include "store/activation_store.h"
 #include "support/program.h"
 
 using namespace outlierlab;
@@ -103,6 +104,7 @@ TEST_CASE("values of options are checked", "[app]") {
   require_wrong_use("eval --limit 5 --limit 6", {"--limit", "once", "2 times"});
   require_wrong_use("compare --tolerance nan a b", {"--tolerance", "'nan'"});
   require_wrong_use("compare --tolerance 2 a b", {"--tolerance", "from 0 to 1", "'2'"});
+  require_wrong_use("compare --exact --tolerance 0.1 a b", {"--exact", "--tolerance"});
   require_wrong_use("run baseline --resume=yes", {"--resume", "no value"});
   require_wrong_use("eval --json ''", {"--json", "a path"});
   for (const std::string beside : {"--scheme w8a8", "--set weights.bits=4"})
@@ -180,10 +182,45 @@ TEST_CASE("compare exits with 0 if all rows agree, else with 1", "[app]") {
   write_file_atomically(folder / "c" / "more.csv", header);
   const Outcome same = run("compare a b", "", folder);
   REQUIRE(same.code == 0);
-  REQUIRE(same.out == "1 of 1 rows in 1 file agree\n");
+  REQUIRE(same.out == "1 of 1 rows in 1 file agree: 1 by overlapping 95 % intervals\n");
+  const Outcome exact = run("compare --exact a b", "", folder);
+  REQUIRE(exact.code == 1);
+  REQUIRE(exact.out ==
+          "e.csv: v, accuracy: 90 [89, 91] against 91 [90, 92]\n"
+          "0 of 1 rows in 1 file are equal (value, interval and n as printed)\n");
+  REQUIRE(run("compare --exact a a", "", folder).code == 0);
+  write_file_atomically(folder / "d" / "e.csv", header + "e,m,t,v,,,accuracy,90,89,91,100,0\n");
+  const Outcome fewer = run("compare a d", "", folder);
+  REQUIRE(fewer.code == 1);
+  REQUIRE(fewer.out.find("(n = 1000) against 90.00 [89.00, 91.00] (n = 100)") != std::string::npos);
   const Outcome other = run("compare a c", "", folder);
   REQUIRE(other.code == 1);
   REQUIRE(other.out.find("e.csv: v, accuracy: 90.00 [89.00, 91.00] against 95.00") != std::string::npos);
   REQUIRE(other.out.find("more.csv: only in c") != std::string::npos);
   REQUIRE(run("compare a nowhere", "", folder).code == 1);
+}
+
+TEST_CASE("capture --limit counts examples of the split that is captured", "[app]") {
+  const auto folder = test::scratch("capture-limit");
+  const auto examples = [&](const std::string& arguments) {
+    const auto file = folder / "captured.h5";
+    const Outcome outcome =
+        run("capture --model demo-planted " + arguments + " --out " + quoted(file.string()));
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    return read_activation_store(file).sites.at(0).example_ranges().size();
+  };
+  REQUIRE(examples("--limit 10") == 10);
+  REQUIRE(examples("--limit 10 --calibration-size 6") == 6);
+  REQUIRE(examples("--calibration-size 12 --calibration-seed 3") == 12);
+  REQUIRE(examples("--split dev --limit 10") == 10);
+}
+
+TEST_CASE("eval says what its weights' size is of", "[app]") {
+  const std::string w4 =
+      "eval --model demo-planted --limit 8 --calibration-size 8 --scheme w8a8 --set weights.bits=4";
+  REQUIRE(run(w4).out.find(" MB if stored with the scheme's bits; simulated with ") != std::string::npos);
+  const Outcome integer = run(w4 + " --engine int8");
+  INFO(integer.out << integer.err);
+  REQUIRE(integer.out.find(" MB as the engine holds them\n") != std::string::npos);
 }

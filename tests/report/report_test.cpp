@@ -119,6 +119,39 @@ TEST_CASE("rows agree by interval, tolerance, or side of a threshold", "[report]
   REQUIRE_FALSE(agree(row("e", "v", 0, 0, "kl"), row("e", "v", 1e-6, 0, "kl")));
   REQUIRE(agree(row("e", "v", 1e-9, 0, "mcnemar_p"), row("e", "v", 1e-5, 0, "mcnemar_p")));
   REQUIRE_FALSE(agree(row("e", "v", 0.009, 0, "mcnemar_p"), row("e", "v", 0.5, 0, "mcnemar_p")));
+  REQUIRE(*rows_agree(row("e", "v", 80), row("e", "v", 80), {}) == Criterion::equal);
+  REQUIRE(*rows_agree(row("e", "v", 80), row("e", "v", 81.9), {}) == Criterion::interval);
+}
+
+TEST_CASE("rows of another number of examples never agree", "[report]") {
+  Row many = row("e", "v", 80), few = row("e", "v", 80);
+  many.n = 5463;
+  few.n = 100;
+  REQUIRE_FALSE(rows_agree(many, few, {}));
+  few.n.reset();
+  REQUIRE_FALSE(rows_agree(many, few, {}));
+  few.n = many.n;
+  REQUIRE(rows_agree(many, few, {}));
+}
+
+TEST_CASE("exact rows are equal in every figure that files print", "[report]") {
+  CompareOptions exact;
+  exact.exact = true;
+  const Row base = row("e", "v", 80.123456789);
+  REQUIRE(rows_agree(base, base, exact));
+  Row other = base;
+  other.estimate += 1e-8;
+  REQUIRE_FALSE(rows_agree(base, other, exact));
+  REQUIRE(rows_agree(base, other, {}));
+  other = base;
+  other.estimate += 1e-12;  // beyond what is printed
+  REQUIRE(rows_agree(base, other, exact));
+  other = base;
+  other.ci_high = *other.ci_high + 1e-7;
+  REQUIRE_FALSE(rows_agree(base, other, exact));
+  other = base;
+  other.n = other.n.value_or(0) + 1;
+  REQUIRE_FALSE(rows_agree(base, other, exact));
 }
 
 TEST_CASE("folders are compared file by file and key by key", "[report]") {
@@ -139,6 +172,10 @@ TEST_CASE("folders are compared file by file and key by key", "[report]") {
   REQUIRE(result.agreed == 1);
   REQUIRE(result.differences.size() == 4);  // y; z and seed 1 in the first only; seed 2 in the second only
   REQUIRE(result.differences[0].row == "y, accuracy");
+  REQUIRE(result.left_out == 1);
+  REQUIRE(result.summary({}) ==
+          "1 of 2 rows in 1 file agree: 1 by overlapping 95 % intervals; 3 more stand on "
+          "one side only; 1 of time, memory and engines left out");
   REQUIRE(result.only_first == std::vector<std::string>{"m-t/first.csv"});
   REQUIRE(result.only_second == std::vector<std::string>{"second.csv"});
   REQUIRE_FALSE(result.all_agree());
