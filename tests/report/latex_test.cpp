@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "catch.h"
 #include "core/files.h"
 #include "paths.h"
@@ -193,4 +195,30 @@ TEST_CASE("the article's build names what is missing", "[report][latex]") {
   REQUIRE(holds(log_of("\\olverdict{tiny-qnli/C5}"), "run: outlierlab run mixed_precision --model tiny"));
   REQUIRE(holds(log_of("\\oltable{calibration}"), "run: outlierlab run calibration --out results"));
   REQUIRE(holds(log_of("\\olval{bert-base-qnli/peg/fp32/accuracy}"), "run: outlierlab run peg"));
+  SECTION("one branch of a case is set, also where another case stands within it") {
+    const auto branch = [](const std::string& outcome, const std::string& text) {
+      return "\\oltext{verdict}{s/" + outcome + "}{" + text + "}";
+    };
+    const std::string outcomes[] = {"confirmed", "partly", "not confirmed", "nothing to repair"};
+    std::string body;
+    for (std::size_t i = 0; i < 4; ++i) body += branch(std::to_string(i), outcomes[i]);
+    for (int outer = 0; outer < 4; ++outer) {
+      for (int inner = 0; inner < 4; ++inner) {
+        body += fmt::format("\\setbox0\\hbox{{\\def\\seen{{}}\\olcase{{s/{0}}}", outer);
+        for (const char letter : {'A', 'B', 'C', 'D'}) {
+          body += fmt::format("{{\\edef\\seen{{\\seen {0}}}\\olcase{{s/{1}}}", letter, inner);
+          for (const char within : {'a', 'b', 'c', 'd'})
+            body += fmt::format("{{\\edef\\seen{{\\seen {}}}}}", within);
+          body += "}";
+        }
+        body += fmt::format("\\typeout{{case {}{}: \\seen.}}}}\n", outer, inner);
+      }
+    }
+    const std::string log = log_of(body);
+    for (int outer = 0; outer < 4; ++outer) {
+      for (int inner = 0; inner < 4; ++inner) {
+        REQUIRE(holds(log, fmt::format("case {}{}: {}{}.", outer, inner, "ABCD"[outer], "abcd"[inner])));
+      }
+    }
+  }
 }
