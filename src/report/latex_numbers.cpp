@@ -203,8 +203,8 @@ void add_verdicts(Lines& lines, const ResultSet& results) {
     lines.text("verdict", latex_key({results.name, v.claim}), to_string(v.outcome));
     lines.text("figures", latex_key({results.name, v.claim}), latex_prose(v.figures));
   }
-  for (const Outcome outcome :
-       {Outcome::confirmed, Outcome::partly, Outcome::not_confirmed, Outcome::nothing_to_repair}) {
+  for (const Outcome outcome : {Outcome::confirmed, Outcome::partly, Outcome::not_confirmed,
+                                Outcome::too_few_examples, Outcome::nothing_to_repair}) {
     std::string claims;
     std::size_t count = 0;
     for (const Verdict& v : all) {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <tuple>
 
+#include "report/coverage.h"
 #include "report/inference.h"
 
 namespace outlierlab {
@@ -110,8 +111,10 @@ std::vector<Peer> peers_of(const std::vector<Measurement>& all) {
 }
 
 std::vector<Table> peers_tables(const std::vector<Measurement>& all) {
-  Table table{
-      "peers", {"program", "examples per second", "speed relative to PyTorch float32", "accuracy, %"}, {}};
+  const std::uint64_t n = common_examples(all);
+  Table table{n > 0 ? "peers (n = " + count_with_commas(n) + ")" : "peers",
+              {"program", "examples per second", "speed relative to PyTorch float32", "accuracy, %"},
+              {}};
   for (const Peer& p : peers_of(all)) {
     table.rows.push_back({p.label(), with_span(p.throughput, p.slowest, p.fastest, 1),
                           with_span(p.speedup, p.speedup_low, p.speedup_high, 2),

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <set>
 
+#include "report/coverage.h"
 #include "report/deployment.h"
 #include "report/loss.h"
 #include "report/measurement.h"
@@ -351,8 +352,7 @@ std::string read_any(const Measurements& all) {
 
 }  // namespace
 
-std::string reading(const std::string& experiment, const ResultSet& results) {
-  const Measurements all = measurements(results.rows(experiment));
+static std::string read_rows_of(const std::string& experiment, const Measurements& all) {
   if (experiment == "baseline") return read_baseline(all);
   if (experiment == "activations") return read_activations(all);
   if (experiment == "calibration") return read_calibration(all);
@@ -363,6 +363,12 @@ std::string reading(const std::string& experiment, const ResultSet& results) {
   if (experiment == "peers") return read_peers(all);
   if (experiment == "roofline") return read_roofline(all);
   return read_any(all);
+}
+
+std::string reading(const std::string& experiment, const ResultSet& results) {
+  const std::string text = read_rows_of(experiment, measurements(results.rows(experiment)));
+  const Coverage coverage = coverage_of(results, experiment);
+  return coverage.limited ? text + " Evaluated: " + coverage.text() + "." : text;
 }
 
 }  // namespace outlierlab

@@ -27,6 +27,7 @@ Badge badge_of(Outcome outcome) {
       return {"partly", "◐"};
     case Outcome::not_confirmed:
       return {"refuted", "✗"};
+    case Outcome::too_few_examples:
     case Outcome::nothing_to_repair:
       return {"idle", "–"};
     case Outcome::no_data:

@@ -1,5 +1,6 @@
 #include "report/run_record.h"
 
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
@@ -27,6 +28,17 @@ class Members {
   std::uint64_t count(const char* key) const {
     return get<std::uint64_t>(key, "a whole number", [](const Json& v) { return v.is_number_unsigned(); });
   }
+  /// Evaluators write counts as texts, scripts as numbers.
+  std::uint64_t count_in_text(const char* key) const {
+    const auto found = object_.find(key);
+    if (found == object_.end() || !found->is_string()) return count(key);
+    const std::string digits = found->get<std::string>();
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (error != std::errc() || end != digits.data() + digits.size())
+      fail_expected(place_ + ": " + key, "a whole number", "'" + digits + "'");
+    return value;
+  }
 
  private:
   template <typename Value, typename Check>
@@ -40,6 +52,18 @@ class Members {
   const Json& object_;
   std::string place_;
 };
+
+/// The value of --limit within a command; 0 without one.
+std::uint64_t limit_of(const std::string& command) {
+  const std::string option = " --limit";
+  const std::size_t at = command.find(option);
+  if (at == std::string::npos) return 0;
+  const std::size_t digits = at + option.size() + 1;  // after a blank or '='
+  std::uint64_t limit = 0;
+  if (digits < command.size())
+    std::from_chars(command.data() + digits, command.data() + command.size(), limit);
+  return limit;
+}
 
 /// What a device is, and its driver.
 std::string device_text(const Json& entry, const std::string& place) {
@@ -74,6 +98,14 @@ RunRecord read_run_record(const std::filesystem::path& file) {
     for (const auto& [engine, entry] : devices->items())
       record.device +=
           (record.device.empty() ? "" : "; ") + device_text(entry, file.string() + ": devices." + engine);
+  }
+  record.examples = members.count_in_text("examples");
+  record.split_examples = members.count_in_text("split_examples");
+  record.limit = limit_of(record.command);
+  if (const auto executors = json.find("executors"); executors != json.end()) {
+    const Members named(*executors, file.string() + ": executors");
+    for (const auto& entry : executors->items())
+      record.executors[entry.key()] = named.text(entry.key().c_str());
   }
   // Files that the rows were made from stand flat: <role>_file and <role>_sha256.
   for (const char* role : {"model", "data", "calibration"}) {

@@ -19,7 +19,12 @@ struct RunRecord {
   std::string device;
   std::string calibration_size, max_length;  ///< examples; pieces of the longest pair
   std::uint64_t threads = 0, peak_memory_bytes = 0;
+  /// Evaluated; of the whole split, where that is told (files of former versions do not); --limit of the
+  /// command.
+  std::uint64_t examples = 0, split_examples = 0, limit = 0;
   double wall_seconds = 0;
+  /// What executed a method, by its variant: {"integer:w8a8", "cpu amx"}; without those simulated in float.
+  std::map<std::string, std::string> executors;
   std::vector<File> files;
 };
 

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "report/coverage.h"
 #include "report/deployment.h"
 #include "report/loss.h"
 #include "report/measurement.h"
@@ -291,6 +292,20 @@ Verdict judge_groups(const ResultSet& results) {
   return verdict;
 }
 
+/// Says on how many examples a verdict rests; fewer than the whole split cannot show that there is no effect.
+void count_examples(Verdict& verdict, const Coverage& coverage) {
+  if (verdict.outcome == Outcome::no_data) return;
+  const bool no_effect =
+      verdict.outcome == Outcome::not_confirmed || verdict.outcome == Outcome::nothing_to_repair;
+  if (coverage.limited && no_effect) verdict.outcome = Outcome::too_few_examples;
+  const std::string text = coverage.text();
+  if (text.empty()) return;
+  verdict.figures = !coverage.limited ? verdict.figures + "; " + text
+                    : verdict.outcome == Outcome::too_few_examples
+                        ? "too few to tell on " + text + ": " + verdict.figures
+                        : "on " + text + ": " + verdict.figures;
+}
+
 }  // namespace
 
 const char* to_string(Outcome outcome) {
@@ -301,6 +316,8 @@ const char* to_string(Outcome outcome) {
       return "partly";
     case Outcome::not_confirmed:
       return "not confirmed";
+    case Outcome::too_few_examples:
+      return "too few examples";
     case Outcome::nothing_to_repair:
       return "nothing to repair";
     case Outcome::no_data:
@@ -310,8 +327,17 @@ const char* to_string(Outcome outcome) {
 }
 
 std::vector<Verdict> verdicts(const ResultSet& results) {
-  return {judge_collapse(results),    judge_tails(results),           judge_energy(results),
-          judge_calibration(results), judge_mixed_precision(results), judge_groups(results),
+  const auto on = [&](const char* experiment, Verdict verdict) {
+    count_examples(verdict, coverage_of(results, experiment));
+    return verdict;
+  };
+  // C7 is about times, which do not depend on how many examples were evaluated.
+  return {on("baseline", judge_collapse(results)),
+          on("activations", judge_tails(results)),
+          on("activations", judge_energy(results)),
+          on("calibration", judge_calibration(results)),
+          on("mixed_precision", judge_mixed_precision(results)),
+          on("peg", judge_groups(results)),
           judge_deployment(results)};
 }
 

@@ -73,6 +73,19 @@ TEST_CASE("tables give intervals, seeds as mean and deviation, and the paper's f
           std::vector<std::string>{"variant", "accuracy, %", "paper's accuracy, %", "KL, nats"});
 }
 
+TEST_CASE("tables say on how many examples their accuracies rest", "[report]") {
+  std::vector<Row> rows = {row("baseline", "fp32", 80), row("baseline", "w8a8", 54)};
+  for (Row& r : rows) r.n = 5463;
+  REQUIRE(experiment_tables("baseline", rows)[0].title == "baseline (n = 5,463)");
+  REQUIRE(experiment_tables("baseline", rows)[0].columns[1] == "accuracy, %");
+  rows[1].n = 1000;
+  const Table table = experiment_tables("baseline", rows)[0];
+  REQUIRE(table.title == "baseline");
+  REQUIRE(table.columns[1] == "n");
+  REQUIRE(table.rows[0][1] == "5,463");
+  REQUIRE(table.rows[1][1] == "1,000");
+}
+
 TEST_CASE("activations are summed up over layers first", "[report]") {
   const auto at = [](int layer, double kurtosis) {
     const std::string number = std::to_string(layer);

@@ -182,6 +182,46 @@ TEST_CASE("C6: PEG repairs once the groups are fine enough", "[report]") {
                 "'many'");
 }
 
+TEST_CASE("a part of the split cannot show that there is no effect", "[report]") {
+  ResultSet set;
+  std::vector<Row> baseline = with_reference(90, 89, {}, 0.5), peg_rows = with_reference(90, 89, {}, 0.5);
+  for (std::vector<Row>* rows : {&baseline, &peg_rows}) {
+    for (Row& r : *rows) r.n = 100;
+  }
+  peg_rows.push_back(accuracy("peg", 90, "groups", "4"));
+  set.experiments["baseline"] = baseline;
+  set.experiments["peg"] = peg_rows;
+  set.experiments["activations"] = by_layer("kurtosis", {9, 4, 5, 3});
+  const auto claim = [&](std::size_t i) { return verdicts(set).at(i - 1); };
+  REQUIRE(claim(1).outcome == Outcome::not_confirmed);
+  REQUIRE(claim(1).figures.find("; n = 100") != std::string::npos);
+  REQUIRE(claim(6).outcome == Outcome::nothing_to_repair);
+  SECTION("by the size that the record tells") {
+    RunRecord record;
+    record.examples = 100;
+    record.split_examples = 5463;
+    for (const char* experiment : {"baseline", "peg", "activations"}) set.records[experiment] = record;
+    for (const std::size_t i : {1, 2, 6}) {
+      REQUIRE(claim(i).outcome == Outcome::too_few_examples);
+      REQUIRE(claim(i).figures.rfind("too few to tell on the first 100 of 5,463 examples: ", 0) == 0);
+    }
+    set.experiments["baseline"] = with_reference(90, 54);
+    REQUIRE(claim(1).outcome == Outcome::confirmed);
+    REQUIRE(claim(1).figures.rfind("on the first 100 of 5,463 examples: ", 0) == 0);
+  }
+  SECTION("by the command of a record that does not tell the size") {
+    set.records["baseline"].limit = 100;
+    REQUIRE(claim(1).outcome == Outcome::too_few_examples);
+    REQUIRE(claim(1).figures.find("the first 100 examples of the split") != std::string::npos);
+    REQUIRE(claim(6).outcome == Outcome::nothing_to_repair);
+  }
+  SECTION("a limit beyond the split's size limits nothing") {
+    set.records["baseline"].limit = 9000;
+    set.records["baseline"].split_examples = 100;
+    REQUIRE(claim(1).outcome == Outcome::not_confirmed);
+  }
+}
+
 TEST_CASE("rows that were only drawn are judged by their mean", "[report]") {
   std::vector<Row> rows = {accuracy("fp32", 90)};
   for (int seed = 1; seed <= 3; ++seed) {
