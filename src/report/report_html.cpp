@@ -273,7 +273,8 @@ std::string provenance_panel(const ModelReport& model, const std::string& id) {
     table.rows.push_back({experiment.name, fmt::format("{:.1f}", r.wall_seconds),
                           fmt::format("{:.0f}", static_cast<double>(r.peak_memory_bytes) / 1e6),
                           std::to_string(r.threads), or_dash(r.started),
-                          join({r.version, r.revision, r.compiler}), join({r.cpu, r.instructions, r.device}),
+                          join({r.version, r.revision, r.compiler}),
+                          join({r.cpu, r.executors.empty() ? r.instructions : execution_text(r), r.device}),
                           or_dash(r.command)});
     for (const RunRecord::File& file : r.files) files.insert({file.role, file.name, file.sha256});
   }

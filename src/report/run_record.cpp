@@ -1,5 +1,6 @@
 #include "report/run_record.h"
 
+#include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
 
@@ -65,6 +66,29 @@ std::uint64_t limit_of(const std::string& command) {
   return limit;
 }
 
+/// The unit behind a name of kernels: "AVX-512 VNNI" of "avx512-vnni".
+std::string unit_name(std::string name) {
+  const std::pair<const char*, const char*> spelled[] = {
+      {"avx512", "AVX-512"}, {"avx2", "AVX2"},   {"amx", "AMX"},
+      {"-vnni", " VNNI"},    {"-bf16", " BF16"}, {"portable", "portable code"}};
+  for (const auto& [from, to] : spelled) {
+    if (const std::size_t at = name.find(from); at != std::string::npos)
+      name.replace(at, std::string(from).size(), to);
+  }
+  return name;
+}
+
+void add_unit(std::vector<std::string>& units, const std::string& kernels) {
+  const std::string name = unit_name(kernels);
+  if (std::find(units.begin(), units.end(), name) == units.end()) units.push_back(name);
+}
+
+std::string joined(const std::vector<std::string>& parts, const std::string& between) {
+  std::string text;
+  for (const std::string& part : parts) text += (text.empty() ? "" : between) + part;
+  return text;
+}
+
 /// What a device is, and its driver.
 std::string device_text(const Json& entry, const std::string& place) {
   std::string text = Members(entry, place).text("device");
@@ -76,6 +100,23 @@ std::string device_text(const Json& entry, const std::string& place) {
 }
 
 }  // namespace
+
+std::string execution_text(const RunRecord& record) {
+  const std::string processor = "cpu ";
+  std::vector<std::string> integer, bfloat16, parts;
+  for (const auto& [variant, description] : record.executors) {
+    // Other devices describe themselves otherwise.
+    if (description.rfind(processor, 0) != 0) continue;
+    const std::size_t comma = description.find(", ");
+    const bool is_integer = variant.find("integer:") != std::string::npos;
+    if (is_integer) add_unit(integer, description.substr(processor.size(), comma - processor.size()));
+    if (comma != std::string::npos) add_unit(bfloat16, description.substr(comma + 2));
+  }
+  if (!integer.empty()) parts.push_back("integer products with " + joined(integer, " and "));
+  if (!bfloat16.empty()) parts.push_back("bfloat16 products with " + joined(bfloat16, " and "));
+  if (!record.instructions.empty()) parts.push_back("float32 with " + unit_name(record.instructions));
+  return joined(parts, ", ");
+}
 
 RunRecord read_run_record(const std::filesystem::path& file) {
   const Json json = Json::parse(read_file(file), nullptr, false);

@@ -31,6 +31,10 @@ struct RunRecord {
 /// By result set (ResultSet::name), then by experiment.
 using RunRecords = std::map<std::string, std::map<std::string, RunRecord>>;
 
+/// What computed the products on the processor, by the record: "integer products with AMX, bfloat16 products
+/// with AMX BF16, float32 with AVX-512". What it does not tell is left out.
+std::string execution_text(const RunRecord& record);
+
 /// Throws Error naming the file for text that is not a JSON object or a value of the wrong type.
 RunRecord read_run_record(const std::filesystem::path& file);
 
