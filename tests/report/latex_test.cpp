@@ -110,6 +110,26 @@ TEST_CASE("every row becomes a number, and what follows from the rows by rule", 
   REQUIRE(holds(text, "\\oltext{claims}{tiny-qnli/confirmed}{C1, C6}\n"));
   REQUIRE(holds(text, "\\oltext{experiment}{C5}{mixed\\_precision}\n"));
   REQUIRE(holds(text, "\\oltext{reading}{tiny-qnli/peg}{"));
+  REQUIRE(
+      holds(text, "\\oltext{trend}{tiny-qnli/activations/ffn_residual/layer/trend/kurtosis}{neither rises"));
+  SECTION("what executed the methods, where the record tells") {
+    RunRecord record;
+    record.cpu = "a processor";
+    record.instructions = "avx512";
+    const auto with = [&] { return latex_numbers({example()}, {{"tiny-qnli", {{"deployment", record}}}}); };
+    REQUIRE(with().find("\\oltext{executed}") == std::string::npos);
+    REQUIRE(holds(with(), "\\oltext{machine}{tiny-qnli/deployment}{a processor, avx512}\n"));
+    record.executors["integer:w8a8"] = "cpu amx";
+    REQUIRE(holds(with(),
+                  "\\oltext{executed}{tiny-qnli/deployment}{integer products with AMX, float32 with "
+                  "AVX-512}\n"));
+    REQUIRE(holds(with(), "\\oltext{machine}{tiny-qnli/deployment}{a processor}\n"));
+  }
+  SECTION("settings that are as good as the best are counted") {
+    ResultSet tie = example();
+    tie.experiments["peg"].back().estimate = 86.18;
+    REQUIRE(holds(latex_numbers({tie}), "{tiny-qnli/peg/peg/groups/best}{PEG, $K=4$ and one other alike}\n"));
+  }
   SECTION("a verdict without data is left out, so that the article's build says what to run") {
     REQUIRE(text.find("{tiny-qnli/C4}") == std::string::npos);
   }

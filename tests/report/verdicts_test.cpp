@@ -93,6 +93,15 @@ TEST_CASE("C2: heavier tails with depth", "[report]") {
   REQUIRE(outcome("C2", "activations", by_layer("kurtosis", {12000, 900, 40, 8})) == Outcome::partly);
   REQUIRE(outcome("C2", "activations", by_layer("kurtosis", {9, 4, 5, 3})) == Outcome::not_confirmed);
   REQUIRE(outcome("C2", "activations", by_layer("kurtosis", {9, 9, 9, 9})) == Outcome::not_confirmed);
+  SECTION("the figures tell the direction") {
+    const auto figures = [](const std::vector<double>& values) {
+      return verdict("C2", "activations", by_layer("kurtosis", values)).figures;
+    };
+    REQUIRE(figures({12000, 900, 40, 8}).rfind("kurtosis falls with depth (rho = -1.00 over 4 layers)", 0) ==
+            0);
+    REQUIRE(figures({5, 9, 20, 60}).rfind("kurtosis rises with depth (rho = 1.00", 0) == 0);
+    REQUIRE(figures({5, 90, 20, 6}).rfind("kurtosis neither rises nor falls steadily with depth", 0) == 0);
+  }
   SECTION("two layers do not show a trend") {
     REQUIRE(outcome("C2", "activations", by_layer("kurtosis", {5, 9})) == Outcome::not_confirmed);
   }
@@ -127,6 +136,12 @@ TEST_CASE("C4: clipping does not repair", "[report]") {
   REQUIRE(outcome("C4", "calibration", with(50, 51, 89.5, 0.4)) == Outcome::nothing_to_repair);
   SECTION("a loss too small for shares of it confirms nothing") {
     REQUIRE(outcome("C4", "calibration", with(50, 51, 87)) == Outcome::partly);
+  }
+  SECTION("the figures say how the best was chosen, and which are as good") {
+    const std::string figures = verdict("C4", "calibration", with(50, 51)).figures;
+    REQUIRE(figures.find("best percentile percentile=99 50.00 (recovers -11 %) and 2 others alike, best clip "
+                         "sigmas=6 51.00 (recovers -8 %); chosen on the evaluated examples") !=
+            std::string::npos);
   }
   SECTION("min-max stands for W8A8") {
     std::vector<Row> rows = with(50, 51);
