@@ -157,7 +157,9 @@ std::string claims_section(const Report& report, const std::vector<ExperimentInf
          "beside its verdict. Accuracy is in percent with its Wilson 95 % interval. A model marked "
          "<span class=\"planted\">planted</span> was given its outliers on purpose: it shows the mechanism "
          "and "
-         "is no evidence about networks that were trained without them.</p>\n" +
+         "is no evidence about networks that were trained without them. The best of several settings was "
+         "chosen on the "
+         "examples that it is evaluated on.</p>\n" +
          overview_table(report) + missing_html(report, experiments) + figures_html(report, "overview", "") +
          panels(report, "claims",
                 [&](const ModelReport& model, const std::string&) {

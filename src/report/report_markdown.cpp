@@ -65,7 +65,8 @@ std::string report_markdown(const Report& report, const fs::path& folder) {
       "examples; ± is\n"
       "the standard deviation over seeds; of McNemar's p the largest over seeds is given instead. A planted "
       "model was given\n"
-      "its outliers on purpose.\n\n"
+      "its outliers on purpose. The best of several settings was chosen on the examples that it is evaluated "
+      "on.\n\n"
       "## Verdicts\n\n" +
       to_markdown(verdict_overview(report.models)) + "\n" + figures(report, "overview", folder);
   for (const ModelReport& model : report.models) {

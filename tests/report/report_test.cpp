@@ -138,6 +138,7 @@ TEST_CASE("result folders are read, and mixed-up files refused", "[report]") {
   sets[0].planted = true;
   const std::string text = report_markdown({{make_report(sets[0])}, {}, {}, {}});
   REQUIRE(text.find("tiny on qnli (planted)") != std::string::npos);
+  REQUIRE(text.find("The best of several settings was chosen on the examples") != std::string::npos);
   REQUIRE(text.find("| fp32 | 80.00 [79.00, 81.00] | 89.66 |") != std::string::npos);
   REQUIRE(text.find("no data") < text.find("89.66 |"));
 
