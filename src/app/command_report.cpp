@@ -21,13 +21,14 @@ std::vector<ResultSet> read_sets(const fs::path& folder) {
   for (ResultSet& set : sets) {
     set.planted = is_planted(set.model);
     set.chance = chance_of(set.task);
+    set.records = read_run_records(folder / set.name);
   }
   return sets;
 }
 
-RunRecords read_records(const std::vector<ResultSet>& sets, const fs::path& folder) {
+RunRecords records_of(const std::vector<ResultSet>& sets) {
   RunRecords records;
-  for (const ResultSet& set : sets) records[set.name] = read_run_records(folder / set.name);
+  for (const ResultSet& set : sets) records[set.name] = set.records;
   return records;
 }
 
@@ -102,7 +103,7 @@ int command_report(const std::vector<std::string>& arguments) {
   const std::vector<ResultSet> sets = read_sets(results);
   if (figures.empty()) figures = out / "figures";
   if (!only.empty()) return make_named_figures(sets, figures, only);
-  const RunRecords records = read_records(sets, results);
+  const RunRecords records = records_of(sets);
   Report report = make_report(sets, records);
   report.figures = make_figures(sets, figures, {}, &report.skipped);
   write_file_atomically(out / "report.md", report_markdown(report, out));

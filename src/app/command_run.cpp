@@ -112,6 +112,7 @@ void run_one(const Experiment& experiment, Session& session, const CommonOptions
   };
   Study study(*session.evaluator, study_options);
   experiment.state(study);
+  provenance.set("split_examples", std::to_string(session.evaluator->split_size()));
   nlohmann::ordered_json settings = settings_of(*session.evaluator, options);
   if (study_options.engine != StudyEngine::simulated) settings["engine"] = engine_name;
   StudyRecord record(study, provenance, settings);

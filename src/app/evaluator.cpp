@@ -136,6 +136,11 @@ Evaluator::Evaluator(EvaluatorOptions options) : options_(std::move(options)) {
   model_sha256_ = checkpoint_digest(options_.model_folder);
 }
 
+std::size_t Evaluator::split_size() const {
+  if (options_.limit == 0) return size();
+  return read_split(options_.task, options_.split, options_.data_folder).size();
+}
+
 std::vector<std::string> Evaluator::weight_names() const {
   std::vector<std::string> names;
   weights_.for_each_matrix(

@@ -58,6 +58,8 @@ class Evaluator {
   const BertRunner& float_runner() const { return *float_runner_; }
   std::size_t parameter_count() const { return weights_.parameter_count(); }
   std::size_t size() const { return examples_.size(); }
+  /// Of the whole split, however few of it a limit leaves.
+  std::size_t split_size() const;
   const std::vector<EncodedExample>& examples() const { return examples_; }
   const std::vector<Batch>& batches() const { return batches_; }
   std::vector<std::string> weight_names() const;

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/files.h"
+#include "report/coverage.h"
 #include "report/figures/drawing.h"
 #include "report/figures/gnuplot.h"
 #include "report/figures/theme.h"
@@ -64,8 +65,21 @@ std::string table_of(const Drawing& drawing) {
   return tsv;
 }
 
-Figure render(const FigureEntry& entry, const ResultSet& set, const Drawing& drawing,
-              const fs::path& folder) {
+/// " n = 5,463." of what the figure rests on; by model where there are several.
+std::string coverage_caption(const FigureEntry& entry, const Sets& sets) {
+  std::string text;
+  if (entry.kind.name == "sensitivity") return text;  // on fewer examples, as its caption says
+  for (const ResultSet* set : sets) {
+    const std::string found = coverage_of(*set, entry.kind.experiments.front()).text();
+    if (found.empty()) continue;
+    text += (text.empty() ? " " : "; ") + (sets.size() > 1 ? set->model + ": " : "") + found;
+  }
+  if (text.empty()) return "";
+  return " Evaluated:" + text + ".";
+}
+
+Figure render(const FigureEntry& entry, const Sets& sets, const Drawing& drawing, const fs::path& folder) {
+  const ResultSet& set = *sets.front();
   const std::string name = file_name(entry, set);
   const auto file = [&](const char* extension) { return folder / (name + extension); };
   Figure figure{name,
@@ -73,7 +87,7 @@ Figure render(const FigureEntry& entry, const ResultSet& set, const Drawing& dra
                 entry.kind.experiments.front(),
                 "",
                 drawing.title,
-                drawing.caption,
+                drawing.caption + coverage_caption(entry, sets),
                 file(".svg"),
                 file(".pdf"),
                 file(".png"),
@@ -155,7 +169,7 @@ std::vector<Figure> make_figures(const std::vector<ResultSet>& results, const fs
       const ResultSet& set = *sets.front();
       if (!is_wanted(only, entry, set)) continue;
       if (const std::optional<Drawing> drawing = entry.make(sets)) {
-        figures.push_back(render(entry, set, *drawing, folder));
+        figures.push_back(render(entry, sets, *drawing, folder));
       } else {
         skip(entry, set,
              set.name + ": rows are missing; " + how_to_run(entry.kind.experiments, set) + " --resume");

@@ -12,6 +12,7 @@
 #include "report/paper_values.h"
 #include "report/reading.h"
 #include "report/report_latex.h"
+#include "report/trend.h"
 #include "report/verdicts.h"
 
 namespace outlierlab {
@@ -82,9 +83,10 @@ std::vector<std::vector<const Measurement*>> series(const Measurements& all) {
   return groups;
 }
 
-void add_extreme(Lines& lines, const std::string& key, const Measurements& all, const Measurement& m) {
+void add_extreme(Lines& lines, const std::string& key, const Measurements& all, const Measurement& m,
+                 const std::string& ties) {
   lines.number(key + "/accuracy", m);
-  lines.text("setting", key, latex_setting(m.variant, m.parameter, m.value));
+  lines.text("setting", key, latex_setting(m.variant, m.parameter, m.value) + ties);
   if (const auto share = recovery(all, m)) {
     lines.number(key + "/recovery", latex_percent(*share));
   }
@@ -116,12 +118,16 @@ void add_experiment(Lines& lines, const std::string& set, const std::string& exp
   }
   for (const auto& group : series(all)) {
     if (group.size() < 2) continue;
-    const auto [worst, best] = std::minmax_element(
-        group.begin(), group.end(),
-        [](const Measurement* a, const Measurement* b) { return a->estimate() < b->estimate(); });
+    const auto below = [](const Measurement* a, const Measurement* b) {
+      return a->estimate() < b->estimate();
+    };
+    const Measurement& worst = **std::min_element(group.begin(), group.end(), below);
+    const Measurement& best = **std::max_element(group.begin(), group.end(), below);
+    std::vector<Accuracy> same_kind;
+    for (const Measurement* m : group) same_kind.push_back(accuracy_of(*m));
     const std::string key = latex_key({set, experiment, group[0]->variant, group[0]->parameter});
-    add_extreme(lines, key + "/best", all, **best);
-    add_extreme(lines, key + "/worst", all, **worst);
+    add_extreme(lines, key + "/best", all, best, alike(same_kind));
+    add_extreme(lines, key + "/worst", all, worst, "");
     if (experiment == "peg" && group[0]->parameter == "groups") {
       lines.text("enough", key, enough_groups(all, group));
     }
@@ -203,8 +209,8 @@ void add_verdicts(Lines& lines, const ResultSet& results) {
     lines.text("verdict", latex_key({results.name, v.claim}), to_string(v.outcome));
     lines.text("figures", latex_key({results.name, v.claim}), latex_prose(v.figures));
   }
-  for (const Outcome outcome :
-       {Outcome::confirmed, Outcome::partly, Outcome::not_confirmed, Outcome::nothing_to_repair}) {
+  for (const Outcome outcome : {Outcome::confirmed, Outcome::partly, Outcome::not_confirmed,
+                                Outcome::too_few_examples, Outcome::nothing_to_repair}) {
     std::string claims;
     std::size_t count = 0;
     for (const Verdict& v : all) {
@@ -243,7 +249,11 @@ void add_network(Lines& lines, const ResultSet& results) {
 
 void add_record(Lines& lines, const std::string& key, const RunRecord& record) {
   std::string machine = latex_escaped(record.cpu);
-  if (!record.instructions.empty()) machine += ", " + latex_escaped(record.instructions);
+  const std::string execution = execution_text(record);
+  // Where methods ran with units of their own, that of float alone would mislead.
+  if (record.executors.empty() && !record.instructions.empty())
+    machine += ", " + latex_escaped(record.instructions);
+  if (!record.executors.empty()) lines.text("executed", key, latex_escaped(execution));
   if (record.threads) machine += fmt::format(", {} thread{}", record.threads, record.threads == 1 ? "" : "s");
   if (!record.cpu.empty()) lines.text("machine", key, machine);
   if (!record.device.empty()) lines.text("device", key, latex_escaped(record.device));
@@ -267,6 +277,12 @@ void add_set(Lines& lines, const ResultSet& results) {
     lines.text("reading", latex_key({results.name, experiment}), latex_prose(reading(experiment, results)));
   }
   add_largest_over_layers(lines, results.name, results.rows("activations"));
+  const auto depth = by_layer(measurements(results.rows("activations")), "kurtosis");
+  if (depth.empty()) return;
+  const std::string key =
+      latex_key({results.name, "activations", "ffn_residual", "layer", "trend", "kurtosis"});
+  lines.text("trend", key, trend_word(depth));
+  lines.text("rho", key, latex_prose(fmt::format("{:.2f}", spearman(depth))));
 }
 
 }  // namespace

@@ -42,6 +42,13 @@ const Accuracy& best(const std::vector<Accuracy>& all) {
                            [](const Accuracy& a, const Accuracy& b) { return a.value < b.value; });
 }
 
+std::string alike(const std::vector<Accuracy>& all) {
+  const double top = best(all).value;
+  const auto equal = std::count_if(all.begin(), all.end(), [&](const Accuracy& a) { return a.value == top; });
+  if (equal < 2) return "";
+  return equal == 2 ? " and one other alike" : fmt::format(" and {} others alike", equal - 1);
+}
+
 bool Loss::significant() const {
   if (size() <= 0) return false;
   return p ? *p < 0.01 : !overlap(fp32, w8a8);

@@ -25,6 +25,9 @@ Accuracy accuracy_of(const Measurement& measurement);
 std::vector<Accuracy> accuracies(const std::vector<Measurement>& all, const std::string& variant);
 /// The highest (the first on a tie); `all` must not be empty.
 const Accuracy& best(const std::vector<Accuracy>& all);
+/// What a mention of the best must add where others reach the same: " and 3 others alike"; empty if none
+/// does.
+std::string alike(const std::vector<Accuracy>& all);
 
 /// What W8A8 lost, by the rows of one experiment's file.
 struct Loss {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -22,8 +23,28 @@ std::string without_layer(const std::string& site) {
   return dot == std::string::npos ? site : site.substr(dot + 1);
 }
 
+static const char* const p_value = "mcnemar_p";
+
+/// "54.10 ± 0.32": shares in percent to two decimals, others to the deviation's second digit, or the mean's
+/// sixth.
+static std::string mean_and_sd(const std::string& metric, const std::vector<double>& values) {
+  const auto [mean, sd] = mean_sd(values);
+  if (metric == "accuracy" || metric == "agreement")
+    return values.size() > 1 ? fmt::format("{:.2f} ± {:.2f}", mean, sd) : fmt::format("{:.2f}", mean);
+  if (values.size() == 1) return format_number(mean);
+  if (sd == 0 || mean == 0) return format_number(mean) + " ± " + format_number(sd);
+  const int of_mean = static_cast<int>(std::floor(std::log10(std::fabs(mean)))),
+            of_sd = static_cast<int>(std::floor(std::log10(sd)));
+  const int last = std::max(of_sd - 1, of_mean - 5);  // the power of ten of the last digit
+  if (of_mean >= -4)
+    return fmt::format("{:.{}f} ± {:.{}f}", mean, std::max(0, -last), sd, std::max(0, -last));
+  return fmt::format("{:.{}e} ± {:.{}e}", mean, std::max(0, of_mean - last), sd, std::max(0, of_sd - last));
+}
+
 double Measurement::estimate() const {
-  return fixed ? fixed->estimate : mean_sd(drawn).first;
+  if (fixed) return fixed->estimate;
+  // A mean of p-values is none.
+  return metric == p_value ? *std::max_element(drawn.begin(), drawn.end()) : mean_sd(drawn).first;
 }
 
 std::optional<std::pair<double, double>> Measurement::interval() const {
@@ -31,7 +52,7 @@ std::optional<std::pair<double, double>> Measurement::interval() const {
     if (!fixed->ci_low) return std::nullopt;
     return std::pair(*fixed->ci_low, *fixed->ci_high);
   }
-  if (drawn.size() < 2) return std::nullopt;
+  if (drawn.size() < 2 || metric == p_value) return std::nullopt;
   return student_interval(drawn);
 }
 
@@ -44,10 +65,13 @@ std::string Measurement::text() const {
     }
   }
   if (!drawn.empty()) {
-    const auto [mean, sd] = mean_sd(drawn);
     if (fixed) text += "; ";
-    text += format_number(mean);
-    if (drawn.size() > 1) text += " ± " + format_number(sd);
+    if (metric == p_value) {
+      text +=
+          (drawn.size() > 1 ? "at most " : "") + format_number(*std::max_element(drawn.begin(), drawn.end()));
+    } else {
+      text += mean_and_sd(metric, drawn);
+    }
     text += fmt::format(" ({} seed{})", drawn.size(), drawn.size() == 1 ? "" : "s");
   }
   return text;

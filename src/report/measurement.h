@@ -14,11 +14,12 @@ struct Measurement {
   std::optional<Row> fixed;   ///< the row with seed 0
   std::vector<double> drawn;  ///< the estimates with seeds > 0
 
-  /// The row with seed 0, else the mean over seeds; and the interval: the row's own, else Student's over two
-  /// or more seeds, else none.
+  /// The row with seed 0, else the mean over seeds (of McNemar's p the largest); and the interval: the row's
+  /// own, else Student's over two or more seeds, else none.
   double estimate() const;
   std::optional<std::pair<double, double>> interval() const;
-  /// For tables: "54.33 [53.0, 55.6]", "54.10 +- 0.32 (5 seeds)", or both.
+  /// For tables: "54.33 [53.0, 55.6]", "54.10 +- 0.32 (5 seeds)", or both. Of McNemar's p the largest over
+  /// seeds: "4.3e-37; at most 5.1e-37 (3 seeds)".
   std::string text() const;
 };
 

@@ -6,7 +6,9 @@
 #include <cmath>
 #include <tuple>
 
+#include "report/coverage.h"
 #include "report/inference.h"
+#include "report/paper_values.h"
 
 namespace outlierlab {
 
@@ -51,6 +53,28 @@ const Peer* fastest(const std::vector<Peer>& peers, Condition condition) {
     if (condition(p) && (!best || p.throughput > best->throughput)) best = &p;
   }
   return best;
+}
+
+/// Who falls below float32's accuracy by more than what counts as kept; empty if nobody does.
+std::string losses_of(const std::vector<Peer>& peers) {
+  const std::optional<double> reference = float_accuracy(peers);
+  if (!reference) return "";
+  std::string text;
+  bool others_static = false;
+  for (const Peer& p : peers) {
+    if (!p.accuracy || keeps_accuracy(peers, p)) continue;
+    text +=
+        fmt::format("{}{} falls by {:.1f} points to {:.1f} % (at {:.0f} examples/s)",
+                    text.empty() ? "" : "; ", p.label(), *reference - *p.accuracy, *p.accuracy, p.throughput);
+    others_static = others_static || (!p.is_ours() && p.variant.find("static") != std::string::npos);
+  }
+  if (text.empty()) return "";
+  const PaperValue *fp32 = find_paper_value("baseline", "fp32", "", "", "accuracy"),
+                   *w8a8 = find_paper_value("baseline", "w8a8", "", "", "accuracy");
+  if (others_static && fp32 && w8a8)
+    text += fmt::format(". The paper's static W8A8 falls from {} to {} % on its own network (C1)",
+                        fp32->text(), w8a8->text());
+  return "Not so accurate: " + text + ".";
 }
 
 std::string speed(const Peer& p) {
@@ -110,8 +134,10 @@ std::vector<Peer> peers_of(const std::vector<Measurement>& all) {
 }
 
 std::vector<Table> peers_tables(const std::vector<Measurement>& all) {
-  Table table{
-      "peers", {"program", "examples per second", "speed relative to PyTorch float32", "accuracy, %"}, {}};
+  const std::uint64_t n = common_examples(all);
+  Table table{n > 0 ? "peers (n = " + count_with_commas(n) + ")" : "peers",
+              {"program", "examples per second", "speed relative to PyTorch float32", "accuracy, %"},
+              {}};
   for (const Peer& p : peers_of(all)) {
     table.rows.push_back({p.label(), with_span(p.throughput, p.slowest, p.fastest, 1),
                           with_span(p.speedup, p.speedup_low, p.speedup_high, 2),
@@ -123,20 +149,45 @@ std::vector<Table> peers_tables(const std::vector<Measurement>& all) {
 std::string read_peers(const std::vector<Measurement>& all) {
   const std::vector<Peer> peers = peers_of(all);
   const auto pick = [&](bool ours, bool integer) {
-    return fastest(peers, [=](const Peer& p) { return p.is_ours() == ours && p.is_integer() == integer; });
+    return fastest(peers, [&](const Peer& p) {
+      return p.is_ours() == ours && p.is_integer() == integer && keeps_accuracy(peers, p);
+    });
   };
   const Peer *our_float = pick(true, false), *their_float = pick(false, false),
              *our_integer = pick(true, true), *their_integer = pick(false, true);
-  if (!our_float || !their_float || !our_integer || !their_integer)
-    return "The rows do not hold float and integer execution of this program and of another.";
-  return fmt::format(
-      "In floating point the fastest are {} and {} ({:.2f} times the former's speed); in 8 bits {} and {} "
-      "({:.2f} "
-      "times). Examples per second are medians over the repeats, all on the same examples, batches and "
-      "threads, "
-      "with tokenization left out.",
+  const std::string losses = losses_of(peers);
+  std::string text;
+  if (!our_float || !their_float || !our_integer || !their_integer) {
+    text = losses.empty() ? "The rows do not hold float and integer execution of this program and of another."
+                          : "The rows do not hold float and integer execution of this program and of another "
+                            "that keep float32's accuracy.";
+    return losses.empty() ? text : text + " " + losses;
+  }
+  const std::optional<double> reference = float_accuracy(peers);
+  text = fmt::format(
+      "In floating point the fastest are {} and {} ({:.2f} times the former's speed); in 8 bits{} {} and {} "
+      "({:.2f} times). Examples per second are medians over the repeats, all on the same examples, batches "
+      "and "
+      "threads, with tokenization left out.",
       speed(*their_float), speed(*our_float), our_float->throughput / their_float->throughput,
+      reference ? fmt::format(", within {:g} point of float32's {:.1f} %,", kept_points, *reference) : "",
       speed(*their_integer), speed(*our_integer), our_integer->throughput / their_integer->throughput);
+  return losses.empty() ? text : text + " " + losses;
+}
+
+std::optional<double> float_accuracy(const std::vector<Peer>& peers) {
+  for (const char* variant : {"torch-fp32", "outlierlab-fp32"}) {
+    for (const Peer& p : peers) {
+      if (p.variant == variant && p.accuracy) return p.accuracy;
+    }
+  }
+  return std::nullopt;
+}
+
+bool keeps_accuracy(const std::vector<Peer>& peers, const Peer& peer) {
+  const std::optional<double> reference = float_accuracy(peers);
+  constexpr double rounding = 1e-6;  // 82.7 - 81.7 is a hair above 1
+  return !reference || (peer.accuracy && *peer.accuracy >= *reference - kept_points - rounding);
 }
 
 }  // namespace outlierlab

@@ -26,7 +26,15 @@ struct Peer {
 /// Those with a throughput, in the order of the rows.
 std::vector<Peer> peers_of(const std::vector<Measurement>& all);
 
+/// PyTorch's accuracy in float32, else this program's; none where the rows tell neither.
+std::optional<double> float_accuracy(const std::vector<Peer>& peers);
+/// So many points below it still count as keeping it.
+constexpr double kept_points = 1;
+/// True of everything where no accuracy in float32 is told; then false of a program without an accuracy.
+bool keeps_accuracy(const std::vector<Peer>& peers, const Peer& peer);
+
 std::vector<Table> peers_tables(const std::vector<Measurement>& all);
+/// The fastest that keep float32's accuracy, in float and in 8 bits; then who does not.
 std::string read_peers(const std::vector<Measurement>& all);
 
 }  // namespace outlierlab

@@ -6,11 +6,13 @@
 #include <charconv>
 #include <set>
 
+#include "report/coverage.h"
 #include "report/deployment.h"
 #include "report/loss.h"
 #include "report/measurement.h"
 #include "report/peers.h"
 #include "report/roofline.h"
+#include "report/trend.h"
 
 namespace outlierlab {
 
@@ -137,12 +139,15 @@ std::string rounded(double value) {
 std::string read_activations(const Measurements& all) {
   const auto kurtosis = layers_of(all, "kurtosis"), energy = layers_of(all, "top1_energy");
   if (!kurtosis || !energy) return missing("kurtosis and top1_energy of ffn_residual");
+  const auto depth = by_layer(all, "kurtosis");
   std::string text = fmt::format(
-      "At y, the sum after the feed-forward block, kurtosis goes from {} in layer {} to {} in layer {} and "
-      "is largest in layer {} with {} (a normal gives 3). The top 1 % of channels hold at most {:.1f} % of "
+      "At y, the sum after the feed-forward block, kurtosis goes from {} in layer {} to {} in layer {}: it "
+      "{} with depth (Spearman's rho = {:.2f}) and is largest in layer {} with {} (a normal gives 3). The "
+      "top 1 % of channels hold at most {:.1f} % of "
       "the energy there (layer {}; an even spread gives 1 %)",
       rounded(kurtosis->first), kurtosis->first_layer, rounded(kurtosis->last), kurtosis->last_layer,
-      kurtosis->largest_layer, rounded(kurtosis->largest), energy->largest, energy->largest_layer);
+      trend_word(depth), spearman(depth), kurtosis->largest_layer, rounded(kurtosis->largest),
+      energy->largest, energy->largest_layer);
   const auto shared =
       find_measurement(all, "shared_loud_channels", "", "", "channels_loud_in_half_of_the_sites");
   const auto sites = find_measurement(all, "shared_loud_channels", "", "", "sites");
@@ -167,9 +172,9 @@ std::string read_calibration(const Measurements& all) {
   const std::size_t halves = count(others, [&](const Accuracy& a) { return loss->recovery(a) >= 0.5; });
   const std::size_t below = count(others, [&](const Accuracy& a) { return a.high < loss->w8a8.low; });
   std::string text = fmt::format(
-      "Of {} ways to choose a static range, the best, {}, wins back {:.0f} % of the {:.2f} points that "
-      "min-max loses. {} at least half of the loss",
-      others.size(), top.label(), 100 * loss->recovery(top), loss->size(),
+      "Of {} ways to choose a static range, the best, {}{}, wins back {:.0f} % of the {:.2f} points that "
+      "min-max loses, chosen on the examples that it is evaluated on. {} at least half of the loss",
+      others.size(), top.label(), alike(others), 100 * loss->recovery(top), loss->size(),
       capitalized(so_many(halves, "setting")) + (halves == 1 || halves == 0 ? " wins back" : " win back"));
   text += below == 0
               ? ", and none falls below min-max beyond the intervals."
@@ -353,8 +358,7 @@ std::string read_any(const Measurements& all) {
 
 }  // namespace
 
-std::string reading(const std::string& experiment, const ResultSet& results) {
-  const Measurements all = measurements(results.rows(experiment));
+static std::string read_rows_of(const std::string& experiment, const Measurements& all) {
   if (experiment == "baseline") return read_baseline(all);
   if (experiment == "activations") return read_activations(all);
   if (experiment == "calibration") return read_calibration(all);
@@ -365,6 +369,17 @@ std::string reading(const std::string& experiment, const ResultSet& results) {
   if (experiment == "peers") return read_peers(all);
   if (experiment == "roofline") return read_roofline(all);
   return read_any(all);
+}
+
+std::string reading(const std::string& experiment, const ResultSet& results) {
+  const std::string text = read_rows_of(experiment, measurements(results.rows(experiment)));
+  const auto record = results.records.find(experiment);
+  if (is_deployment(experiment) && record != results.records.end()) {
+    const std::string execution = execution_text(record->second);
+    return execution.empty() ? text : text + " Executed: " + execution + ".";
+  }
+  const Coverage coverage = coverage_of(results, experiment);
+  return coverage.limited ? text + " Evaluated: " + coverage.text() + "." : text;
 }
 
 }  // namespace outlierlab

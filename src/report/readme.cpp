@@ -72,7 +72,12 @@ std::string cell(const ResultSet& set, const Quantity& q) {
   if (const auto interval = m->interval())
     text += fmt::format(" [{:.1f}, {:.1f}]", interval->first, interval->second);
   if (!q.best) return text;
-  return text + " (" + (m->parameter == m->variant ? "" : m->parameter + " ") + m->value + ")";
+  std::vector<Accuracy> same_kind;
+  for (const Measurement& other : all) {
+    if (other.variant == q.variant && other.metric == q.metric) same_kind.push_back(accuracy_of(other));
+  }
+  return text + " (" + (m->parameter == m->variant ? "" : m->parameter + " ") + m->value + alike(same_kind) +
+         ")";
 }
 
 std::string paper_cell(const Quantity& q) {
@@ -116,8 +121,9 @@ std::string readme_results(const std::vector<ResultSet>& results) {
     table.rows.push_back(std::move(cells));
   }
   return to_markdown(table) +
-         "\nAccuracy in percent with its 95 % interval; the best percentile and clip stand in brackets. The "
-         "paper's claims\n(rules and figures: [`results/report.md`](results/report.md)):\n\n" +
+         "\nAccuracy in percent with its 95 % interval; the best percentile and clip stand in brackets and "
+         "are chosen on\nthe same examples. The paper's claims (rules and figures: "
+         "[`results/report.md`](results/report.md)):\n\n" +
          to_markdown(claims_table(sets));
 }
 

@@ -5,6 +5,7 @@
 #include <set>
 #include <tuple>
 
+#include "report/coverage.h"
 #include "report/deployment.h"
 #include "report/measurement.h"
 #include "report/paper_values.h"
@@ -45,20 +46,24 @@ class Pivot {
     for (const Measurement& m : all) {
       const auto [found, is_new] =
           index_.emplace(m.variant + '\x1f' + m.parameter + '\x1f' + m.value, lines_.size());
-      if (is_new) lines_.push_back({m.variant, m.parameter, m.value, {}, {}});
+      if (is_new) lines_.push_back({m.variant, m.parameter, m.value, {}, {}, 0});
       Line& line = lines_[found->second];
       line.cells[m.metric] = m.text();
+      if (m.metric == "accuracy" && m.fixed && m.fixed->n) line.n = *m.fixed->n;
       if (const PaperValue* p = find_paper_value(experiment, m.variant, m.parameter, m.value, m.metric)) {
         line.paper[m.metric] = p->text();
         papered_.insert(m.metric);
       }
       varied_ = varied_ || !m.parameter.empty();
     }
+    counted_ = common_examples(all) == 0 &&
+               std::any_of(lines_.begin(), lines_.end(), [](const Line& line) { return line.n > 0; });
   }
 
   Table table(const std::string& title) const {
     Table table{title, {"variant"}, {}};
     if (varied_) table.columns.insert(table.columns.end(), {"parameter", "value"});
+    if (counted_) table.columns.push_back("n");
     for (const std::string& metric : metrics_) {
       table.columns.push_back(column_title(metric));
       if (papered_.count(metric)) table.columns.push_back("paper's " + column_title(metric));
@@ -71,6 +76,7 @@ class Pivot {
   struct Line {
     std::string variant, parameter, value;
     std::map<std::string, std::string> cells, paper;  ///< by metric
+    std::uint64_t n = 0;                              ///< examples of the accuracy
   };
 
   std::vector<std::string> cells_of(const Line& line) const {
@@ -83,6 +89,7 @@ class Pivot {
       cells.push_back(line.parameter.empty() ? "-" : line.parameter);
       cells.push_back(line.value.empty() ? "-" : line.value);
     }
+    if (counted_) cells.push_back(line.n > 0 ? count_with_commas(line.n) : "-");
     for (const std::string& metric : metrics_) {
       cells.push_back(at(line.cells, metric));
       if (papered_.count(metric)) cells.push_back(at(line.paper, metric));
@@ -96,6 +103,7 @@ class Pivot {
   std::map<std::string, std::size_t> index_;
   std::set<std::string> papered_;
   bool varied_ = false;
+  bool counted_ = false;  ///< accuracies rest on different numbers of examples
 };
 
 /// Per site the largest value of each metric over the layers, as measurements with the value "max".
@@ -143,7 +151,10 @@ std::vector<Table> experiment_tables(const std::string& experiment, const std::v
     std::vector<Measurement> part;
     std::copy_if(all.begin(), all.end(), std::back_inserter(part),
                  [&](const Measurement& m) { return table_of(m) == name; });
-    tables.push_back(Pivot(experiment, part).table(name.empty() ? experiment : experiment + " by " + name));
+    const std::uint64_t n = common_examples(part);
+    tables.push_back(Pivot(experiment, part)
+                         .table((name.empty() ? experiment : experiment + " by " + name) +
+                                (n > 0 ? " (n = " + count_with_commas(n) + ")" : "")));
   }
   if (tables.empty()) tables.push_back({experiment, {"variant"}, {}});
   return tables;
@@ -203,7 +214,8 @@ std::size_t leading_model(const std::vector<ModelReport>& models) {
   const auto rank = [](const ModelReport& model) {
     const auto judged =
         std::count_if(model.verdicts.begin(), model.verdicts.end(), [](const Verdict& verdict) {
-          return verdict.outcome != Outcome::no_data && verdict.outcome != Outcome::nothing_to_repair;
+          return verdict.outcome != Outcome::no_data && verdict.outcome != Outcome::too_few_examples &&
+                 verdict.outcome != Outcome::nothing_to_repair;
         });
     return std::tuple(model.experiments.size(), judged, !model.planted);
   };

@@ -27,6 +27,7 @@ Badge badge_of(Outcome outcome) {
       return {"partly", "◐"};
     case Outcome::not_confirmed:
       return {"refuted", "✗"};
+    case Outcome::too_few_examples:
     case Outcome::nothing_to_repair:
       return {"idle", "–"};
     case Outcome::no_data:
@@ -156,7 +157,9 @@ std::string claims_section(const Report& report, const std::vector<ExperimentInf
          "beside its verdict. Accuracy is in percent with its Wilson 95 % interval. A model marked "
          "<span class=\"planted\">planted</span> was given its outliers on purpose: it shows the mechanism "
          "and "
-         "is no evidence about networks that were trained without them.</p>\n" +
+         "is no evidence about networks that were trained without them. The best of several settings was "
+         "chosen on the "
+         "examples that it is evaluated on.</p>\n" +
          overview_table(report) + missing_html(report, experiments) + figures_html(report, "overview", "") +
          panels(report, "claims",
                 [&](const ModelReport& model, const std::string&) {
@@ -272,7 +275,8 @@ std::string provenance_panel(const ModelReport& model, const std::string& id) {
     table.rows.push_back({experiment.name, fmt::format("{:.1f}", r.wall_seconds),
                           fmt::format("{:.0f}", static_cast<double>(r.peak_memory_bytes) / 1e6),
                           std::to_string(r.threads), or_dash(r.started),
-                          join({r.version, r.revision, r.compiler}), join({r.cpu, r.instructions, r.device}),
+                          join({r.version, r.revision, r.compiler}),
+                          join({r.cpu, r.executors.empty() ? r.instructions : execution_text(r), r.device}),
                           or_dash(r.command)});
     for (const RunRecord::File& file : r.files) files.insert({file.role, file.name, file.sha256});
   }

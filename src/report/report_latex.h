@@ -46,8 +46,10 @@ std::string latex_key(const std::vector<std::string>& parts);
 /// `verdict` and `figures` (by <set>/<claim>; left out without data, so that the paper's build says what to
 /// run), `reading` (by <set>/<experiment>), `claims` and `count` (by <set>/<outcome>), `model`, `task`, `n`,
 /// `layers`, `width`, `sites` and `sensitivity-n` (by set), and from the run records `machine`,
-/// `calibration-size` and `max-length` (by <set>/<experiment>). Two rows whose names fall together throw
-/// Error.
+/// `calibration-size`, `max-length` and `executed`
+/// (by <set>/<experiment>; the last where methods ran with units of their own); `trend` and `rho` of kurtosis
+/// over depth (by <set>/activations/ffn_residual/layer/trend/kurtosis). Two rows whose names fall together
+/// throw Error.
 std::string latex_numbers(const std::vector<ResultSet>& results, const RunRecords& records = {});
 
 /// The tables of the paper by file name, as booktabs tabulars with their intervals, n and the paper's values:

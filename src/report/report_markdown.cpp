@@ -61,9 +61,12 @@ std::string report_markdown(const Report& report, const fs::path& folder) {
       "# Results\n\n"
       "The claims of *Activation Outliers in Transformer Quantization* (arXiv 2603.04308; BERT-base on QNLI) "
       "against the\n"
-      "models measured here. Accuracy is in percent with its Wilson 95 % interval; ± is the standard "
-      "deviation over\n"
-      "seeds. A planted model was given its outliers on purpose.\n\n"
+      "models measured here. Accuracy is in percent with its Wilson 95 % interval; n counts the evaluated "
+      "examples; ± is\n"
+      "the standard deviation over seeds; of McNemar's p the largest over seeds is given instead. A planted "
+      "model was given\n"
+      "its outliers on purpose. The best of several settings was chosen on the examples that it is evaluated "
+      "on.\n\n"
       "## Verdicts\n\n" +
       to_markdown(verdict_overview(report.models)) + "\n" + figures(report, "overview", folder);
   for (const ModelReport& model : report.models) {

@@ -7,6 +7,7 @@
 
 #include "report/data_table.h"
 #include "report/row.h"
+#include "report/run_record.h"
 
 namespace outlierlab {
 
@@ -16,6 +17,7 @@ struct ResultSet {
   std::string model, task;
   bool planted = false;  ///< the model's outliers were put there on purpose; set by the caller
   double chance = 50;    ///< accuracy without any knowledge, in percent; set by the caller
+  std::map<std::string, RunRecord> records;  ///< by experiment, as far as there are any; set by the caller
   std::map<std::string, std::vector<Row>> experiments;  ///< file name without .csv -> rows
 
   std::map<std::string, DataTable> data;  ///< "activations-channels" and so on; may be absent

@@ -1,5 +1,7 @@
 #include "report/run_record.h"
 
+#include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
@@ -27,6 +29,17 @@ class Members {
   std::uint64_t count(const char* key) const {
     return get<std::uint64_t>(key, "a whole number", [](const Json& v) { return v.is_number_unsigned(); });
   }
+  /// Evaluators write counts as texts, scripts as numbers.
+  std::uint64_t count_in_text(const char* key) const {
+    const auto found = object_.find(key);
+    if (found == object_.end() || !found->is_string()) return count(key);
+    const std::string digits = found->get<std::string>();
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (error != std::errc() || end != digits.data() + digits.size())
+      fail_expected(place_ + ": " + key, "a whole number", "'" + digits + "'");
+    return value;
+  }
 
  private:
   template <typename Value, typename Check>
@@ -41,6 +54,41 @@ class Members {
   std::string place_;
 };
 
+/// The value of --limit within a command; 0 without one.
+std::uint64_t limit_of(const std::string& command) {
+  const std::string option = " --limit";
+  const std::size_t at = command.find(option);
+  if (at == std::string::npos) return 0;
+  const std::size_t digits = at + option.size() + 1;  // after a blank or '='
+  std::uint64_t limit = 0;
+  if (digits < command.size())
+    std::from_chars(command.data() + digits, command.data() + command.size(), limit);
+  return limit;
+}
+
+/// The unit behind a name of kernels: "AVX-512 VNNI" of "avx512-vnni".
+std::string unit_name(std::string name) {
+  const std::pair<const char*, const char*> spelled[] = {
+      {"avx512", "AVX-512"}, {"avx2", "AVX2"},   {"amx", "AMX"},
+      {"-vnni", " VNNI"},    {"-bf16", " BF16"}, {"portable", "portable code"}};
+  for (const auto& [from, to] : spelled) {
+    if (const std::size_t at = name.find(from); at != std::string::npos)
+      name.replace(at, std::string(from).size(), to);
+  }
+  return name;
+}
+
+void add_unit(std::vector<std::string>& units, const std::string& kernels) {
+  const std::string name = unit_name(kernels);
+  if (std::find(units.begin(), units.end(), name) == units.end()) units.push_back(name);
+}
+
+std::string joined(const std::vector<std::string>& parts, const std::string& between) {
+  std::string text;
+  for (const std::string& part : parts) text += (text.empty() ? "" : between) + part;
+  return text;
+}
+
 /// What a device is, and its driver.
 std::string device_text(const Json& entry, const std::string& place) {
   std::string text = Members(entry, place).text("device");
@@ -52,6 +100,23 @@ std::string device_text(const Json& entry, const std::string& place) {
 }
 
 }  // namespace
+
+std::string execution_text(const RunRecord& record) {
+  const std::string processor = "cpu ";
+  std::vector<std::string> integer, bfloat16, parts;
+  for (const auto& [variant, description] : record.executors) {
+    // Other devices describe themselves otherwise.
+    if (description.rfind(processor, 0) != 0) continue;
+    const std::size_t comma = description.find(", ");
+    const bool is_integer = variant.find("integer:") != std::string::npos;
+    if (is_integer) add_unit(integer, description.substr(processor.size(), comma - processor.size()));
+    if (comma != std::string::npos) add_unit(bfloat16, description.substr(comma + 2));
+  }
+  if (!integer.empty()) parts.push_back("integer products with " + joined(integer, " and "));
+  if (!bfloat16.empty()) parts.push_back("bfloat16 products with " + joined(bfloat16, " and "));
+  if (!record.instructions.empty()) parts.push_back("float32 with " + unit_name(record.instructions));
+  return joined(parts, ", ");
+}
 
 RunRecord read_run_record(const std::filesystem::path& file) {
   const Json json = Json::parse(read_file(file), nullptr, false);
@@ -74,6 +139,14 @@ RunRecord read_run_record(const std::filesystem::path& file) {
     for (const auto& [engine, entry] : devices->items())
       record.device +=
           (record.device.empty() ? "" : "; ") + device_text(entry, file.string() + ": devices." + engine);
+  }
+  record.examples = members.count_in_text("examples");
+  record.split_examples = members.count_in_text("split_examples");
+  record.limit = limit_of(record.command);
+  if (const auto executors = json.find("executors"); executors != json.end()) {
+    const Members named(*executors, file.string() + ": executors");
+    for (const auto& entry : executors->items())
+      record.executors[entry.key()] = named.text(entry.key().c_str());
   }
   // Files that the rows were made from stand flat: <role>_file and <role>_sha256.
   for (const char* role : {"model", "data", "calibration"}) {

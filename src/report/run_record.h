@@ -19,12 +19,21 @@ struct RunRecord {
   std::string device;
   std::string calibration_size, max_length;  ///< examples; pieces of the longest pair
   std::uint64_t threads = 0, peak_memory_bytes = 0;
+  /// Evaluated; of the whole split, where that is told (files of former versions do not); --limit of the
+  /// command.
+  std::uint64_t examples = 0, split_examples = 0, limit = 0;
   double wall_seconds = 0;
+  /// What executed a method, by its variant: {"integer:w8a8", "cpu amx"}; without those simulated in float.
+  std::map<std::string, std::string> executors;
   std::vector<File> files;
 };
 
 /// By result set (ResultSet::name), then by experiment.
 using RunRecords = std::map<std::string, std::map<std::string, RunRecord>>;
+
+/// What computed the products on the processor, by the record: "integer products with AMX, bfloat16 products
+/// with AMX BF16, float32 with AVX-512". What it does not tell is left out.
+std::string execution_text(const RunRecord& record);
 
 /// Throws Error naming the file for text that is not a JSON object or a value of the wrong type.
 RunRecord read_run_record(const std::filesystem::path& file);

@@ -4,12 +4,13 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 
 #include "core/error.h"
+#include "report/coverage.h"
 #include "report/deployment.h"
 #include "report/loss.h"
 #include "report/measurement.h"
+#include "report/trend.h"
 
 namespace outlierlab {
 
@@ -61,51 +62,6 @@ Verdict judge_collapse(const ResultSet& results) {
   return verdict;
 }
 
-/// (layer, estimate) of a metric at the site y, by layer.
-std::vector<std::pair<double, double>> by_layer(const Measurements& all, const std::string& metric) {
-  std::vector<std::pair<double, double>> points;
-  for (const Measurement& m : all) {
-    if (without_layer(m.variant) != "ffn_residual" || m.parameter != "layer" || m.metric != metric) continue;
-    double layer = 0;
-    const char* end = m.value.data() + m.value.size();
-    if (std::from_chars(m.value.data(), end, layer).ptr != end || m.value.empty()) {
-      fail_expected("activations: ffn_residual, " + metric, "a layer's number", "'" + m.value + "'");
-    }
-    points.emplace_back(layer, m.estimate());
-  }
-  std::sort(points.begin(), points.end());
-  return points;
-}
-
-/// Ranks from 1; ties share their mean rank.
-std::vector<double> ranks(const std::vector<double>& values) {
-  std::vector<double> result;
-  for (double v : values) {
-    const auto below = std::count_if(values.begin(), values.end(), [v](double w) { return w < v; });
-    const auto equal = std::count(values.begin(), values.end(), v);
-    result.push_back(static_cast<double>(below) + (static_cast<double>(equal) + 1) / 2);
-  }
-  return result;
-}
-
-/// Spearman's rank correlation; 0 where one side does not vary.
-double spearman(const std::vector<std::pair<double, double>>& points) {
-  std::vector<double> xs, ys;
-  for (const auto& [x, y] : points) {
-    xs.push_back(x);
-    ys.push_back(y);
-  }
-  const std::vector<double> a = ranks(xs), b = ranks(ys);
-  const double mean = (static_cast<double>(points.size()) + 1) / 2;
-  double ab = 0, aa = 0, bb = 0;
-  for (std::size_t i = 0; i < points.size(); ++i) {
-    ab += (a[i] - mean) * (b[i] - mean);
-    aa += (a[i] - mean) * (a[i] - mean);
-    bb += (b[i] - mean) * (b[i] - mean);
-  }
-  return aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : 0;
-}
-
 const std::pair<double, double>& highest(const std::vector<std::pair<double, double>>& points) {
   return *std::max_element(points.begin(), points.end(),
                            [](const auto& a, const auto& b) { return a.second < b.second; });
@@ -127,12 +83,13 @@ Verdict judge_tails(const ResultSet& results) {
   }
   const double rho = spearman(points);
   const auto [layer, kurtosis] = highest(points);
-  const bool rises = points.size() >= 3 && rho >= 0.7, heavy = kurtosis > 30;
+  const bool rises = points.size() >= 3 && rho >= trend_rho, heavy = kurtosis > 30;
   verdict.outcome = rises && heavy   ? Outcome::confirmed
                     : rises || heavy ? Outcome::partly
                                      : Outcome::not_confirmed;
-  verdict.figures = fmt::format("rho = {:.2f} over {} layers; largest kurtosis {} in layer {:g}", rho,
-                                points.size(), format_number(kurtosis), layer);
+  verdict.figures =
+      fmt::format("kurtosis {} with depth (rho = {:.2f} over {} layers); largest kurtosis {} in layer {:g}",
+                  trend_word(points), rho, points.size(), format_number(kurtosis), layer);
   return verdict;
 }
 
@@ -161,8 +118,9 @@ Verdict judge_calibration(const ResultSet& results) {
       "C4",
       "Clipping and percentiles do not repair it",
       Outcome::no_data,
-      "confirmed: the best percentile and the best clip each recover less than a quarter of W8A8's loss; "
-      "partly: less than half (with percentiles 99, 99.9, 99.99 and three clip settings or more)",
+      "confirmed: the best percentile and the best clip, chosen on the evaluated examples themselves, each "
+      "recover less than a quarter of W8A8's loss; partly: less than half (with percentiles 99, 99.9, 99.99 "
+      "and three clip settings or more)",
       "",
       "percentiles 99.0 to 99.99: 50.54"};
   const Measurements all = measurements(results.rows("calibration"));
@@ -189,7 +147,8 @@ Verdict judge_calibration(const ResultSet& results) {
     verdict.outcome = recovery < 0.25  ? Outcome::confirmed
                       : recovery < 0.5 ? Outcome::partly
                                        : Outcome::not_confirmed;
-    verdict.figures = "best " + loss.recovered(percentile) + ", best " + loss.recovered(clip);
+    verdict.figures = "best " + loss.recovered(percentile) + alike(percentiles) + ", best " +
+                      loss.recovered(clip) + alike(clips) + "; chosen on the evaluated examples";
   });
   return verdict;
 }
@@ -291,6 +250,20 @@ Verdict judge_groups(const ResultSet& results) {
   return verdict;
 }
 
+/// Says on how many examples a verdict rests; fewer than the whole split cannot show that there is no effect.
+void count_examples(Verdict& verdict, const Coverage& coverage) {
+  if (verdict.outcome == Outcome::no_data) return;
+  const bool no_effect =
+      verdict.outcome == Outcome::not_confirmed || verdict.outcome == Outcome::nothing_to_repair;
+  if (coverage.limited && no_effect) verdict.outcome = Outcome::too_few_examples;
+  const std::string text = coverage.text();
+  if (text.empty()) return;
+  verdict.figures = !coverage.limited ? verdict.figures + "; " + text
+                    : verdict.outcome == Outcome::too_few_examples
+                        ? "too few to tell on " + text + ": " + verdict.figures
+                        : "on " + text + ": " + verdict.figures;
+}
+
 }  // namespace
 
 const char* to_string(Outcome outcome) {
@@ -301,6 +274,8 @@ const char* to_string(Outcome outcome) {
       return "partly";
     case Outcome::not_confirmed:
       return "not confirmed";
+    case Outcome::too_few_examples:
+      return "too few examples";
     case Outcome::nothing_to_repair:
       return "nothing to repair";
     case Outcome::no_data:
@@ -310,8 +285,17 @@ const char* to_string(Outcome outcome) {
 }
 
 std::vector<Verdict> verdicts(const ResultSet& results) {
-  return {judge_collapse(results),    judge_tails(results),           judge_energy(results),
-          judge_calibration(results), judge_mixed_precision(results), judge_groups(results),
+  const auto on = [&](const char* experiment, Verdict verdict) {
+    count_examples(verdict, coverage_of(results, experiment));
+    return verdict;
+  };
+  // C7 is about times, which do not depend on how many examples were evaluated.
+  return {on("baseline", judge_collapse(results)),
+          on("activations", judge_tails(results)),
+          on("activations", judge_energy(results)),
+          on("calibration", judge_calibration(results)),
+          on("mixed_precision", judge_mixed_precision(results)),
+          on("peg", judge_groups(results)),
           judge_deployment(results)};
 }
 

@@ -12,6 +12,7 @@ enum class Outcome {
   confirmed,
   partly,
   not_confirmed,
+  too_few_examples,   ///< a run of a part of the split found no effect, which the whole split may show
   nothing_to_repair,  ///< W8A8 lost nothing significant: a claim about its repair cannot be tested
   no_data
 };
@@ -36,6 +37,8 @@ struct Verdict {
 /// - a loss below twice the width of FP32's interval leaves shares of it uncertain by a quarter or more; a
 /// repair is
 ///   then at most "partly".
+/// - where a run evaluated a part of the split only (--limit), not having found an effect says nothing:
+/// neither "not confirmed" nor "nothing to repair" is given, but "too few examples".
 std::vector<Verdict> verdicts(const ResultSet& results);
 
 /// Claim, verdict, figures, paper, rule.

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "catch.h"
 #include "core/files.h"
 #include "paths.h"
@@ -108,6 +110,26 @@ TEST_CASE("every row becomes a number, and what follows from the rows by rule", 
   REQUIRE(holds(text, "\\oltext{claims}{tiny-qnli/confirmed}{C1, C6}\n"));
   REQUIRE(holds(text, "\\oltext{experiment}{C5}{mixed\\_precision}\n"));
   REQUIRE(holds(text, "\\oltext{reading}{tiny-qnli/peg}{"));
+  REQUIRE(
+      holds(text, "\\oltext{trend}{tiny-qnli/activations/ffn_residual/layer/trend/kurtosis}{neither rises"));
+  SECTION("what executed the methods, where the record tells") {
+    RunRecord record;
+    record.cpu = "a processor";
+    record.instructions = "avx512";
+    const auto with = [&] { return latex_numbers({example()}, {{"tiny-qnli", {{"deployment", record}}}}); };
+    REQUIRE(with().find("\\oltext{executed}") == std::string::npos);
+    REQUIRE(holds(with(), "\\oltext{machine}{tiny-qnli/deployment}{a processor, avx512}\n"));
+    record.executors["integer:w8a8"] = "cpu amx";
+    REQUIRE(holds(with(),
+                  "\\oltext{executed}{tiny-qnli/deployment}{integer products with AMX, float32 with "
+                  "AVX-512}\n"));
+    REQUIRE(holds(with(), "\\oltext{machine}{tiny-qnli/deployment}{a processor}\n"));
+  }
+  SECTION("settings that are as good as the best are counted") {
+    ResultSet tie = example();
+    tie.experiments["peg"].back().estimate = 86.18;
+    REQUIRE(holds(latex_numbers({tie}), "{tiny-qnli/peg/peg/groups/best}{PEG, $K=4$ and one other alike}\n"));
+  }
   SECTION("a verdict without data is left out, so that the article's build says what to run") {
     REQUIRE(text.find("{tiny-qnli/C4}") == std::string::npos);
   }
@@ -193,4 +215,30 @@ TEST_CASE("the article's build names what is missing", "[report][latex]") {
   REQUIRE(holds(log_of("\\olverdict{tiny-qnli/C5}"), "run: outlierlab run mixed_precision --model tiny"));
   REQUIRE(holds(log_of("\\oltable{calibration}"), "run: outlierlab run calibration --out results"));
   REQUIRE(holds(log_of("\\olval{bert-base-qnli/peg/fp32/accuracy}"), "run: outlierlab run peg"));
+  SECTION("one branch of a case is set, also where another case stands within it") {
+    const auto branch = [](const std::string& outcome, const std::string& text) {
+      return "\\oltext{verdict}{s/" + outcome + "}{" + text + "}";
+    };
+    const std::string outcomes[] = {"confirmed", "partly", "not confirmed", "nothing to repair"};
+    std::string body;
+    for (std::size_t i = 0; i < 4; ++i) body += branch(std::to_string(i), outcomes[i]);
+    for (int outer = 0; outer < 4; ++outer) {
+      for (int inner = 0; inner < 4; ++inner) {
+        body += fmt::format("\\setbox0\\hbox{{\\def\\seen{{}}\\olcase{{s/{0}}}", outer);
+        for (const char letter : {'A', 'B', 'C', 'D'}) {
+          body += fmt::format("{{\\edef\\seen{{\\seen {0}}}\\olcase{{s/{1}}}", letter, inner);
+          for (const char within : {'a', 'b', 'c', 'd'})
+            body += fmt::format("{{\\edef\\seen{{\\seen {}}}}}", within);
+          body += "}";
+        }
+        body += fmt::format("\\typeout{{case {}{}: \\seen.}}}}\n", outer, inner);
+      }
+    }
+    const std::string log = log_of(body);
+    for (int outer = 0; outer < 4; ++outer) {
+      for (int inner = 0; inner < 4; ++inner) {
+        REQUIRE(holds(log, fmt::format("case {}{}: {}{}.", outer, inner, "ABCD"[outer], "abcd"[inner])));
+      }
+    }
+  }
 }

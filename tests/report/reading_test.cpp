@@ -67,8 +67,8 @@ TEST_CASE("activations: first, last and largest layer", "[reading]") {
     rows.push_back(row("layer." + layer + ".query", "layer", layer, "kurtosis", 999));
   }
   REQUIRE(says(read("activations", rows),
-               "from 10.00 in layer 0 to 200.00 in layer 2 and is largest in layer "
-               "1 with 270.00"));
+               "from 10.00 in layer 0 to 200.00 in layer 2: it neither rises nor falls steadily with depth "
+               "(Spearman's rho = 0.50) and is largest in layer 1 with 270.00"));
   REQUIRE(says(read("activations", rows), "at most 55.0 % of the energy there (layer 2;"));
   rows.push_back(row("shared_loud_channels", "", "", "channels_loud_in_half_of_the_sites", 2));
   rows.push_back(row("shared_loud_channels", "", "", "sites", 36));
@@ -134,6 +134,60 @@ TEST_CASE("peg: the groups that repair, counted in order of K", "[reading]") {
       "neighbouring channels need K = 8 (81.00); groups of channels sorted by range need K = 4 (85.00)."));
   REQUIRE(says(text, "K = 1 wins back 0 % of the 40.00 points lost, K = 16 wins back 100 %."));
   REQUIRE(says(read("peg", with_reference(90, 90, rows)), "nothing to repair"));
+}
+
+TEST_CASE("peers: the fastest that keep their accuracy stand first, the others are named", "[reading]") {
+  const auto peers = [](double ours_static) {
+    std::vector<Row> rows;
+    const auto add = [&](const std::string& variant, double throughput, double accuracy) {
+      rows.push_back(row(variant, "", "", "throughput_examples", throughput));
+      rows.push_back(row(variant, "", "", "accuracy", accuracy));
+    };
+    add("torch-fp32", 200, 82.7);
+    add("ort-int8-dynamic", 400, 81.7);
+    add("ort-int8-static", 150, 52.7);
+    add("outlierlab-fp32", 300, 82.7);
+    add("outlierlab-int8-w8a8", 1500, ours_static);
+    add("outlierlab-int8-llm-int8", 1300, 82.9);
+    return rows;
+  };
+  const std::string text = read("peers", peers(72.9));
+  REQUIRE(says(text,
+               "in 8 bits, within 1 point of float32's 82.7 %, ONNX Runtime int8 dynamic: 400 examples/s at "
+               "81.7 % and outlierlab int8, llm-int8: 1300 examples/s at 82.9 % (3.25 times)"));
+  REQUIRE(
+      says(text,
+           "Not so accurate: ONNX Runtime int8 static falls by 30.0 points to 52.7 % (at 150 examples/s); "
+           "outlierlab int8, w8a8 falls by 9.8 points to 72.9 % (at 1500 examples/s). The paper's static "
+           "W8A8 falls from 89.66 to 54.33 % on its own network (C1)."));
+  REQUIRE(says(read("peers", peers(81.8)), "outlierlab int8, w8a8: 1500 examples/s at 81.8 %"));
+  REQUIRE_FALSE(says(read("peers", peers(81.8)), "w8a8 falls"));
+  std::vector<Row> rows = peers(72.9);
+  rows.erase(std::remove_if(rows.begin(), rows.end(), [](const Row& r) { return r.metric == "accuracy"; }),
+             rows.end());
+  REQUIRE(says(read("peers", rows), "in 8 bits ONNX Runtime int8 dynamic"));
+  REQUIRE_FALSE(says(read("peers", rows), "Not so accurate"));
+}
+
+TEST_CASE("deployment: what executed it comes from the run's record", "[reading]") {
+  ResultSet set;
+  set.experiments["deployment"] = {row("fp32", "batch x length", "1x16", "speedup", 1),
+                                   row("simulated:w8a8", "batch x length", "1x16", "speedup", 0.9),
+                                   row("integer:w8a8", "batch x length", "1x16", "speedup", 4)};
+  REQUIRE_FALSE(says(reading("deployment", set), "Executed"));
+  RunRecord& record = set.records["deployment"];
+  REQUIRE_FALSE(says(reading("deployment", set), "Executed"));
+  record.instructions = "avx512";
+  REQUIRE(says(reading("deployment", set), " Executed: float32 with AVX-512."));
+  record.executors = {{"float:bf16", "cpu amx, amx-bf16"},
+                      {"integer:w8a8", "cpu amx"},
+                      {"bert-base integer:w8a8", "cpu amx"},
+                      {"cuda integer:w8a8", "sm_90"}};
+  REQUIRE(
+      says(reading("deployment", set),
+           " Executed: integer products with AMX, bfloat16 products with AMX BF16, float32 with AVX-512."));
+  record.executors["integer:peg"] = "cpu avx512-vnni";
+  REQUIRE(says(reading("deployment", set), "integer products with AMX and AVX-512 VNNI, "));
 }
 
 TEST_CASE("an experiment without a rule of its own is summed up", "[reading]") {

@@ -41,6 +41,10 @@ TEST_CASE("the README's results name paper, command and interval; planted models
   REQUIRE(text.find("| W8A8, min-max | 54.33 | 54.00 [53.0, 55.0] | 54.00 [53.0, 55.0] | "
                     "[`outlierlab run baseline`](experiments/baseline.cpp) |\n") != std::string::npos);
   REQUIRE(text.find("| best percentile | 50.54 | 70.00 [69.0, 71.0] (99.9) | - |") != std::string::npos);
+  REQUIRE(text.find("chosen on\nthe same examples") != std::string::npos);
+  std::vector<ResultSet> tie = example();
+  tie[1].experiments["calibration"][0].estimate = 70;
+  REQUIRE(readme_results(tie).find("(99 and one other alike)") != std::string::npos);
   REQUIRE(text.find("| C1 Global W8A8 collapses | confirmed | confirmed |\n") != std::string::npos);
 }
 

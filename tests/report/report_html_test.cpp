@@ -190,6 +190,20 @@ TEST_CASE("how the rows were made comes from the file beside them", "[page]") {
   REQUIRE(report_markdown(report).find("    outlierlab run baseline --seeds 3 --out results\n") !=
           std::string::npos);
 
+  write_file_atomically(folder / "peg.json",
+                        R"({"command": "outlierlab run peg --limit 100 --out r", "examples": "100",
+                            "split_examples": "5463", "executors": {"integer:w8a8": "cpu amx"}})");
+  const RunRecord record = read_run_record(folder / "peg.json");
+  REQUIRE(record.examples == 100);
+  REQUIRE(record.split_examples == 5463);
+  REQUIRE(record.limit == 100);
+  REQUIRE(execution_text(record) == "integer products with AMX");
+  write_file_atomically(folder / "peg.json", R"({"examples": "many"})");
+  REQUIRE_ERROR(read_run_record(folder / "peg.json"), "peg.json: examples", "a whole number", "'many'");
+  write_file_atomically(folder / "peg.json", R"({"executors": {"integer:w8a8": 1}})");
+  REQUIRE_ERROR(read_run_record(folder / "peg.json"), "peg.json: executors: integer:w8a8", "a text", "1");
+  std::filesystem::remove(folder / "peg.json");
+
   write_file_atomically(folder / "baseline.json", "{\"threads\": \"two\"}");
   REQUIRE_ERROR(read_run_records(folder), "baseline.json: threads", "a whole number", "two");
   write_file_atomically(folder / "baseline.json", R"({"devices": {"cuda": {"device": 7}}})");

@@ -67,10 +67,46 @@ TEST_CASE("tables give intervals, seeds as mean and deviation, and the paper's f
   REQUIRE(tables.size() == 1);
   const std::vector<std::vector<std::string>> expected = {
       {"fp32", "80.00 [79.00, 81.00]", "89.66", "-"},
-      {"w8a8", "54.00 [53.00, 55.00]; 54.00 ± 1.414 (2 seeds)", "54.33", "0.25"}};
+      {"w8a8", "54.00 [53.00, 55.00]; 54.00 ± 1.41 (2 seeds)", "54.33", "0.25"}};
   REQUIRE(tables[0].rows == expected);
   REQUIRE(tables[0].columns ==
           std::vector<std::string>{"variant", "accuracy, %", "paper's accuracy, %", "KL, nats"});
+}
+
+TEST_CASE("mean and deviation over seeds end at the same digit; p-values have no mean", "[report]") {
+  const auto text = [](const std::string& metric, std::optional<double> fixed,
+                       const std::vector<double>& drawn) {
+    std::vector<Row> rows;
+    if (fixed) rows.push_back(row("e", "v", *fixed, 0, metric));
+    for (const double value : drawn) rows.push_back(row("e", "v", value, rows.size() + 1, metric));
+    return measurements(rows).at(0).text();
+  };
+  REQUIRE(text("accuracy", {}, {84.77, 84.72, 84.77}) == "84.75 ± 0.03 (3 seeds)");
+  REQUIRE(text("agreement", {}, {100, 100}) == "100.00 ± 0.00 (2 seeds)");
+  REQUIRE(text("kl", 0.25, {0.2512, 0.2532}) == "0.25; 0.2522 ± 0.0014 (2 seeds)");
+  REQUIRE(text("kl", {}, {1e-7, 3e-7}) == "2.0e-07 ± 1.4e-07 (2 seeds)");
+  REQUIRE(text("kl", {}, {0.3338388, 0.3338428}) == "0.333841 ± 0.000003 (2 seeds)");
+  REQUIRE(text("kl", {}, {0.25, 0.25}) == "0.25 ± 0 (2 seeds)");
+  REQUIRE(text("kurtosis", {}, {100, 300}) == "200 ± 141 (2 seeds)");
+  REQUIRE(text("mcnemar_p", 4.3e-37, {1e-40, 5.1e-37, 2e-37}) == "4.3e-37; at most 5.1e-37 (3 seeds)");
+  REQUIRE(text("mcnemar_p", {}, {0.5, 0.25}) == "at most 0.5 (2 seeds)");
+  REQUIRE(text("mcnemar_p", {}, {0.5}) == "0.5 (1 seed)");
+  const std::vector<Row> drawn = {row("e", "v", 1e-9, 1, "mcnemar_p"), row("e", "v", 0.02, 2, "mcnemar_p")};
+  REQUIRE(measurements(drawn).at(0).estimate() == 0.02);
+  REQUIRE_FALSE(measurements(drawn).at(0).interval());
+}
+
+TEST_CASE("tables say on how many examples their accuracies rest", "[report]") {
+  std::vector<Row> rows = {row("baseline", "fp32", 80), row("baseline", "w8a8", 54)};
+  for (Row& r : rows) r.n = 5463;
+  REQUIRE(experiment_tables("baseline", rows)[0].title == "baseline (n = 5,463)");
+  REQUIRE(experiment_tables("baseline", rows)[0].columns[1] == "accuracy, %");
+  rows[1].n = 1000;
+  const Table table = experiment_tables("baseline", rows)[0];
+  REQUIRE(table.title == "baseline");
+  REQUIRE(table.columns[1] == "n");
+  REQUIRE(table.rows[0][1] == "5,463");
+  REQUIRE(table.rows[1][1] == "1,000");
 }
 
 TEST_CASE("activations are summed up over layers first", "[report]") {
@@ -102,6 +138,7 @@ TEST_CASE("result folders are read, and mixed-up files refused", "[report]") {
   sets[0].planted = true;
   const std::string text = report_markdown({{make_report(sets[0])}, {}, {}, {}});
   REQUIRE(text.find("tiny on qnli (planted)") != std::string::npos);
+  REQUIRE(text.find("The best of several settings was chosen on the examples") != std::string::npos);
   REQUIRE(text.find("| fp32 | 80.00 [79.00, 81.00] | 89.66 |") != std::string::npos);
   REQUIRE(text.find("no data") < text.find("89.66 |"));
 

@@ -93,6 +93,15 @@ TEST_CASE("C2: heavier tails with depth", "[report]") {
   REQUIRE(outcome("C2", "activations", by_layer("kurtosis", {12000, 900, 40, 8})) == Outcome::partly);
   REQUIRE(outcome("C2", "activations", by_layer("kurtosis", {9, 4, 5, 3})) == Outcome::not_confirmed);
   REQUIRE(outcome("C2", "activations", by_layer("kurtosis", {9, 9, 9, 9})) == Outcome::not_confirmed);
+  SECTION("the figures tell the direction") {
+    const auto figures = [](const std::vector<double>& values) {
+      return verdict("C2", "activations", by_layer("kurtosis", values)).figures;
+    };
+    REQUIRE(figures({12000, 900, 40, 8}).rfind("kurtosis falls with depth (rho = -1.00 over 4 layers)", 0) ==
+            0);
+    REQUIRE(figures({5, 9, 20, 60}).rfind("kurtosis rises with depth (rho = 1.00", 0) == 0);
+    REQUIRE(figures({5, 90, 20, 6}).rfind("kurtosis neither rises nor falls steadily with depth", 0) == 0);
+  }
   SECTION("two layers do not show a trend") {
     REQUIRE(outcome("C2", "activations", by_layer("kurtosis", {5, 9})) == Outcome::not_confirmed);
   }
@@ -127,6 +136,12 @@ TEST_CASE("C4: clipping does not repair", "[report]") {
   REQUIRE(outcome("C4", "calibration", with(50, 51, 89.5, 0.4)) == Outcome::nothing_to_repair);
   SECTION("a loss too small for shares of it confirms nothing") {
     REQUIRE(outcome("C4", "calibration", with(50, 51, 87)) == Outcome::partly);
+  }
+  SECTION("the figures say how the best was chosen, and which are as good") {
+    const std::string figures = verdict("C4", "calibration", with(50, 51)).figures;
+    REQUIRE(figures.find("best percentile percentile=99 50.00 (recovers -11 %) and 2 others alike, best clip "
+                         "sigmas=6 51.00 (recovers -8 %); chosen on the evaluated examples") !=
+            std::string::npos);
   }
   SECTION("min-max stands for W8A8") {
     std::vector<Row> rows = with(50, 51);
@@ -180,6 +195,46 @@ TEST_CASE("C6: PEG repairs once the groups are fine enough", "[report]") {
   }
   REQUIRE_ERROR(verdict("C6", "peg", with_reference(90, 54, {accuracy("peg", 60, "groups", "many")})), "peg",
                 "'many'");
+}
+
+TEST_CASE("a part of the split cannot show that there is no effect", "[report]") {
+  ResultSet set;
+  std::vector<Row> baseline = with_reference(90, 89, {}, 0.5), peg_rows = with_reference(90, 89, {}, 0.5);
+  for (std::vector<Row>* rows : {&baseline, &peg_rows}) {
+    for (Row& r : *rows) r.n = 100;
+  }
+  peg_rows.push_back(accuracy("peg", 90, "groups", "4"));
+  set.experiments["baseline"] = baseline;
+  set.experiments["peg"] = peg_rows;
+  set.experiments["activations"] = by_layer("kurtosis", {9, 4, 5, 3});
+  const auto claim = [&](std::size_t i) { return verdicts(set).at(i - 1); };
+  REQUIRE(claim(1).outcome == Outcome::not_confirmed);
+  REQUIRE(claim(1).figures.find("; n = 100") != std::string::npos);
+  REQUIRE(claim(6).outcome == Outcome::nothing_to_repair);
+  SECTION("by the size that the record tells") {
+    RunRecord record;
+    record.examples = 100;
+    record.split_examples = 5463;
+    for (const char* experiment : {"baseline", "peg", "activations"}) set.records[experiment] = record;
+    for (const std::size_t i : {1, 2, 6}) {
+      REQUIRE(claim(i).outcome == Outcome::too_few_examples);
+      REQUIRE(claim(i).figures.rfind("too few to tell on the first 100 of 5,463 examples: ", 0) == 0);
+    }
+    set.experiments["baseline"] = with_reference(90, 54);
+    REQUIRE(claim(1).outcome == Outcome::confirmed);
+    REQUIRE(claim(1).figures.rfind("on the first 100 of 5,463 examples: ", 0) == 0);
+  }
+  SECTION("by the command of a record that does not tell the size") {
+    set.records["baseline"].limit = 100;
+    REQUIRE(claim(1).outcome == Outcome::too_few_examples);
+    REQUIRE(claim(1).figures.find("the first 100 examples of the split") != std::string::npos);
+    REQUIRE(claim(6).outcome == Outcome::nothing_to_repair);
+  }
+  SECTION("a limit beyond the split's size limits nothing") {
+    set.records["baseline"].limit = 9000;
+    set.records["baseline"].split_examples = 100;
+    REQUIRE(claim(1).outcome == Outcome::not_confirmed);
+  }
 }
 
 TEST_CASE("rows that were only drawn are judged by their mean", "[report]") {

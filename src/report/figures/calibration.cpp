@@ -84,8 +84,14 @@ std::string caption(const ResultSet& set, const Loss& loss, const std::vector<Co
       name = name_of(column, p);
     }
   }
-  return text + fmt::format(" The best, {}, reaches {} % and recovers {:.0f} % of the loss.", name,
-                            percent(best->accuracy.value), 100 * loss.recovery(best->accuracy));
+  std::vector<Accuracy> all;
+  for (const Column& column : columns) {
+    for (const AccuracyPoint& p : column.points) all.push_back(p.accuracy);
+  }
+  return text + fmt::format(
+                    " The best, {}{}, chosen on the same examples, reaches {} % and recovers {:.0f} % of "
+                    "the loss.",
+                    name, alike(all), percent(best->accuracy.value), 100 * loss.recovery(best->accuracy));
 }
 
 }  // namespace

@@ -42,7 +42,8 @@ std::vector<Kind> kinds_of(const std::vector<DeploymentMethod>& methods) {
   return all;
 }
 
-std::string caption(const ResultSet& set, const std::vector<DeploymentMethod>& methods, bool memory,
+std::string caption(const ResultSet& set, const std::string& experiment,
+                    const std::vector<DeploymentMethod>& methods, bool memory,
                     const DeploymentDevice& device) {
   std::string text = fmt::format(
       "{}: speed relative to {}; each small point is a batch size and length with its 95 % interval, from "
@@ -55,6 +56,11 @@ std::string caption(const ResultSet& set, const std::vector<DeploymentMethod>& m
   for (const char* kind : {"simulated", "integer", "cuda integer"}) {
     if (const DeploymentMethod* m = fastest_of_kind(methods, kind))
       text += fmt::format(" Fastest {}: {:.2f}.", deployment_label(m->variant), m->median_speedup());
+  }
+  const auto record = set.records.find(experiment);
+  if (device.name.empty() && record != set.records.end()) {
+    if (const std::string execution = execution_text(record->second); !execution.empty())
+      text += " Executed: " + execution + ".";
   }
   return text;
 }
@@ -197,7 +203,7 @@ std::optional<Drawing> draw_speeds(const ResultSet& set, const std::string& expe
   const bool memory = reference_mb && most_mb > 0;
   Drawing d;
   d.title = title;
-  d.caption = caption(set, methods, memory, device);
+  d.caption = caption(set, experiment, methods, memory, device);
   d.width = double_column;
   d.height = 2 * key_row_mm + foot_mm + row_mm * static_cast<double>(methods.size()) + 2;
   d.columns = {"series", "row", "speedup", "ci_low", "ci_high", "memory_mb", "batch_x_length", "method"};

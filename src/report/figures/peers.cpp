@@ -34,9 +34,15 @@ std::string caption(const ResultSet& set, const std::vector<Peer>& peers) {
       "of "
       "programs that run the same network on the same examples, batches and threads.",
       display_name(set));
-  const auto fastest = std::max_element(
-      peers.begin(), peers.end(), [](const Peer& a, const Peer& b) { return a.throughput < b.throughput; });
-  text += fmt::format(" Fastest: {}, {} per second", fastest->label(), count_text(fastest->throughput));
+  const Peer* fastest = nullptr;
+  for (const Peer& p : peers) {
+    if (keeps_accuracy(peers, p) && (!fastest || p.throughput > fastest->throughput)) fastest = &p;
+  }
+  if (!fastest) return text;
+  const std::optional<double> reference = float_accuracy(peers);
+  text += fmt::format(" Fastest{}: {}, {} per second",
+                      reference ? fmt::format(" within {:g} point of float32's accuracy", kept_points) : "",
+                      fastest->label(), count_text(fastest->throughput));
   return text +
          (fastest->speedup ? fmt::format(", {:.2f} times PyTorch's float32.", *fastest->speedup) : ".");
 }
