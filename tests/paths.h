@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <string>
 
+#include "core/temporary_folder.h"
+
 namespace test {
 inline std::filesystem::path source(const std::string& relative) {
   return std::filesystem::path(OUTLIERLAB_SOURCE_DIR) / relative;
@@ -15,9 +17,10 @@ inline std::filesystem::path data(const std::string& relative) {
   std::filesystem::path path = std::filesystem::path(root) / relative;
   return std::filesystem::exists(path) ? path : std::filesystem::path();
 }
-/// An empty folder for one test.
+/// An empty folder for one test, below one of this process, which ends with it.
 inline std::filesystem::path scratch(const std::string& name) {
-  const auto path = std::filesystem::temp_directory_path() / ("outlierlab-test-" + name);
+  static const outlierlab::TemporaryFolder all;
+  const auto path = all.path() / name;
   std::filesystem::remove_all(path);
   std::filesystem::create_directories(path);
   return path;

@@ -88,9 +88,9 @@ TEST_CASE("the figure says without script what it shows", "[clipping]") {
   const std::string html = clipping_html(example(), "c");
   const test::Xml xml = test::XmlReader("<div>" + html + "</div>").read();
   REQUIRE(std::set<std::string>(xml.ids.begin(), xml.ids.end()).size() == xml.ids.size());
-  REQUIRE(
-      html.find("With 8 bits and the bound at ±100 one step is 0.412: 0 % of the loud channel&#39;s values "
-                "are clipped, and the quiet channel gets 5 of 256 levels.") != std::string::npos);
+  REQUIRE(html.find(
+              "With 8 bits and the bound at ±100 one step is 0.412: 0 % of the outlier channel&#39;s values "
+              "are clipped, and the quiet channel gets 5 of 256 levels.") != std::string::npos);
   REQUIRE(html.find("\"quiet\":[-1,0,5,0,1,15]") != std::string::npos);
   REQUIRE(html.find("nan") == std::string::npos);
   REQUIRE(html.find("inf") == std::string::npos);
