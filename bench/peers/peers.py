@@ -309,16 +309,23 @@ def ensure_venv(venv):
                         os.path.join(HERE, "requirements.txt")], check=True)
 
 
+def git(*arguments):
+    """What git prints for this checkout; nothing outside one."""
+    return subprocess.run(["git", "-C", HERE, *arguments], capture_output=True, text=True).stdout.strip()
+
+
 def provenance(arguments, skipped, seconds):
     listed = subprocess.run([python_of(arguments.venv), "-m", "pip", "list", "--format=json"], capture_output=True, text=True)
     wanted = ("torch", "transformers", "onnx", "onnxruntime", "ctranslate2", "numpy")
     versions = {p["name"]: p["version"] for p in json.loads(listed.stdout) if p["name"] in wanted}
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         cpu = next((l.split(":", 1)[1].strip() for l in file if l.startswith("model name")), platform.processor())
-    revision = subprocess.run(["git", "-C", HERE, "describe", "--always", "--dirty"], capture_output=True, text=True)
+    revision = git("rev-parse", "--short=12", "HEAD")
+    if git("status", "--porcelain", "--", ":/src", ":/bench/peers", ":/CMakeLists.txt", ":/cmake"):
+        revision += "-dirty"
     return {"command": " ".join(["bench/peers/peers.py"] + sys.argv[1:]), "threads": arguments.threads, "cpu": cpu,
             "batch_size": arguments.batch_size, "examples": arguments.limit, "repeats": arguments.repeats,
-            "versions": versions, "git_revision": revision.stdout.strip(), "not_run": skipped, "seconds": seconds}
+            "versions": versions, "revision": revision, "not_run": skipped, "seconds": seconds}
 
 
 def measure(arguments, folder):
