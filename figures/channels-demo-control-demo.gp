@@ -24,7 +24,7 @@ set ytics 0, 1 scale 0
 set label 'channel' at screen 0.46721, 0.05532 center
 set label 'layer' at screen 0.02732, 0.53191 center rotate by 90
 set label 'largest |v| (log scale)' at screen 0.98907, 0.53191 center rotate by 90
-set label 'no loud channel' at screen 0.88251, 0.94043 left
+set label 'no outlier channel' at screen 0.88251, 0.94043 left
 plot data using 'channel':'layer':'absmax' with image
 
 }

@@ -24,7 +24,7 @@ set ytics 0, 1 scale 0
 set label 'channel' at screen 0.46721, 0.05532 center
 set label 'layer' at screen 0.02732, 0.53191 center rotate by 90
 set label 'largest |v| (log scale)' at screen 0.98907, 0.53191 center rotate by 90
-set label 'loud channels' at screen 0.88251, 0.94043 left
+set label 'outlier channels' at screen 0.88251, 0.94043 left
 set arrow from first 99, graph 1 to first 99, graph 1.05625 nohead linecolor rgb black linewidth 0.7
 set label '99' at first 99, graph 1.1 center
 set arrow from first 223, graph 1 to first 223, graph 1.05625 nohead linecolor rgb black linewidth 0.7

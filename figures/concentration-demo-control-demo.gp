@@ -1,4 +1,4 @@
-# Energy over the channels at y, loudest first
+# Energy over the channels at y, most energy first
 # Made by: outlierlab report --figure concentration-demo-control-demo
 # To restyle it, edit this script or theme.gp, then run here: gnuplot concentration-demo-control-demo.gp
 load 'theme.gp'
@@ -30,7 +30,7 @@ set yrange [0:102]
 set xtics (1, 2, 5, 10, 20, 50, 128)
 set arrow from 1, graph 0 to 1, graph 1 nohead linestyle 11 back
 set label 'top 1 %' at 1, graph 0.14 left offset character 0.4, 0
-set label 'channels, loudest first (log scale)' at screen 0.55056, 0.03548 center
+set label 'channels, most energy first (log scale)' at screen 0.55056, 0.03548 center
 set label 'cumulative energy (%)' at screen 0.04494, 0.49194 center rotate by 90
 plot data using (at('layer 1', 'channels')):'share' with lines linestyle 8, \
      data using (at('layer 2', 'channels')):'share' with lines linestyle 8, \

@@ -16,7 +16,7 @@ set rmargin at screen 0.72131
 set bmargin at screen 0.10917
 set tmargin at screen 0.90830
 set logscale x 2
-set xrange [0.6847714735:3.713745421]
+set xrange [0.6612778061:4.002305128]
 set xtics (0.125, 0.25, 0.5, 0.7, 1, 1.4, 2, 2.8, 4, 5.6, 8, 16, 32)
 set yrange [14.5:0.5]
 set ytics ('bfloat16' 1, 'simulated w8a8' 2, 'simulated percentile-99.99' 3, 'simulated peg-6-permuted' 4, 'simulated mp-xhy' 5, 'simulated w8a8-token' 6, 'integer w8a8' 7, 'integer w8a8-channel-weights' 8, 'integer w8a8-token' 9, 'integer peg-6-permuted' 10, 'integer mp-xhy-16' 11, 'integer mp-xhy' 12, 'integer mp-channel-1' 13, 'integer llm-int8' 14) scale 0
@@ -24,13 +24,13 @@ set arrow from first 1, graph 0 to first 1, graph 1 nohead linestyle 11 back
 set label 'FP32' at first 1, screen 0.92795 center textcolor linestyle 11
 set label 'speed relative to FP32 (log scale)' at screen 0.48634, 0.03493 center
 set label '' at screen 0.02322, 0.97598 point linestyle 3
-set label 'half-width float' at screen 0.03661, 0.97598 left
-set label '' at screen 0.15219, 0.97598 point linestyle 2
-set label 'simulated' at screen 0.16557, 0.97598 left
-set label '' at screen 0.24191, 0.97598 point linestyle 1
-set label 'integer execution' at screen 0.25530, 0.97598 left
-set label '' at screen 0.38093, 0.97598 point linestyle 14
-set label 'paper (BERT-base, RTX 3050): no difference' at screen 0.39432, 0.97598 left
+set label '16-bit float' at screen 0.03661, 0.97598 left
+set label '' at screen 0.12754, 0.97598 point linestyle 2
+set label 'simulated' at screen 0.14093, 0.97598 left
+set label '' at screen 0.21727, 0.97598 point linestyle 1
+set label 'integer execution' at screen 0.23066, 0.97598 left
+set label '' at screen 0.35628, 0.97598 point linestyle 14
+set label 'paper (BERT-base, RTX 3050): no difference' at screen 0.36967, 0.97598 left
 plot data using (at('float', 'ci_low')):'row':(column('ci_high') - column('ci_low')):(0) with vectors nohead linestyle 3 linewidth 0.7 dashtype 1, \
      data using (at('float', 'speedup')):'row' with points linestyle 3 pointsize 0.2, \
      data using (at('float median', 'speedup')):'row' with points linestyle 3 pointsize 0.9, \

@@ -1,4 +1,4 @@
-# Values of a loud site, and the ranges chosen for it
+# Values of a site with outliers, and the ranges chosen for it
 # Made by: outlierlab report --figure histograms-demo-control-demo
 # To restyle it, edit this script or theme.gp, then run here: gnuplot histograms-demo-control-demo.gp
 load 'theme.gp'
@@ -24,9 +24,9 @@ set xtics ('' 0, '' 1.374778799, '' -1.374778799)
 set arrow from screen 0.16393, 0.97708 to screen 0.20765, 0.97708 nohead linestyle 8
 set label 'whole site, layer.5.ffn_output' at screen 0.21421, 0.97708 left
 set arrow from screen 0.40454, 0.97708 to screen 0.44825, 0.97708 nohead linestyle 9
-set label 'loudest channel, 122' at screen 0.45481, 0.97708 left
-set arrow from screen 0.59131, 0.97708 to screen 0.63503, 0.97708 nohead linestyle 10
-set label 'quiet channel, 105' at screen 0.64158, 0.97708 left
+set label 'channel of most energy, 122' at screen 0.45481, 0.97708 left
+set arrow from screen 0.63678, 0.97708 to screen 0.68049, 0.97708 nohead linestyle 10
+set label 'quiet channel, 105' at screen 0.68705, 0.97708 left
 plot data using (at('site', 'x')):'count' with filledcurves y1=0.5 linecolor rgb pale, \
      data using (at('loud', 'x')):'count' with lines linestyle 9, \
      data using (at('quiet', 'x')):'count' with lines linestyle 10

@@ -1,4 +1,4 @@
-# Values of a loud site, and the ranges chosen for it
+# Values of a site with outliers, and the ranges chosen for it
 # Made by: outlierlab report --figure histograms-minilm-qnli-qnli
 # To restyle it, edit this script or theme.gp, then run here: gnuplot histograms-minilm-qnli-qnli.gp
 load 'theme.gp'
@@ -24,9 +24,9 @@ set xtics ('' 0, '' 2.370698125, '' -2.370698125, '' 4.664607262, '' 6.967104447
 set arrow from screen 0.16393, 0.97708 to screen 0.20765, 0.97708 nohead linestyle 8
 set label 'whole site, layer.0.ffn_output' at screen 0.21421, 0.97708 left
 set arrow from screen 0.40454, 0.97708 to screen 0.44825, 0.97708 nohead linestyle 9
-set label 'loudest channel, 99' at screen 0.45481, 0.97708 left
-set arrow from screen 0.58437, 0.97708 to screen 0.62809, 0.97708 nohead linestyle 10
-set label 'quiet channel, 142' at screen 0.63464, 0.97708 left
+set label 'channel of most energy, 99' at screen 0.45481, 0.97708 left
+set arrow from screen 0.62984, 0.97708 to screen 0.67355, 0.97708 nohead linestyle 10
+set label 'quiet channel, 142' at screen 0.68011, 0.97708 left
 plot data using (at('site', 'x')):'count' with filledcurves y1=0.5 linecolor rgb pale, \
      data using (at('loud', 'x')):'count' with lines linestyle 9, \
      data using (at('quiet', 'x')):'count' with lines linestyle 10

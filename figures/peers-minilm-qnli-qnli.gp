@@ -25,10 +25,10 @@ set label '' at screen 0.48404, 0.97534 point linestyle 1
 set label 'outlierlab, 8 bits' at screen 0.49743, 0.97534 left
 set yrange [16.5:0.5]
 set ytics ('PyTorch float32' 1, 'PyTorch float32 padded to 128' 2, 'PyTorch bfloat16' 3, 'PyTorch int8 dynamic' 4, 'ONNX Runtime float32' 5, 'ONNX Runtime int8 dynamic' 6, 'ONNX Runtime int8 static' 7, 'CTranslate2 float32' 8, 'CTranslate2 int8' 9, 'outlierlab float32' 10, 'outlierlab bfloat16' 11, 'outlierlab int8, w8a8' 12, 'outlierlab int8, w8a8-token' 13, 'outlierlab int8, llm-int8' 14, 'outlierlab int8, peg-6-permuted' 15, 'outlierlab int8, mp-xhy-16' 16) scale 0
-set xrange [0:1605.192937]
+set xrange [0:1666.601441]
 set label 'examples per second' at screen 0.46448, 0.03587 center
-set arrow from first 235.4768859, graph 0 to first 235.4768859, graph 1 nohead linestyle 11 back
-set label 'PyTorch FP32' at first 235.4768859, screen 0.92601 center textcolor linestyle 11
+set arrow from first 228.4724876, graph 0 to first 228.4724876, graph 1 nohead linestyle 11 back
+set label 'PyTorch FP32' at first 228.4724876, screen 0.92601 center textcolor linestyle 11
 plot data using (at('others float', 'rate')):'row':'rate_low':'rate_high' with xerrorbars linestyle 3 linewidth 1.5 dashtype 1, \
      data using (at('others integer', 'rate')):'row':'rate_low':'rate_high' with xerrorbars linestyle 2 linewidth 1.5 dashtype 1, \
      data using (at('ours float', 'rate')):'row':'rate_low':'rate_high' with xerrorbars linestyle 7 linewidth 1.5 dashtype 1, \

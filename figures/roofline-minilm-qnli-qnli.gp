@@ -16,7 +16,7 @@ set bmargin at screen 0.14103
 set tmargin at screen 0.87436
 set logscale xy
 set xrange [4.923076923:1024]
-set yrange [98.85178926:22984.83076]
+set yrange [96.88726322:21096.68044]
 set label 'operations per byte of operands and result (log scale)' at screen 0.55505, 0.05385 center
 set label 'GOP/s (log scale)' at screen 0.05505, 0.50769 center rotate by 90
 set arrow from screen 0.02752, 0.97179 to screen 0.10092, 0.97179 nohead linestyle 1
