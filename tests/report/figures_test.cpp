@@ -220,8 +220,8 @@ TEST_CASE("a script runs by hand, in its folder, without a word", "[report][figu
   const fs::path folder = test::scratch("figures-by-hand");
   const Figure figure = make_figures({results()}, folder, {"peg"}).at(0);
   fs::remove(figure.svg);
-  const std::string command =
-      "cd " + folder.string() + " && gnuplot -e 'formats=\"svg\"' " + figure.name + ".gp >said 2>&1";
+  const std::string command = "cd " + folder.string() + " && LC_ALL=C.UTF-8 gnuplot -e 'formats=\"svg\"' " +
+                              figure.name + ".gp >said 2>&1";
   REQUIRE(std::system(command.c_str()) == 0);
   REQUIRE(read_file(folder / "said").empty());
   REQUIRE(fs::file_size(figure.svg) > 2000);

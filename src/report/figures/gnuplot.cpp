@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include "core/error.h"
@@ -17,6 +18,8 @@ namespace {
 constexpr int not_found = 127;
 
 [[noreturn]] void become_gnuplot(const char* folder, const char* script, int output) {
+  // Without a UTF-8 locale gnuplot cannot convert its own degree sign, and says so.
+  ::setenv("LC_ALL", "C.UTF-8", 1);
   const int nothing = ::open("/dev/null", O_RDONLY);
   ::dup2(nothing, STDIN_FILENO);
   ::dup2(output, STDOUT_FILENO);
