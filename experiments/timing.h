@@ -17,12 +17,11 @@ struct Contender {
 };
 
 struct TimingOptions {
-  std::size_t warm_up = 1;       ///< untimed passes of each contender
-  std::size_t block = 1;         ///< passes of a contender in a row
-  std::size_t before_block = 0;  ///< untimed passes before each block, which follow another's
-  std::size_t least_rounds =
-      6;  ///< timed passes of each contender at least (fewer have no interval), at most:
-  std::size_t most_rounds = 200;  ///< latency percentiles want many
+  std::size_t warm_up = 1;        ///< untimed passes of each contender
+  std::size_t block = 1;          ///< passes of a contender in a row
+  std::size_t before_block = 0;   ///< untimed passes before each block, which follow another's
+  std::size_t least_rounds = 6;   ///< timed passes of each contender at least (fewer give no interval), and:
+  std::size_t most_rounds = 200;  ///< at most: latency percentiles want many
   double narrow = 0.02;           ///< enough when each median's 95 % interval is within this share of it
   double seconds = 2;             ///< ...or when so much time is spent on all contenders together
 };

@@ -1,6 +1,7 @@
 #include <immintrin.h>
 
 #include "engine/cpu/peak.h"
+#include "engine/cpu/peak_byte_chain.h"
 
 namespace outlierlab::engine::avx2 {
 
@@ -30,18 +31,7 @@ void int8_rounds(std::size_t rounds) {
 #pragma GCC unroll 12
     for (int s = 0; s < sums; ++s) {
       __m256i product, other;
-      asm volatile(
-          "vpmaddubsw %3, %3, %1\n\t"
-          "vpmaddubsw %3, %3, %2\n\t"
-          "vpaddw %2, %1, %1\n\t"
-          "vpmaddubsw %3, %3, %2\n\t"
-          "vpaddw %2, %1, %1\n\t"
-          "vpmaddubsw %3, %3, %2\n\t"
-          "vpaddw %2, %1, %1\n\t"
-          "vpmaddwd %4, %1, %1\n\t"
-          "vpaddd %1, %0, %0"
-          : "+x"(sum[s]), "=&x"(product), "=&x"(other)
-          : "x"(x), "x"(ones));
+      asm volatile(OUTLIERLAB_BYTE_CHAIN : "+x"(sum[s]), "=&x"(product), "=&x"(other) : "x"(x), "x"(ones));
     }
   }
 }
