@@ -8,23 +8,20 @@
 #include <chrono>
 #include <map>
 #include <memory>
-#include <sstream>
 
 #include "app/machine.h"
-#include "core/files.h"
 #include "core/parallel.h"
 #include "data/tokenizer.h"
 #include "experiments/deployment_batch.h"
 #include "experiments/deployment_methods.h"
 #include "experiments/experiments.h"
+#include "experiments/pass_samples.h"
 #include "experiments/timing.h"
 #include "lower/tokens.h"
 
 namespace outlierlab {
 
 namespace {
-
-constexpr const char* samples_header = "variant,batch_x_length,round,milliseconds\n";
 
 std::size_t length_of(const BertConfig& config, const DeploymentPlan& plan) {
   return std::min(plan.measured_length, config.max_positions);
@@ -78,7 +75,7 @@ class TimedHook : public SiteHook {
 class Cell {
  public:
   Cell(std::shared_ptr<Networks> networks, std::string engine, std::size_t examples, std::size_t length,
-       double seconds, std::filesystem::path samples)
+       double seconds, PassSamples samples)
       : networks_(std::move(networks)),
         engine_(std::move(engine)),
         examples_(examples),
@@ -110,7 +107,7 @@ class Cell {
     for (std::size_t i = 0; i < contenders.size(); ++i) seconds_[contenders[i].name] = seconds[i];
     networks_->note_device(engine_, value());
     note_disturbance();
-    keep_samples();
+    samples_.keep(value(), seconds_);
   }
 
   void note_disturbance() const {
@@ -119,33 +116,12 @@ class Cell {
     if (disturbed > 0) networks_->note_disturbed(engine_, value(), disturbed, seconds_.size());
   }
 
-  /// Adds every pass to the file of samples, cell by cell, so that an interrupted study keeps what it has.
-  /// What an interrupted study has left of this cell makes room.
-  void keep_samples() const {
-    std::string text = samples_header;
-    if (std::filesystem::exists(samples_)) {
-      std::istringstream before(read_file(samples_));
-      std::string line;
-      std::getline(before, line);
-      while (std::getline(before, line)) {
-        const bool ours = line.find("," + value() + ",") != std::string::npos &&
-                          seconds_.count(line.substr(0, line.find(','))) > 0;
-        if (!ours) text += line + "\n";
-      }
-    }
-    for (const auto& [variant, all] : seconds_) {
-      for (std::size_t i = 0; i < all.size(); ++i)
-        text += variant + "," + value() + "," + std::to_string(i) + "," + std::to_string(1e3 * all[i]) + "\n";
-    }
-    write_file_atomically(samples_, text);
-  }
-
   std::shared_ptr<Networks> networks_;
   std::string engine_;
   std::size_t examples_, length_;
   double limit_;
-  std::filesystem::path samples_;
-  std::map<std::string, std::vector<double>> seconds_;
+  PassSamples samples_;
+  PassSeconds seconds_;
 };
 
 /// Seconds of all threads that one pass took, and where they went.
@@ -337,7 +313,7 @@ std::vector<Row> tokenization(Evaluator& evaluator) {
 
 /// States what is measured on one engine, but for what follows all engines.
 void state_cells(Study& study, const std::shared_ptr<Networks>& networks, const std::string& engine,
-                 const DeploymentPlan& plan, const std::filesystem::path& samples) {
+                 const DeploymentPlan& plan, const PassSamples& samples) {
   const std::vector<Method> methods = execution_methods(engine);
   for (const Method& method : methods)
     study.measure(method.variant(), "", "", [=] { return size_rows(*networks, method); });
@@ -373,14 +349,11 @@ void state_batch(Study& study, const std::shared_ptr<Networks>& networks, const 
 
 void deployment(Study& study, const DeploymentPlan& plan) {
   const auto networks = std::make_shared<Networks>(study);
-  std::filesystem::path samples = study.file();
-  samples.replace_filename("deployment-samples.csv");
+  const PassSamples samples(study, "batch_x_length");
   for (const TimedEngine& engine : study.timed_engines())
     state_cells(study, networks, engine.name, plan, samples);
   study.measure("tokenizer", "", "", [&study] { return tokenization(study.evaluator()); });
   for (const TimedEngine& engine : study.timed_engines()) state_batch(study, networks, engine.name, plan);
-  // Written as the cells are timed.
-  study.attach("samples", [] { return std::string(samples_header); });
 }
 
 void deployment(Study& study) {

@@ -75,8 +75,8 @@ Method reference_method(const std::string& engine) {
           engine};
 }
 
-std::vector<Row> latency_rows(const std::map<std::string, std::vector<double>>& seconds, const Method& method,
-                              std::size_t examples, std::size_t tokens) {
+std::vector<Row> latency_rows(const PassSeconds& seconds, const Method& method, std::size_t examples,
+                              std::size_t tokens) {
   const auto reference = seconds.find(reference_method(method.engine).variant());
   return latency_rows(seconds.at(method.variant()),
                       reference == seconds.end() ? std::vector<double>() : reference->second, examples,

@@ -11,6 +11,7 @@
 
 #include "app/agreement.h"
 #include "app/study.h"
+#include "experiments/pass_samples.h"
 #include "experiments/timing.h"
 
 namespace outlierlab {
@@ -44,8 +45,8 @@ std::vector<Method> execution_methods(const std::string& engine);
 Method reference_method(const std::string& engine);
 /// Rows of a method by the passes of all that its engine has timed beside it (by variant), its reference's
 /// among them or not.
-std::vector<Row> latency_rows(const std::map<std::string, std::vector<double>>& seconds, const Method& method,
-                              std::size_t examples, std::size_t tokens);
+std::vector<Row> latency_rows(const PassSeconds& seconds, const Method& method, std::size_t examples,
+                              std::size_t tokens);
 /// Integer methods with these schemes, and the engine's float ones before them.
 std::vector<Method> methods_on(const std::string& engine, const std::vector<std::string>& integer_schemes);
 

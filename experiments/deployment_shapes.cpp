@@ -13,6 +13,7 @@
 #include "experiments/deployment_batch.h"
 #include "experiments/deployment_methods.h"
 #include "experiments/experiments.h"
+#include "experiments/pass_samples.h"
 #include "experiments/timing.h"
 #include "lower/lower.h"
 #include "lower/tokens.h"
@@ -36,7 +37,7 @@ std::vector<Method> shape_methods(const std::string& engine) {
 
 /// What one cell's passes took, and the bytes that a device's executors then held, by variant.
 struct CellTimes {
-  std::map<std::string, std::vector<double>> seconds;
+  PassSeconds seconds;
   std::map<std::string, std::size_t> device_bytes;
 };
 
@@ -204,6 +205,7 @@ std::vector<Row> rows_of(const CellTimes& times, const Method& method, std::size
 
 void deployment_shapes(Study& study, const std::vector<DeploymentShape>& shapes, double seconds) {
   const auto current = std::make_shared<CurrentNetwork>(study);
+  const PassSamples samples(study, "network,batch_x_length");
   for (const DeploymentShape& shape : shapes) {
     for (const auto& [examples, length] : shape.cells) {
       for (const TimedEngine& engine : study.timed_engines()) {
@@ -214,7 +216,10 @@ void deployment_shapes(Study& study, const std::vector<DeploymentShape>& shapes,
                         [=, &engine, n = examples, tokens = length] {
                           RandomNetwork& network = current->of(shape);
                           if (!network.may_be_timed(engine, method)) return std::vector<Row>();
-                          if (!*times) *times = network.time(engine, n, tokens, seconds);
+                          if (!*times) {
+                            *times = network.time(engine, n, tokens, seconds);
+                            samples.keep(shape.name + "," + value, (*times)->seconds);
+                          }
                           return rows_of(**times, method, n, tokens);
                         });
         }

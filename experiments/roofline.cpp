@@ -9,6 +9,7 @@
 
 #include "app/study.h"
 #include "core/parallel.h"
+#include "core/quantile.h"
 #include "core/random.h"
 #include "engine/cpu/left_buffer.h"
 #include "engine/cpu/packed_linear.h"
@@ -242,7 +243,7 @@ std::vector<Row> rate_rows(Roofs& roofs, const Product& product, const Arithmeti
   const std::vector<double> seconds = time_side_by_side({{"product", pass}}, options).front();
   const Interval interval = median_interval(seconds);
   const double work = copies * product.operations() * static_cast<double>(repeats);
-  const double rate = work / quantile(seconds, 0.5);
+  const double rate = work / median(seconds);
   const double peak = roofs.peak(engine::best_peak_loop(arithmetic.kind), threads);
   const double roof = std::min(peak, intensity(product, arithmetic) * roofs.bandwidth(threads));
   return {with_interval(figure("gops", 1e-9 * rate),

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "app/study.h"
+#include "core/quantile.h"
 
 namespace outlierlab {
 
@@ -18,7 +19,7 @@ double since(Clock::time_point start) {
 
 bool is_narrow(const std::vector<double>& seconds, double share) {
   const Interval interval = median_interval(seconds);
-  return interval.high - interval.low <= 2 * share * quantile(seconds, 0.5);
+  return interval.high - interval.low <= 2 * share * median(seconds);
 }
 
 }  // namespace
@@ -45,14 +46,6 @@ std::vector<std::vector<double>> time_side_by_side(const std::vector<Contender>&
     }
   }
   return seconds;
-}
-
-double quantile(std::vector<double> values, double q) {
-  std::sort(values.begin(), values.end());
-  const double at = q * static_cast<double>(values.size() - 1);
-  const auto below = static_cast<std::size_t>(at);
-  const std::size_t above = std::min(below + 1, values.size() - 1);
-  return values[below] + (at - static_cast<double>(below)) * (values[above] - values[below]);
 }
 
 Interval median_interval(std::vector<double> values) {
@@ -85,11 +78,11 @@ Row with_interval(Row row, Interval interval, std::size_t n) {
 
 std::vector<Row> throughput_rows(const std::vector<double>& seconds, std::size_t examples,
                                  std::size_t tokens) {
-  const double median = quantile(seconds, 0.5);
+  const double middle = median(seconds);
   const Interval interval = median_interval(seconds);
   const auto per_second = [&](const char* metric, std::size_t count) {
     const double units = static_cast<double>(count);
-    return with_interval(figure(metric, units / median), {units / interval.high, units / interval.low},
+    return with_interval(figure(metric, units / middle), {units / interval.high, units / interval.low},
                          seconds.size());
   };
   return {per_second("throughput_examples", examples), per_second("throughput_tokens", tokens)};
@@ -98,10 +91,10 @@ std::vector<Row> throughput_rows(const std::vector<double>& seconds, std::size_t
 std::vector<Row> latency_rows(const std::vector<double>& seconds, const std::vector<double>& reference,
                               std::size_t examples, std::size_t tokens) {
   const std::size_t n = seconds.size();
-  const double median = quantile(seconds, 0.5);
+  const double middle = median(seconds);
   const Interval interval = median_interval(seconds);
   std::vector<Row> rows = {
-      with_interval(figure("latency_p50_ms", 1e3 * median), {1e3 * interval.low, 1e3 * interval.high}, n)};
+      with_interval(figure("latency_p50_ms", 1e3 * middle), {1e3 * interval.low, 1e3 * interval.high}, n)};
   const auto percentile = [&](const char* metric, double q) {
     Row row = figure(metric, 1e3 * quantile(seconds, q));
     row.n = n;
@@ -113,7 +106,7 @@ std::vector<Row> latency_rows(const std::vector<double>& seconds, const std::vec
   if (reference.empty()) return rows;
   std::vector<double> ratios;
   for (std::size_t i = 0; i < n; ++i) ratios.push_back(reference[i] / seconds[i]);
-  rows.push_back(with_interval(figure("speedup", quantile(ratios, 0.5)), median_interval(ratios), n));
+  rows.push_back(with_interval(figure("speedup", median(ratios)), median_interval(ratios), n));
   return rows;
 }
 

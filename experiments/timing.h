@@ -31,8 +31,6 @@ struct TimingOptions {
 std::vector<std::vector<double>> time_side_by_side(const std::vector<Contender>& contenders,
                                                    const TimingOptions& options);
 
-double quantile(std::vector<double> values, double q);
-
 struct Interval {
   double low = 0, high = 0;
 };

@@ -61,11 +61,13 @@ double rms_difference(const Matrix& a, const Matrix& b) {
 bool Agreement::holds() const {
   // The number of examples that rounding decides differs by chance: three standard deviations of a count.
   // Of few examples that would be all.
-  const double ours = (100 - predictions) / 100 * static_cast<double>(examples),
-               floor = (100 - simulation_noise_floor) / 100 * static_cast<double>(examples);
-  const double chance =
-      std::min(3 * std::sqrt(floor + 1), largest_chance / 100 * static_cast<double>(examples));
-  return predictions >= required_predictions || ours <= floor + chance;
+  const double percent = static_cast<double>(examples) / 100;
+  const double ours = (100 - predictions) * percent, floor = (100 - simulation_noise_floor) * percent;
+  const double chance = std::min(3 * std::sqrt(floor + 1), largest_chance * percent);
+  if (predictions < required_predictions && ours > floor + chance) return false;
+  // An unbiased engine turns as many predictions right as wrong, but for chance.
+  return std::abs(accuracy_change) <= largest_accuracy_change ||
+         std::abs(accuracy_change) * percent <= 3 * std::sqrt(ours);
 }
 
 std::string Agreement::text() const {

@@ -20,8 +20,10 @@ struct Agreement {
 
   /// Percent. What chance is granted is at most `largest_chance` of the examples.
   static constexpr double required_predictions = 99.5, largest_chance = 5;
+  static constexpr double largest_accuracy_change = 0.2;  ///< percentage points
   /// Enough equal predictions, or, within three standard deviations, as many as the simulation has with
-  /// itself.
+  /// itself; and an accuracy that is no further off than that, or than three standard deviations of as many
+  /// predictions that turn right or wrong by chance.
   bool holds() const;
   /// "98.7 % equal predictions (...), accuracy +0.02, logits 0.01"
   std::string text() const;

@@ -8,9 +8,6 @@
 
 namespace outlierlab {
 
-/// The median; 0 without values.
-double median(std::vector<double> values);
-
 /// Times `variants` calibrators of W8A8 as one sweep of the study machinery against as many evaluations that
 /// share nothing, each of which opens model and data, captures, calibrates, quantizes, evaluates and scores
 /// as `outlierlab eval` does; simulated and, where it agrees under every calibrator on the first examples, on

@@ -2,8 +2,8 @@
 
 #include <chrono>
 
-#include "app/bench.h"
 #include "core/parallel.h"
+#include "core/quantile.h"
 #include "stats/kernels.h"
 #include "stats/statistics.h"
 

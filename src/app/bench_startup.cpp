@@ -15,6 +15,7 @@
 #include "core/error.h"
 #include "core/files.h"
 #include "core/parallel.h"
+#include "core/quantile.h"
 #include "core/temporary_folder.h"
 #include "engine/cpu/cpu_executor.h"
 #include "lower/packed_model.h"

@@ -18,6 +18,7 @@
 #include "core/files.h"
 #include "core/isa.h"
 #include "core/parallel.h"
+#include "core/quantile.h"
 #include "engine/cpu/cpu_executor.h"
 #include "stats/statistics.h"
 
@@ -92,13 +93,6 @@ int bench_of_sessions(const CommonOptions& values, const std::string& kind,
 }
 
 }  // namespace
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
-  const std::size_t half = values.size() / 2;
-  return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
 
 int command_bench(const std::vector<std::string>& arguments) {
   CommonOptions values;

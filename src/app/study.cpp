@@ -106,10 +106,11 @@ void Study::measure(const std::string& variant, const std::string& parameter, co
   steps_.push_back({variant, parameter, value, 0, std::move(rows)});
 }
 
-void Study::attach(const std::string& name, std::function<std::string()> text) {
+std::filesystem::path Study::attach(const std::string& name, std::function<std::string()> text) {
   std::filesystem::path path = file();
   path.replace_filename(options_.experiment + "-" + name + ".csv");
   attachments_.push_back({path, std::move(text)});
+  return path;
 }
 
 /// An interrupted run must not leave another run's data beside its rows, for --resume to keep.

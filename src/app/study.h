@@ -68,7 +68,7 @@ class Study {
   /// States: data that is no row (a distribution, say), as the text of `<experiment>-<name>.csv` beside the
   /// rows: a header and plain fields. Made after all measurements; a resumed study keeps a file that is
   /// there.
-  void attach(const std::string& name, std::function<std::string()> text);
+  std::filesystem::path attach(const std::string& name, std::function<std::string()> text);
 
   /// StudyOptions::timed, made when they are first asked for.
   /// One of several that refuses to run here is left out, and noted as "not_timed".

@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "core/error.h"
+#include "core/quantile.h"
 
 namespace outlierlab {
 
@@ -15,13 +16,6 @@ namespace {
 /// A simulated method faster than this over FP32 would speak against the claim.
 constexpr double no_speed = 1.05;
 constexpr const char* tokenizer = "tokenizer";
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
-  const std::size_t half = values.size() / 2;
-  return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
 
 const DeploymentMethod* find(const std::vector<DeploymentMethod>& methods, const std::string& variant) {
   for (const DeploymentMethod& m : methods) {

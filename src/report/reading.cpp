@@ -109,26 +109,13 @@ std::string read_baseline(const Measurements& all) {
   return text + ".";
 }
 
-struct Layers {
-  double first = 0, last = 0, largest = 0;
-  std::string first_layer, last_layer, largest_layer;
-};
+/// A layer's number, and a metric's estimate there.
+using Layer = std::pair<double, double>;
 
-/// A metric at y by layer, in the order of the rows.
-std::optional<Layers> layers_of(const Measurements& all, const std::string& metric) {
-  std::optional<Layers> layers;
-  for (const Measurement& m : all) {
-    if (m.parameter != "layer" || m.metric != metric || without_layer(m.variant) != "ffn_residual") continue;
-    const double value = m.estimate();
-    if (!layers) layers = Layers{value, value, value, m.value, m.value, m.value};
-    layers->last = value;
-    layers->last_layer = m.value;
-    if (value > layers->largest) {
-      layers->largest = value;
-      layers->largest_layer = m.value;
-    }
-  }
-  return layers;
+/// The first of those with the largest estimate.
+Layer largest(const std::vector<Layer>& layers) {
+  return *std::max_element(layers.begin(), layers.end(),
+                           [](const Layer& a, const Layer& b) { return a.second < b.second; });
 }
 
 /// Without an exponent: "12358", "271.04".
@@ -137,17 +124,20 @@ std::string rounded(double value) {
 }
 
 std::string read_activations(const Measurements& all) {
-  const auto kurtosis = layers_of(all, "kurtosis"), energy = layers_of(all, "top1_energy");
-  if (!kurtosis || !energy) return missing("kurtosis and top1_energy of ffn_residual");
-  const auto depth = by_layer(all, "kurtosis");
+  const std::vector<Layer> kurtosis = by_layer(all, "kurtosis"), energy = by_layer(all, "top1_energy");
+  if (kurtosis.empty() || energy.empty()) return missing("kurtosis and top1_energy of ffn_residual");
+  const auto [first_layer, first] = kurtosis.front();
+  const auto [last_layer, last] = kurtosis.back();
+  const auto [peak_layer, peak] = largest(kurtosis);
+  const auto [energy_layer, top] = largest(energy);
   std::string text = fmt::format(
-      "At y, the sum after the feed-forward block, kurtosis goes from {} in layer {} to {} in layer {}: it "
-      "{} with depth (Spearman's rho = {:.2f}) and is largest in layer {} with {} (a normal gives 3). The "
+      "At y, the sum after the feed-forward block, kurtosis goes from {} in layer {:g} to {} in layer {:g}: "
+      "it {} with depth (Spearman's rho = {:.2f}) and is largest in layer {:g} with {} (a normal gives 3). "
+      "The "
       "top 1 % of channels hold at most {:.1f} % of "
-      "the energy there (layer {}; an even spread gives 1 %)",
-      rounded(kurtosis->first), kurtosis->first_layer, rounded(kurtosis->last), kurtosis->last_layer,
-      trend_word(depth), spearman(depth), kurtosis->largest_layer, rounded(kurtosis->largest),
-      energy->largest, energy->largest_layer);
+      "the energy there (layer {:g}; an even spread gives 1 %)",
+      rounded(first), first_layer, rounded(last), last_layer, trend_word(kurtosis), spearman(kurtosis),
+      peak_layer, rounded(peak), top, energy_layer);
   const auto shared =
       find_measurement(all, "shared_loud_channels", "", "", "channels_loud_in_half_of_the_sites");
   const auto sites = find_measurement(all, "shared_loud_channels", "", "", "sites");

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "core/quantile.h"
 #include "report/deployment.h"
 
 namespace outlierlab {
@@ -121,10 +122,7 @@ double Roofline::median_share_of_peak(const std::string& kind) const {
   for (const Product& p : products) {
     if (p.kind == kind && p.threads == most_threads()) shares.push_back(p.share_of_peak);
   }
-  if (shares.empty()) return 0;
-  std::sort(shares.begin(), shares.end());
-  const std::size_t half = shares.size() / 2;
-  return shares.size() % 2 ? shares[half] : (shares[half - 1] + shares[half]) / 2;
+  return median(shares);
 }
 
 Roofline roofline_of(const std::vector<Measurement>& all) {

@@ -16,6 +16,16 @@ bool holds(std::size_t examples, double differ, double of_itself) {
   return agreement.holds();
 }
 
+/// Of `examples`, so many predictions differ, and so many more of them turn right than wrong.
+bool unbiased(std::size_t examples, double differ, double gained) {
+  Agreement agreement;
+  agreement.examples = examples;
+  agreement.predictions = agreement.simulation_noise_floor =
+      100 - 100 * differ / static_cast<double>(examples);
+  agreement.accuracy_change = 100 * gained / static_cast<double>(examples);
+  return agreement.holds();
+}
+
 }  // namespace
 
 TEST_CASE("Agreement: 99.5 %, or what the simulation has with itself but for chance", "[app]") {
@@ -37,4 +47,17 @@ TEST_CASE("Agreement: of few examples, chance is not granted all", "[app]") {
   REQUIRE_FALSE(holds(20, 2, 0));
   REQUIRE(holds(100, 3, 0));
   REQUIRE_FALSE(holds(100, 4, 0));
+}
+
+TEST_CASE("Agreement: accuracy within 0.2 points, or within chance of the predictions that differ", "[app]") {
+  for (const double sign : {1.0, -1.0}) {
+    REQUIRE(unbiased(10000, 4, sign * 4));
+    REQUIRE(unbiased(10000, 100, sign * 30));  // 3 sqrt(100)
+    REQUIRE_FALSE(unbiased(10000, 100, sign * 31));
+    REQUIRE(unbiased(10000, 40, sign * 20));  // 0.2 points
+    REQUIRE_FALSE(unbiased(10000, 40, sign * 21));
+    REQUIRE(unbiased(200, 1, sign));  // 0.5 points
+    REQUIRE(unbiased(200, 9, sign * 9));
+    REQUIRE_FALSE(unbiased(200, 10, sign * 10));
+  }
 }

@@ -241,6 +241,17 @@ TEST_CASE("The shapes study times a device beside the processor, each against it
   REQUIRE(reasons.count("tiny cuda integer:w8a8") == 0);
   REQUIRE(figures.find("cuda integer:w8a8-token", parameter, "latency_p50_ms") == nullptr);
   REQUIRE(study.notes().at("agreement").count("tiny integer:w8a8") == 1);
+  const std::string samples =
+      read_file(std::filesystem::path(study.file()).replace_filename("deployment_shapes-samples.csv"));
+  REQUIRE(samples.find("variant,network,batch_x_length,round,milliseconds\n") == 0);
+  for (const char* variant : {"float:fp32", "integer:w8a8", "cuda integer:w8a8"}) {
+    const Row* const median = figures.find(variant, parameter, "latency_p50_ms");
+    INFO(variant << ": every pass that the median is of");
+    std::size_t passes = 0;
+    const std::string start = std::string("\n") + variant + ",tiny,1x16,";
+    for (auto at = samples.find(start); at != std::string::npos; at = samples.find(start, at + 1)) ++passes;
+    REQUIRE(passes == median->n.value());
+  }
 }
 
 TEST_CASE("Only what an engine refuses is left out: a wrong option or a failure ends the study",

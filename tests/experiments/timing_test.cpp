@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "catch.h"
+#include "core/quantile.h"
 
 using namespace outlierlab;
 
