@@ -103,17 +103,8 @@ class Cell {
       if (networks_->may_be_timed(method))
         contenders.push_back({method.variant(), networks_->pass(method, batch)});
     }
-    const auto seconds = time_side_by_side(contenders, timing_on(engine_, examples_ * length_, limit_));
-    for (std::size_t i = 0; i < contenders.size(); ++i) seconds_[contenders[i].name] = seconds[i];
-    networks_->note_device(engine_, value());
-    note_disturbance();
+    seconds_ = networks_->time(engine_, value(), contenders, examples_ * length_, limit_);
     samples_.keep(value(), seconds_);
-  }
-
-  void note_disturbance() const {
-    const auto disturbed = static_cast<std::size_t>(std::count_if(
-        seconds_.begin(), seconds_.end(), [](const auto& timed) { return is_disturbed(timed.second); }));
-    if (disturbed > 0) networks_->note_disturbed(engine_, value(), disturbed, seconds_.size());
   }
 
   std::shared_ptr<Networks> networks_;

@@ -80,7 +80,7 @@ std::vector<Row> latency_rows(const PassSeconds& seconds, const Method& method, 
   const auto reference = seconds.find(reference_method(method.engine).variant());
   return latency_rows(seconds.at(method.variant()),
                       reference == seconds.end() ? std::vector<double>() : reference->second, examples,
-                      tokens);
+                      tokens, timing_on(method.engine, tokens, 0).block);
 }
 
 std::unique_ptr<engine::Executor> executor_for(
@@ -118,6 +118,27 @@ std::string device_state(const engine::DeviceMonitor& monitor) {
   return fmt::format("{} MHz, memory {} MHz, {} C, throttled by: {}", text(monitor.multiprocessor_clock()),
                      text(monitor.memory_clock()), text(monitor.temperature()),
                      monitor.throttle_reasons().value_or("?"));
+}
+
+PassSeconds time_cell(Study& study, const TimedEngine& engine, const std::string& cell,
+                      const std::vector<Contender>& contenders, std::size_t tokens, double seconds) {
+  const TimingOptions timing = timing_on(engine.name, tokens, seconds);
+  const auto passes = time_side_by_side(contenders, timing);
+  const std::string of = engine.name + " " + cell;
+  if (engine.monitor) study.note("device_state", of, device_state(*engine.monitor));
+  PassSeconds by_variant;
+  std::size_t disturbed = 0;
+  for (std::size_t i = 0; i < contenders.size(); ++i) {
+    by_variant[contenders[i].name] = passes[i];
+    disturbed += is_disturbed(passes[i], timing.block);
+  }
+  if (disturbed > 0) {
+    study.note("disturbed", of,
+               fmt::format("{} of {} medians have an interval wider than a fifth of them; run it again on a "
+                           "machine that does nothing else",
+                           disturbed, contenders.size()));
+  }
+  return by_variant;
 }
 
 const TimedEngine& Networks::engine(const std::string& name) {
@@ -182,17 +203,9 @@ bool Networks::may_be_timed(const Method& method) {
   return !method.on_engine() || (executor(method) && agreement(method).holds());
 }
 
-void Networks::note_device(const std::string& name, const std::string& cell) {
-  if (const auto& monitor = engine(name).monitor)
-    study_.note("device_state", name + " " + cell, device_state(*monitor));
-}
-
-void Networks::note_disturbed(const std::string& name, const std::string& cell, std::size_t disturbed,
-                              std::size_t methods) {
-  study_.note("disturbed", name + " " + cell,
-              fmt::format("{} of {} medians are not known within a fifth of themselves; run it again on a "
-                          "machine that does nothing else",
-                          disturbed, methods));
+PassSeconds Networks::time(const std::string& name, const std::string& cell,
+                           const std::vector<Contender>& contenders, std::size_t tokens, double seconds) {
+  return time_cell(study_, engine(name), cell, contenders, tokens, seconds);
 }
 
 std::function<void()> Networks::pass(const Method& method, const Batch& batch) {

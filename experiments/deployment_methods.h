@@ -44,9 +44,10 @@ std::vector<Method> execution_methods(const std::string& engine);
 /// are made for it.
 Method reference_method(const std::string& engine);
 /// Rows of a method by the passes of all that its engine has timed beside it (by variant), its reference's
-/// among them or not.
+/// among them or not; timed as timing_on() says.
 std::vector<Row> latency_rows(const PassSeconds& seconds, const Method& method, std::size_t examples,
                               std::size_t tokens);
+
 /// Integer methods with these schemes, and the engine's float ones before them.
 std::vector<Method> methods_on(const std::string& engine, const std::vector<std::string>& integer_schemes);
 
@@ -66,6 +67,12 @@ TimingOptions timing_on(const std::string& engine, std::size_t tokens, double se
 /// What a device said of itself right after it was timed: "1980 MHz, memory 2619 MHz, 45 C, throttled by:
 /// none".
 std::string device_state(const engine::DeviceMonitor& monitor);
+
+/// Times an engine's methods side by side on a batch of so many tokens, as timing_on() says. The record then
+/// says how a device did at `cell`, and, if so, how many medians something else has disturbed, which `run`
+/// prints, too.
+PassSeconds time_cell(Study& study, const TimedEngine& engine, const std::string& cell,
+                      const std::vector<Contender>& contenders, std::size_t tokens, double seconds);
 
 /// The networks that are run, made on first use, so that a resumed study builds only what it needs.
 class Networks {
@@ -90,12 +97,10 @@ class Networks {
   const Agreement& agreement(const Method& method);
   /// An engine is timed only after it has agreed. The record says what is not timed, and why.
   bool may_be_timed(const Method& method);
-  /// Has the record say how the engine's device did at `cell`, where it is one.
-  void note_device(const std::string& engine, const std::string& cell);
 
-  /// Has the record say that so many of `methods` were disturbed at `cell`; `run` prints it, too.
-  void note_disturbed(const std::string& engine, const std::string& cell, std::size_t disturbed,
-                      std::size_t methods);
+  /// time_cell() of this study.
+  PassSeconds time(const std::string& engine, const std::string& cell,
+                   const std::vector<Contender>& contenders, std::size_t tokens, double seconds);
 
   /// One forward pass over the batch, which must outlive it. Makes everything that it needs at once.
   std::function<void()> pass(const Method& method, const Batch& batch);

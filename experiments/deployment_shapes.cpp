@@ -90,16 +90,11 @@ class RandomNetwork {
       }
       contenders.push_back({method.variant(), pass});
     }
-    const auto seconds = time_side_by_side(contenders, timing_on(engine.name, examples * length, limit));
-    if (engine.is_device && engine.monitor) {
-      study_.note("device_state", fmt::format("{} {} {}x{}", engine.name, name_, examples, length),
-                  device_state(*engine.monitor));
-    }
     CellTimes times;
-    for (std::size_t i = 0; i < contenders.size(); ++i) {
-      const std::string& variant = contenders[i].name;
-      times.seconds[variant] = seconds[i];
-      if (engine.is_device) times.device_bytes[variant] = executors.at(variant)->bytes();
+    times.seconds = time_cell(study_, engine, fmt::format("{} {}x{}", name_, examples, length), contenders,
+                              examples * length, limit);
+    if (engine.is_device) {
+      for (const auto& [variant, executor] : executors) times.device_bytes[variant] = executor->bytes();
     }
     return times;
   }

@@ -17,8 +17,8 @@ double since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-bool is_narrow(const std::vector<double>& seconds, double share) {
-  const Interval interval = median_interval(seconds);
+bool is_narrow(const std::vector<double>& seconds, std::size_t block, double share) {
+  const Interval interval = median_interval(seconds, block);
   return interval.high - interval.low <= 2 * share * median(seconds);
 }
 
@@ -31,9 +31,9 @@ std::vector<std::vector<double>> time_side_by_side(const std::vector<Contender>&
     for (const Contender& contender : contenders) contender.pass();
   }
   const auto begin = Clock::now();
-  for (std::size_t round = 0; round < options.most_rounds; round += options.block) {
+  for (std::size_t round = 0; round * options.block < options.most_passes; ++round) {
     const bool enough = std::all_of(seconds.begin(), seconds.end(), [&](const std::vector<double>& all) {
-      return all.size() >= 20 && is_narrow(all, options.narrow);
+      return all.size() >= 20 && is_narrow(all, options.block, options.narrow);
     });
     if (round >= options.least_rounds && (enough || since(begin) > options.seconds)) break;
     for (std::size_t c = 0; c < contenders.size(); ++c) {
@@ -48,9 +48,15 @@ std::vector<std::vector<double>> time_side_by_side(const std::vector<Contender>&
   return seconds;
 }
 
-Interval median_interval(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t n = values.size();
+Interval median_interval(const std::vector<double>& values, std::size_t block) {
+  std::vector<double> medians;
+  for (std::size_t i = 0; i < values.size(); i += block) {
+    const auto first = values.begin() + static_cast<std::ptrdiff_t>(i);
+    medians.push_back(
+        median({first, first + static_cast<std::ptrdiff_t>(std::min(block, values.size() - i))}));
+  }
+  std::sort(medians.begin(), medians.end());
+  const std::size_t n = medians.size();
   // The largest k with P(Binomial(n, 1/2) < k) <= 0.025: the interval is the k-th smallest to the k-th
   // largest.
   // Logarithms, since 2^-n is no double from n = 1075 on.
@@ -62,11 +68,13 @@ Interval median_interval(std::vector<double> values) {
     ++k;
   }
   const std::size_t first = k == 0 ? 0 : k - 1;
-  return {values[first], values[n - 1 - first]};
+  // The median of all is not the blocks' own, and may lie beside few of them.
+  const double middle = median(values);
+  return {std::min(medians[first], middle), std::max(medians[n - 1 - first], middle)};
 }
 
-bool is_disturbed(const std::vector<double>& seconds) {
-  return !is_narrow(seconds, 0.1);
+bool is_disturbed(const std::vector<double>& seconds, std::size_t block) {
+  return !is_narrow(seconds, block, 0.1);
 }
 
 Row with_interval(Row row, Interval interval, std::size_t n) {
@@ -76,10 +84,10 @@ Row with_interval(Row row, Interval interval, std::size_t n) {
   return row;
 }
 
-std::vector<Row> throughput_rows(const std::vector<double>& seconds, std::size_t examples,
-                                 std::size_t tokens) {
+std::vector<Row> throughput_rows(const std::vector<double>& seconds, std::size_t examples, std::size_t tokens,
+                                 std::size_t block) {
   const double middle = median(seconds);
-  const Interval interval = median_interval(seconds);
+  const Interval interval = median_interval(seconds, block);
   const auto per_second = [&](const char* metric, std::size_t count) {
     const double units = static_cast<double>(count);
     return with_interval(figure(metric, units / middle), {units / interval.high, units / interval.low},
@@ -89,10 +97,10 @@ std::vector<Row> throughput_rows(const std::vector<double>& seconds, std::size_t
 }
 
 std::vector<Row> latency_rows(const std::vector<double>& seconds, const std::vector<double>& reference,
-                              std::size_t examples, std::size_t tokens) {
+                              std::size_t examples, std::size_t tokens, std::size_t block) {
   const std::size_t n = seconds.size();
   const double middle = median(seconds);
-  const Interval interval = median_interval(seconds);
+  const Interval interval = median_interval(seconds, block);
   std::vector<Row> rows = {
       with_interval(figure("latency_p50_ms", 1e3 * middle), {1e3 * interval.low, 1e3 * interval.high}, n)};
   const auto percentile = [&](const char* metric, double q) {
@@ -102,11 +110,11 @@ std::vector<Row> latency_rows(const std::vector<double>& seconds, const std::vec
   };
   if (n >= 20) percentile("latency_p95_ms", 0.95);
   if (n >= 100) percentile("latency_p99_ms", 0.99);
-  for (Row& row : throughput_rows(seconds, examples, tokens)) rows.push_back(std::move(row));
+  for (Row& row : throughput_rows(seconds, examples, tokens, block)) rows.push_back(std::move(row));
   if (reference.empty()) return rows;
   std::vector<double> ratios;
   for (std::size_t i = 0; i < n; ++i) ratios.push_back(reference[i] / seconds[i]);
-  rows.push_back(with_interval(figure("speedup", median(ratios)), median_interval(ratios), n));
+  rows.push_back(with_interval(figure("speedup", median(ratios)), median_interval(ratios, block), n));
   return rows;
 }
 

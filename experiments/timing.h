@@ -20,8 +20,8 @@ struct TimingOptions {
   std::size_t warm_up = 1;        ///< untimed passes of each contender
   std::size_t block = 1;          ///< passes of a contender in a row
   std::size_t before_block = 0;   ///< untimed passes before each block, which follow another's
-  std::size_t least_rounds = 6;   ///< timed passes of each contender at least (fewer give no interval), and:
-  std::size_t most_rounds = 200;  ///< at most: latency percentiles want many
+  std::size_t least_rounds = 6;   ///< blocks of each contender at least (fewer give no interval), and:
+  std::size_t most_passes = 200;  ///< timed passes of each at most: latency percentiles want many
   double narrow = 0.02;           ///< enough when each median's 95 % interval is within this share of it
   double seconds = 2;             ///< ...or when so much time is spent on all contenders together
 };
@@ -36,22 +36,23 @@ struct Interval {
 };
 /// The row with its interval, from `n` passes.
 Row with_interval(Row row, Interval interval, std::size_t n);
-/// 95 % interval of the median by order statistics (binomial); the extremes where there are fewer than six
-/// values, which cover it less often.
-Interval median_interval(std::vector<double> values);
+/// 95 % interval of the median by order statistics (binomial), which supposes values that do not depend on
+/// each other. Those of a block of passes do: the interval is that of the blocks' medians. The extremes where
+/// there are fewer than six, which cover it less often.
+Interval median_interval(const std::vector<double>& values, std::size_t block = 1);
 
-/// Whether the passes tell that something else ran on the machine: their median is not known within a fifth
-/// of itself.
-bool is_disturbed(const std::vector<double>& seconds);
+/// Whether the passes tell that something else ran on the machine: the interval of their median is wider than
+/// a fifth of it.
+bool is_disturbed(const std::vector<double>& seconds, std::size_t block = 1);
 
 /// Rows throughput_examples and throughput_tokens, per second, each with its interval.
-std::vector<Row> throughput_rows(const std::vector<double>& seconds, std::size_t examples,
-                                 std::size_t tokens);
+std::vector<Row> throughput_rows(const std::vector<double>& seconds, std::size_t examples, std::size_t tokens,
+                                 std::size_t block = 1);
 
 /// Rows of one contender: latency_p50_ms with its interval, p95 and p99 (from 20 and 100 passes on),
 /// throughput in examples and tokens per second, speedup over `reference`'s passes of the same rounds (median
-/// of the ratios, with its interval; none where there are no such passes).
+/// of the ratios, with its interval; none where there are no such passes). `block` passes were made in a row.
 std::vector<Row> latency_rows(const std::vector<double>& seconds, const std::vector<double>& reference,
-                              std::size_t examples, std::size_t tokens);
+                              std::size_t examples, std::size_t tokens, std::size_t block = 1);
 
 }  // namespace outlierlab

@@ -71,6 +71,7 @@ Json run(Evaluator& evaluator, const std::filesystem::path& out, const Machine& 
         study.note("executors", variant, "an executor");
         study.note("agreement", variant, "agrees");
         study.note("device_state", variant, "1410 MHz");
+        study.note("disturbed", variant, "1 of 2 medians");
         return std::vector<Row>{figure("latency_p50_ms", 1)};
       });
     }
@@ -96,7 +97,7 @@ TEST_CASE("A resumed study's record keeps what it says of the rows that are ther
   REQUIRE(first["not_timed"] == Json::object({{"cuda integer:w8a8", "refused"}}));
   // Rows of the first are there; the second makes one more, and does not try what was refused.
   const Json second = run(evaluator, out, {"", {"int8"}}, true, {"float:fp32", "integer:peg"});
-  for (const char* member : {"executors", "agreement", "device_state"}) {
+  for (const char* member : {"executors", "agreement", "device_state", "disturbed"}) {
     INFO(member);
     REQUIRE(second[member].size() == 4);
     REQUIRE(second[member].contains("cuda float:fp32"));
