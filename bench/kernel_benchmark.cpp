@@ -7,10 +7,10 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
 
+#include "bounds.h"
 #include "core/isa.h"
 #include "core/matrix.h"
 #include "core/random.h"
@@ -20,6 +20,7 @@
 #include "engine/cpu/row_kernels.h"
 #include "engine/cpu/site_rows.h"
 #include "kernels/kernels.h"
+#include "program.h"
 
 namespace outlierlab {
 namespace {
@@ -31,37 +32,6 @@ using engine::SiteRows;
 
 /// As the executor calls them: a few rows at once.
 constexpr std::size_t rows = 8;
-
-double bandwidth(std::size_t bytes) {
-  static std::map<std::size_t, double> known;
-  double& value = known[bytes];
-  if (value == 0) value = engine::triad_bandwidth(bytes, 1);
-  return value;
-}
-
-double peak(engine::PeakKind kind) {
-  static std::map<engine::PeakKind, double> known;
-  double& value = known[kind];
-  if (value == 0) value = engine::measured_peak(engine::best_peak_loop(kind), 1);
-  return value;
-}
-
-/// `bytes`: read and written by one iteration.
-void count_bytes(benchmark::State& state, std::size_t bytes) {
-  const double all = static_cast<double>(bytes) * static_cast<double>(state.iterations());
-  state.counters["rate"] = benchmark::Counter(all, benchmark::Counter::kIsRate);
-  state.counters["bound"] = bandwidth(bytes);
-  state.SetLabel("bytes/s");
-  state.counters["share_of_bound"] = benchmark::Counter(all / bandwidth(bytes), benchmark::Counter::kIsRate);
-}
-
-void count_operations(benchmark::State& state, double operations, engine::PeakKind kind) {
-  const double all = operations * static_cast<double>(state.iterations());
-  state.counters["rate"] = benchmark::Counter(all, benchmark::Counter::kIsRate);
-  state.counters["bound"] = peak(kind);
-  state.SetLabel("ops/s");
-  state.counters["share_of_bound"] = benchmark::Counter(all / peak(kind), benchmark::Counter::kIsRate);
-}
 
 AlignedVector<float> random_floats(std::size_t count) {
   Random random(3);
@@ -237,7 +207,7 @@ void attention(benchmark::State& state, bool integer, std::size_t length, std::s
     benchmark::ClobberMemory();
   }
   count_operations(state, 4.0 * static_cast<double>(length * length * depth),
-                   integer ? engine::PeakKind::int8 : engine::PeakKind::float32);
+                   engine::best_peak_loop(integer ? engine::PeakKind::int8 : engine::PeakKind::float32));
 }
 
 template <typename Function, typename... Arguments>
@@ -283,8 +253,5 @@ void register_all() {
 
 int main(int argc, char** argv) {
   outlierlab::register_all();
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
+  return outlierlab::run_benchmarks(argc, argv);
 }

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/random.h"
+#include "program.h"
 #include "quant/calibrator.h"
 #include "quant/kernels.h"
 
@@ -76,4 +77,6 @@ BENCHMARK_CAPTURE(calibrate, percentile, std::string("percentile"))->Unit(benchm
 BENCHMARK_CAPTURE(calibrate, mse, std::string("mse"))->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(calibrate, kl, std::string("kl"))->Unit(benchmark::kMillisecond);
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  return outlierlab::run_benchmarks(argc, argv);
+}

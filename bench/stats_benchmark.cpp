@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/random.h"
+#include "program.h"
 #include "stats/kernels.h"
 #include "stats/statistics.h"
 
@@ -82,4 +83,6 @@ BENCHMARK(count_constant);
 
 }  // namespace
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  return outlierlab::run_benchmarks(argc, argv);
+}
