@@ -1,15 +1,16 @@
 // The products of a BERT layer on one thread: the suite's float and int8 kernels of every instruction set
-// that this CPU has, beside oneDNN. The counter is operations (2 per multiply-add) per second; the bound is
-// in bench/README.md.
+// that this CPU has, each beside the peak of that set, and oneDNN. The counter is operations (2 per
+// multiply-add) per second; the bound is in bench/README.md.
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <dnnl.hpp>
-#include <map>
 #include <string>
 #include <vector>
 
+#include "bounds.h"
 #include "core/isa.h"
 #include "core/matrix.h"
 #include "core/random.h"
@@ -17,6 +18,7 @@
 #include "engine/cpu/int8_gemm.h"
 #include "engine/cpu/peak.h"
 #include "kernels/kernels.h"
+#include "program.h"
 
 namespace outlierlab {
 namespace {
@@ -34,17 +36,9 @@ const ProductShape shapes[] = {
     {"context_128x64", 128, 128, 64},
 };
 
-/// Beside the peak of the fastest instruction that this CPU has for such operands.
-void count(benchmark::State& state, const ProductShape& s, engine::PeakKind kind) {
-  static std::map<engine::PeakKind, double> peaks;
-  double& peak = peaks[kind];
-  if (peak == 0) peak = engine::measured_peak(engine::best_peak_loop(kind), 1);
-  const double all =
-      2.0 * static_cast<double>(s.rows * s.depth * s.cols * static_cast<std::size_t>(state.iterations()));
-  state.counters["rate"] = benchmark::Counter(all, benchmark::Counter::kIsRate);
-  state.counters["bound"] = peak;
-  state.SetLabel("ops/s");
-  state.counters["share_of_bound"] = benchmark::Counter(all / peak, benchmark::Counter::kIsRate);
+/// `loop`: the fastest multiply-add for such operands within the kernel's own instruction set.
+void count(benchmark::State& state, const ProductShape& s, const engine::PeakLoop& loop) {
+  count_operations(state, 2.0 * static_cast<double>(s.rows * s.depth * s.cols), loop);
 }
 
 template <typename T>
@@ -71,7 +65,8 @@ AlignedVector<std::int8_t> weight_codes(std::size_t n) {
   return values;
 }
 
-void float_product(benchmark::State& state, const ModelKernels* kernels, ProductShape s) {
+void float_product(benchmark::State& state, const ModelKernels* kernels, const engine::PeakLoop* peak,
+                   ProductShape s) {
   const auto a = random_values<float>(s.rows * s.depth, -8, 8),
              w = random_values<float>(s.cols * s.depth, -8, 8);
   AlignedVector<float> packed(packed_size(s.cols, s.depth)), c(s.rows * s.cols);
@@ -80,11 +75,11 @@ void float_product(benchmark::State& state, const ModelKernels* kernels, Product
     kernels->gemm(a.data(), s.depth, s.rows, s.depth, packed.data(), s.cols, nullptr, 1.0f, c.data(), s.cols);
     benchmark::ClobberMemory();
   }
-  count(state, s, engine::PeakKind::float32);
+  count(state, s, *peak);
 }
 
-void int8_product(benchmark::State& state, const engine::Int8Kernels* kernels, ProductShape s,
-                  engine::Finish finish) {
+void int8_product(benchmark::State& state, const engine::Int8Kernels* kernels, const engine::PeakLoop* peak,
+                  ProductShape s, engine::Finish finish) {
   const auto a = random_values<std::uint8_t>(s.rows * s.depth + 64, 0, 255);
   const AlignedVector<std::int8_t> w = weight_codes(s.cols * s.depth);
   AlignedVector<char> packed(kernels->weight_bytes(s.depth, s.cols));
@@ -113,10 +108,11 @@ void int8_product(benchmark::State& state, const engine::Int8Kernels* kernels, P
     kernels->multiply_weight(p);
     benchmark::ClobberMemory();
   }
-  count(state, s, engine::PeakKind::int8);
+  count(state, s, *peak);
 }
 
-void bf16_product(benchmark::State& state, const engine::Bf16Kernels* kernels, ProductShape s) {
+void bf16_product(benchmark::State& state, const engine::Bf16Kernels* kernels, const engine::PeakLoop* peak,
+                  ProductShape s) {
   const auto a = random_values<float>(s.rows * s.depth, -8, 8),
              w = random_values<float>(s.cols * s.depth, -8, 8);
   AlignedVector<char> packed(kernels->packed_bytes(s.depth, s.cols));
@@ -128,7 +124,7 @@ void bf16_product(benchmark::State& state, const engine::Bf16Kernels* kernels, P
                       scratch.data());
     benchmark::ClobberMemory();
   }
-  count(state, s, engine::PeakKind::bfloat16);
+  count(state, s, *peak);
 }
 
 void onednn_product(benchmark::State& state, ProductShape s, dnnl::memory::data_type a_type,
@@ -150,10 +146,11 @@ void onednn_product(benchmark::State& state, ProductShape s, dnnl::memory::data_
     product.execute(stream, {{DNNL_ARG_SRC, left}, {DNNL_ARG_WEIGHTS, right}, {DNNL_ARG_DST, out}});
     stream.wait();
   }
+  // It takes the best instructions that it may.
   count(state, s,
-        a_type == memory::data_type::f32    ? engine::PeakKind::float32
-        : a_type == memory::data_type::bf16 ? engine::PeakKind::bfloat16
-                                            : engine::PeakKind::int8);
+        engine::best_peak_loop(a_type == memory::data_type::f32    ? engine::PeakKind::float32
+                               : a_type == memory::data_type::bf16 ? engine::PeakKind::bfloat16
+                                                                   : engine::PeakKind::int8));
 }
 
 void register_all() {
@@ -163,23 +160,29 @@ void register_all() {
     const auto add = [&](const std::string& what, auto&&... arguments) {
       benchmark::RegisterBenchmark((name + "/" + what).c_str(), arguments...)->UseRealTime();
     };
-    if (isa() >= Isa::avx2) add("float_avx2", float_product, &avx2::model_kernels, s);
-    if (isa() == Isa::avx512) add("float_avx512", float_product, &avx512::model_kernels, s);
+    if (isa() >= Isa::avx2)
+      add("float_avx2", float_product, &avx2::model_kernels, &engine::avx2::float_loop, s);
+    if (isa() == Isa::avx512)
+      add("float_avx512", float_product, &avx512::model_kernels, &engine::avx512::float_loop, s);
     using engine::Finish;
     if (isa() >= Isa::avx2)
-      add("int8_avx2_codes", int8_product, &engine::avx2::int8_kernels, s, Finish::codes);
+      add("int8_avx2_codes", int8_product, &engine::avx2::int8_kernels, &engine::avx2::int8_loop, s,
+          Finish::codes);
     if (isa() == Isa::avx512)
-      add("int8_avx512_codes", int8_product, &engine::avx512::int8_kernels, s, Finish::codes);
-    const auto add_finishes = [&](const std::string& what, const engine::Int8Kernels& kernels) {
-      add(what + "_sums", int8_product, &kernels, s, Finish::sums);
-      add(what + "_real", int8_product, &kernels, s, Finish::real);
-      add(what + "_codes", int8_product, &kernels, s, Finish::codes);
-      add(what + "_gelu_codes", int8_product, &kernels, s, Finish::gelu_codes);
+      add("int8_avx512_codes", int8_product, &engine::avx512::int8_kernels, &engine::avx512::int8_loop, s,
+          Finish::codes);
+    const auto add_finishes = [&](const std::string& what, const engine::Int8Kernels& kernels,
+                                  const engine::PeakLoop& peak) {
+      add(what + "_sums", int8_product, &kernels, &peak, s, Finish::sums);
+      add(what + "_real", int8_product, &kernels, &peak, s, Finish::real);
+      add(what + "_codes", int8_product, &kernels, &peak, s, Finish::codes);
+      add(what + "_gelu_codes", int8_product, &kernels, &peak, s, Finish::gelu_codes);
     };
-    if (has_vnni()) add_finishes("int8_vnni", engine::vnni::int8_kernels);
-    if (has_amx()) add_finishes("int8_amx", engine::amx::int8_kernels);
-    if (has_bf16()) add("bf16_avx512", bf16_product, &engine::bf16::bf16_kernels, s);
-    if (has_amx()) add("bf16_amx", bf16_product, &engine::amx::bf16_kernels, s);
+    if (has_vnni()) add_finishes("int8_vnni", engine::vnni::int8_kernels, engine::vnni::int8_loop);
+    if (has_amx()) add_finishes("int8_amx", engine::amx::int8_kernels, engine::amx::int8_loop);
+    if (has_bf16())
+      add("bf16_avx512", bf16_product, &engine::bf16::bf16_kernels, &engine::bf16::bf16_loop, s);
+    if (has_amx()) add("bf16_amx", bf16_product, &engine::amx::bf16_kernels, &engine::amx::bf16_loop, s);
     add("onednn_float", onednn_product, s, type::f32, type::f32, type::f32);
     add("onednn_int8_s32", onednn_product, s, type::u8, type::s8, type::s32);
     add("onednn_int8_u8", onednn_product, s, type::u8, type::s8, type::u8);
@@ -187,13 +190,19 @@ void register_all() {
   }
 }
 
+/// OUTLIERLAB_ISA holds for oneDNN, too, whose rows stand beside the same bounds.
+void cap_onednn() {
+  if (!std::getenv("OUTLIERLAB_ISA") || has_amx()) return;
+  using dnnl::cpu_isa;
+  dnnl::set_max_cpu_isa(has_vnni() ? cpu_isa::avx512_core_bf16
+                                   : dispatch(cpu_isa::sse41, cpu_isa::avx2, cpu_isa::avx512_core));
+}
+
 }  // namespace
 }  // namespace outlierlab
 
 int main(int argc, char** argv) {
+  outlierlab::cap_onednn();
   outlierlab::register_all();
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
+  return outlierlab::run_benchmarks(argc, argv);
 }
