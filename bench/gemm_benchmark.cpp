@@ -127,6 +127,30 @@ void bf16_product(benchmark::State& state, const engine::Bf16Kernels* kernels, c
   count(state, s, *peak);
 }
 
+template <typename Values>
+void copy_into(const dnnl::memory& part, const Values& values) {
+  std::memcpy(part.get_data_handle(), values.data(), values.size() * sizeof(values[0]));
+}
+
+/// With values as the suite's own products get.
+void fill(const dnnl::memory& part, dnnl::memory::data_type type) {
+  const auto dims = part.get_desc().dims();
+  const std::size_t n = static_cast<std::size_t>(dims[0] * dims[1]);
+  using T = dnnl::memory::data_type;
+  if (type == T::u8) return copy_into(part, random_values<std::uint8_t>(n, 0, 255));
+  if (type == T::s8) return copy_into(part, weight_codes(n));
+  const AlignedVector<float> values = random_values<float>(n, -8, 8);
+  if (type == T::f32) return copy_into(part, values);
+  // Whole numbers this small are bfloat16 as they stand: the upper half.
+  AlignedVector<std::uint16_t> halves(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    std::uint32_t bits;
+    std::memcpy(&bits, &values[i], sizeof bits);
+    halves[i] = static_cast<std::uint16_t>(bits >> 16);
+  }
+  copy_into(part, halves);
+}
+
 void onednn_product(benchmark::State& state, ProductShape s, dnnl::memory::data_type a_type,
                     dnnl::memory::data_type b_type, dnnl::memory::data_type c_type) {
   using dnnl::memory;
@@ -140,8 +164,12 @@ void onednn_product(benchmark::State& state, ProductShape s, dnnl::memory::data_
   dnnl::matmul product(primitive);
   memory left(primitive.src_desc(), cpu), right(primitive.weights_desc(), cpu),
       out(primitive.dst_desc(), cpu);
-  for (const memory* part : {&left, &right, &out})
-    std::memset(part->get_data_handle(), 0, part->get_desc().get_size());
+  // The values of the other products; a weight lies [cols, depth] and is packed by oneDNN.
+  memory weight(memory::desc({k, n}, b_type, memory::format_tag::ba), cpu);
+  fill(left, a_type);
+  fill(weight, b_type);
+  dnnl::reorder(weight, right).execute(stream, weight, right);
+  stream.wait();
   for (auto _ : state) {
     product.execute(stream, {{DNNL_ARG_SRC, left}, {DNNL_ARG_WEIGHTS, right}, {DNNL_ARG_DST, out}});
     stream.wait();
