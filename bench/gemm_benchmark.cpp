@@ -26,14 +26,16 @@ namespace {
 struct ProductShape {
   const char* name;
   std::size_t rows, depth, cols;
+  bool head = false;  ///< of attention: the right side is packed anew each time
 };
 
 // MiniLM (384 wide), BERT-base (768) and one attention head of each product.
 const ProductShape shapes[] = {
-    {"minilm_qkv", 128, 384, 384},    {"minilm_ffn1", 128, 384, 1536}, {"minilm_ffn2", 128, 1536, 384},
-    {"base_qkv", 128, 768, 768},      {"base_ffn1", 128, 768, 3072},   {"base_ffn2", 128, 3072, 768},
-    {"scores_64x32", 64, 32, 64},     {"context_64x32", 64, 64, 32},   {"scores_128x64", 128, 64, 128},
-    {"context_128x64", 128, 128, 64},
+    {"minilm_qkv", 128, 384, 384},         {"minilm_ffn1", 128, 384, 1536},
+    {"minilm_ffn2", 128, 1536, 384},       {"base_qkv", 128, 768, 768},
+    {"base_ffn1", 128, 768, 3072},         {"base_ffn2", 128, 3072, 768},
+    {"scores_64x32", 64, 32, 64, true},    {"context_64x32", 64, 64, 32, true},
+    {"scores_128x64", 128, 64, 128, true}, {"context_128x64", 128, 128, 64, true},
 };
 
 /// `loop`: the fastest multiply-add for such operands within the kernel's own instruction set.
@@ -106,6 +108,38 @@ void int8_product(benchmark::State& state, const engine::Int8Kernels* kernels, c
   p.high = 255;
   for (auto _ : state) {
     kernels->multiply_weight(p);
+    benchmark::ClobberMemory();
+  }
+  count(state, s, *peak);
+}
+
+/// A product of attention, whose right side is not worth the packing of a weight and has zero points as well.
+void int8_head_product(benchmark::State& state, const engine::Int8Kernels* kernels,
+                       const engine::PeakLoop* peak, ProductShape s) {
+  const auto a = random_values<std::uint8_t>(s.rows * s.depth + 64, 0, 255),
+             b = random_values<std::uint8_t>(s.cols * s.depth, 0, 255);
+  AlignedVector<char> packed(kernels->packed_bytes(s.depth, s.cols));
+  kernels->pack_transposed(reinterpret_cast<const std::int8_t*>(b.data()), s.depth, s.cols, s.depth, 128,
+                           packed.data());
+  const AlignedVector<float> row_scale(s.rows, 0.01f), col_scale(s.cols, 0.01f);
+  const AlignedVector<std::int32_t> row_zero(s.rows, 113), col_sum(s.cols, 5), row_sum(s.rows, 7),
+      col_zero(s.cols, 3);
+  AlignedVector<float> c(s.rows * s.cols);
+  engine::Int8Product p;
+  p.a = a.data();
+  p.lda = p.depth = s.depth;
+  p.rows = s.rows;
+  p.cols = p.ldc = s.cols;
+  p.b = packed.data();
+  p.row_scale = row_scale.data();
+  p.row_zero = row_zero.data();
+  p.col_scale = col_scale.data();
+  p.col_sum = col_sum.data();
+  p.row_sum = row_sum.data();
+  p.col_zero = col_zero.data();
+  p.c = c.data();
+  for (auto _ : state) {
+    kernels->multiply(p);
     benchmark::ClobberMemory();
   }
   count(state, s, *peak);
@@ -188,26 +222,35 @@ void register_all() {
     const auto add = [&](const std::string& what, auto&&... arguments) {
       benchmark::RegisterBenchmark((name + "/" + what).c_str(), arguments...)->UseRealTime();
     };
-    if (isa() >= Isa::avx2)
-      add("float_avx2", float_product, &avx2::model_kernels, &engine::avx2::float_loop, s);
-    if (isa() == Isa::avx512)
-      add("float_avx512", float_product, &avx512::model_kernels, &engine::avx512::float_loop, s);
+    const auto add_float = [&](const std::string& set, const ModelKernels& kernels,
+                               const engine::PeakLoop& peak) {
+      add("float_" + set, float_product, &kernels, &peak, s);
+    };
+    if (isa() == Isa::portable) add_float("portable", portable::model_kernels, engine::portable::float_loop);
+    if (isa() >= Isa::avx2) add_float("avx2", avx2::model_kernels, engine::avx2::float_loop);
+    if (isa() == Isa::avx512) add_float("avx512", avx512::model_kernels, engine::avx512::float_loop);
     using engine::Finish;
-    if (isa() >= Isa::avx2)
-      add("int8_avx2_codes", int8_product, &engine::avx2::int8_kernels, &engine::avx2::int8_loop, s,
-          Finish::codes);
-    if (isa() == Isa::avx512)
-      add("int8_avx512_codes", int8_product, &engine::avx512::int8_kernels, &engine::avx512::int8_loop, s,
-          Finish::codes);
-    const auto add_finishes = [&](const std::string& what, const engine::Int8Kernels& kernels,
-                                  const engine::PeakLoop& peak) {
+    const auto add_int8 = [&](const std::string& set, const engine::Int8Kernels& kernels,
+                              const engine::PeakLoop& peak, bool every_finish) {
+      const std::string what = "int8_" + set;
+      add(what + "_codes", int8_product, &kernels, &peak, s, Finish::codes);
+      if (s.head) add(what + "_head", int8_head_product, &kernels, &peak, s);
+      if (!every_finish) return;
       add(what + "_sums", int8_product, &kernels, &peak, s, Finish::sums);
       add(what + "_real", int8_product, &kernels, &peak, s, Finish::real);
-      add(what + "_codes", int8_product, &kernels, &peak, s, Finish::codes);
+      add(what + "_accumulate", int8_product, &kernels, &peak, s, Finish::accumulate);
       add(what + "_gelu_codes", int8_product, &kernels, &peak, s, Finish::gelu_codes);
     };
-    if (has_vnni()) add_finishes("int8_vnni", engine::vnni::int8_kernels, engine::vnni::int8_loop);
-    if (has_amx()) add_finishes("int8_amx", engine::amx::int8_kernels, engine::amx::int8_loop);
+    if (isa() == Isa::portable)
+      add_int8("portable", engine::portable::int8_kernels, engine::portable::int8_loop, false);
+    if (isa() >= Isa::avx2) add_int8("avx2", engine::avx2::int8_kernels, engine::avx2::int8_loop, false);
+    if (isa() == Isa::avx512)
+      add_int8("avx512", engine::avx512::int8_kernels, engine::avx512::int8_loop, false);
+    if (has_vnni()) add_int8("vnni", engine::vnni::int8_kernels, engine::vnni::int8_loop, true);
+    if (has_amx()) add_int8("amx", engine::amx::int8_kernels, engine::amx::int8_loop, true);
+    // Emulated, it is the float product of this process's best set.
+    add("bf16_emulated", bf16_product, &engine::emulated::bf16_kernels,
+        &engine::best_peak_loop(engine::PeakKind::float32), s);
     if (has_bf16())
       add("bf16_avx512", bf16_product, &engine::bf16::bf16_kernels, &engine::bf16::bf16_loop, s);
     if (has_amx()) add("bf16_amx", bf16_product, &engine::amx::bf16_kernels, &engine::amx::bf16_loop, s);
