@@ -15,7 +15,9 @@ add_executable(quant_benchmark bench/quant_benchmark.cpp)
 target_link_libraries(quant_benchmark PRIVATE outlierlab_quant outlierlab_bench)
 
 # What stands between the products, beside a measured bound.
-add_executable(kernel_benchmark bench/kernel_benchmark.cpp)
+add_executable(kernel_benchmark bench/kernel_benchmark.cpp bench/round_bf16.cpp)
+set_source_files_properties(bench/round_bf16.cpp PROPERTIES COMPILE_OPTIONS
+  "-mavx512f;-mavx512bw;-mavx512vl;-mavx512dq;-mavx512bf16;-mfma;-mf16c;-mprefer-vector-width=512;-O3;-falign-functions=64;-falign-loops=64;-Wno-maybe-uninitialized;-Wno-uninitialized")
 target_link_libraries(kernel_benchmark PRIVATE outlierlab_bench)
 
 # The matrix products beside oneDNN's.
