@@ -1,15 +1,16 @@
 // The products of a BERT layer on one thread: the suite's float and int8 kernels of every instruction set
-// that this CPU has, beside oneDNN. The counter is operations (2 per multiply-add) per second; the bound is
-// in bench/README.md.
+// that this CPU has, each beside the peak of that set, and oneDNN. The counter is operations (2 per
+// multiply-add) per second; the bound is in bench/README.md.
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <dnnl.hpp>
-#include <map>
 #include <string>
 #include <vector>
 
+#include "bounds.h"
 #include "core/isa.h"
 #include "core/matrix.h"
 #include "core/random.h"
@@ -17,6 +18,7 @@
 #include "engine/cpu/int8_gemm.h"
 #include "engine/cpu/peak.h"
 #include "kernels/kernels.h"
+#include "program.h"
 
 namespace outlierlab {
 namespace {
@@ -24,27 +26,21 @@ namespace {
 struct ProductShape {
   const char* name;
   std::size_t rows, depth, cols;
+  bool head = false;  ///< of attention: the right side is packed anew each time
 };
 
 // MiniLM (384 wide), BERT-base (768) and one attention head of each product.
 const ProductShape shapes[] = {
-    {"minilm_qkv", 128, 384, 384},    {"minilm_ffn1", 128, 384, 1536}, {"minilm_ffn2", 128, 1536, 384},
-    {"base_qkv", 128, 768, 768},      {"base_ffn1", 128, 768, 3072},   {"base_ffn2", 128, 3072, 768},
-    {"scores_64x32", 64, 32, 64},     {"context_64x32", 64, 64, 32},   {"scores_128x64", 128, 64, 128},
-    {"context_128x64", 128, 128, 64},
+    {"minilm_qkv", 128, 384, 384},         {"minilm_ffn1", 128, 384, 1536},
+    {"minilm_ffn2", 128, 1536, 384},       {"base_qkv", 128, 768, 768},
+    {"base_ffn1", 128, 768, 3072},         {"base_ffn2", 128, 3072, 768},
+    {"scores_64x32", 64, 32, 64, true},    {"context_64x32", 64, 64, 32, true},
+    {"scores_128x64", 128, 64, 128, true}, {"context_128x64", 128, 128, 64, true},
 };
 
-/// Beside the peak of the fastest instruction that this CPU has for such operands.
-void count(benchmark::State& state, const ProductShape& s, engine::PeakKind kind) {
-  static std::map<engine::PeakKind, double> peaks;
-  double& peak = peaks[kind];
-  if (peak == 0) peak = engine::measured_peak(engine::best_peak_loop(kind), 1);
-  const double all =
-      2.0 * static_cast<double>(s.rows * s.depth * s.cols * static_cast<std::size_t>(state.iterations()));
-  state.counters["rate"] = benchmark::Counter(all, benchmark::Counter::kIsRate);
-  state.counters["bound"] = peak;
-  state.SetLabel("ops/s");
-  state.counters["share_of_bound"] = benchmark::Counter(all / peak, benchmark::Counter::kIsRate);
+/// `loop`: the fastest multiply-add for such operands within the kernel's own instruction set.
+void count(benchmark::State& state, const ProductShape& s, const engine::PeakLoop& loop) {
+  count_operations(state, 2.0 * static_cast<double>(s.rows * s.depth * s.cols), loop);
 }
 
 template <typename T>
@@ -71,7 +67,8 @@ AlignedVector<std::int8_t> weight_codes(std::size_t n) {
   return values;
 }
 
-void float_product(benchmark::State& state, const ModelKernels* kernels, ProductShape s) {
+void float_product(benchmark::State& state, const ModelKernels* kernels, const engine::PeakLoop* peak,
+                   ProductShape s) {
   const auto a = random_values<float>(s.rows * s.depth, -8, 8),
              w = random_values<float>(s.cols * s.depth, -8, 8);
   AlignedVector<float> packed(packed_size(s.cols, s.depth)), c(s.rows * s.cols);
@@ -80,11 +77,11 @@ void float_product(benchmark::State& state, const ModelKernels* kernels, Product
     kernels->gemm(a.data(), s.depth, s.rows, s.depth, packed.data(), s.cols, nullptr, 1.0f, c.data(), s.cols);
     benchmark::ClobberMemory();
   }
-  count(state, s, engine::PeakKind::float32);
+  count(state, s, *peak);
 }
 
-void int8_product(benchmark::State& state, const engine::Int8Kernels* kernels, ProductShape s,
-                  engine::Finish finish) {
+void int8_product(benchmark::State& state, const engine::Int8Kernels* kernels, const engine::PeakLoop* peak,
+                  ProductShape s, engine::Finish finish) {
   const auto a = random_values<std::uint8_t>(s.rows * s.depth + 64, 0, 255);
   const AlignedVector<std::int8_t> w = weight_codes(s.cols * s.depth);
   AlignedVector<char> packed(kernels->weight_bytes(s.depth, s.cols));
@@ -113,10 +110,43 @@ void int8_product(benchmark::State& state, const engine::Int8Kernels* kernels, P
     kernels->multiply_weight(p);
     benchmark::ClobberMemory();
   }
-  count(state, s, engine::PeakKind::int8);
+  count(state, s, *peak);
 }
 
-void bf16_product(benchmark::State& state, const engine::Bf16Kernels* kernels, ProductShape s) {
+/// A product of attention, whose right side is not worth the packing of a weight and has zero points as well.
+void int8_head_product(benchmark::State& state, const engine::Int8Kernels* kernels,
+                       const engine::PeakLoop* peak, ProductShape s) {
+  const auto a = random_values<std::uint8_t>(s.rows * s.depth + 64, 0, 255),
+             b = random_values<std::uint8_t>(s.cols * s.depth, 0, 255);
+  AlignedVector<char> packed(kernels->packed_bytes(s.depth, s.cols));
+  kernels->pack_transposed(reinterpret_cast<const std::int8_t*>(b.data()), s.depth, s.cols, s.depth, 128,
+                           packed.data());
+  const AlignedVector<float> row_scale(s.rows, 0.01f), col_scale(s.cols, 0.01f);
+  const AlignedVector<std::int32_t> row_zero(s.rows, 113), col_sum(s.cols, 5), row_sum(s.rows, 7),
+      col_zero(s.cols, 3);
+  AlignedVector<float> c(s.rows * s.cols);
+  engine::Int8Product p;
+  p.a = a.data();
+  p.lda = p.depth = s.depth;
+  p.rows = s.rows;
+  p.cols = p.ldc = s.cols;
+  p.b = packed.data();
+  p.row_scale = row_scale.data();
+  p.row_zero = row_zero.data();
+  p.col_scale = col_scale.data();
+  p.col_sum = col_sum.data();
+  p.row_sum = row_sum.data();
+  p.col_zero = col_zero.data();
+  p.c = c.data();
+  for (auto _ : state) {
+    kernels->multiply(p);
+    benchmark::ClobberMemory();
+  }
+  count(state, s, *peak);
+}
+
+void bf16_product(benchmark::State& state, const engine::Bf16Kernels* kernels, const engine::PeakLoop* peak,
+                  ProductShape s) {
   const auto a = random_values<float>(s.rows * s.depth, -8, 8),
              w = random_values<float>(s.cols * s.depth, -8, 8);
   AlignedVector<char> packed(kernels->packed_bytes(s.depth, s.cols));
@@ -128,7 +158,31 @@ void bf16_product(benchmark::State& state, const engine::Bf16Kernels* kernels, P
                       scratch.data());
     benchmark::ClobberMemory();
   }
-  count(state, s, engine::PeakKind::bfloat16);
+  count(state, s, *peak);
+}
+
+template <typename Values>
+void copy_into(const dnnl::memory& part, const Values& values) {
+  std::memcpy(part.get_data_handle(), values.data(), values.size() * sizeof(values[0]));
+}
+
+/// With values as the suite's own products get.
+void fill(const dnnl::memory& part, dnnl::memory::data_type type) {
+  const auto dims = part.get_desc().dims();
+  const std::size_t n = static_cast<std::size_t>(dims[0] * dims[1]);
+  using T = dnnl::memory::data_type;
+  if (type == T::u8) return copy_into(part, random_values<std::uint8_t>(n, 0, 255));
+  if (type == T::s8) return copy_into(part, weight_codes(n));
+  const AlignedVector<float> values = random_values<float>(n, -8, 8);
+  if (type == T::f32) return copy_into(part, values);
+  // Whole numbers this small are bfloat16 as they stand: the upper half.
+  AlignedVector<std::uint16_t> halves(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    std::uint32_t bits;
+    std::memcpy(&bits, &values[i], sizeof bits);
+    halves[i] = static_cast<std::uint16_t>(bits >> 16);
+  }
+  copy_into(part, halves);
 }
 
 void onednn_product(benchmark::State& state, ProductShape s, dnnl::memory::data_type a_type,
@@ -144,16 +198,21 @@ void onednn_product(benchmark::State& state, ProductShape s, dnnl::memory::data_
   dnnl::matmul product(primitive);
   memory left(primitive.src_desc(), cpu), right(primitive.weights_desc(), cpu),
       out(primitive.dst_desc(), cpu);
-  for (const memory* part : {&left, &right, &out})
-    std::memset(part->get_data_handle(), 0, part->get_desc().get_size());
+  // The values of the other products; a weight lies [cols, depth] and is packed by oneDNN.
+  memory weight(memory::desc({k, n}, b_type, memory::format_tag::ba), cpu);
+  fill(left, a_type);
+  fill(weight, b_type);
+  dnnl::reorder(weight, right).execute(stream, weight, right);
+  stream.wait();
   for (auto _ : state) {
     product.execute(stream, {{DNNL_ARG_SRC, left}, {DNNL_ARG_WEIGHTS, right}, {DNNL_ARG_DST, out}});
     stream.wait();
   }
+  // It takes the best instructions that it may.
   count(state, s,
-        a_type == memory::data_type::f32    ? engine::PeakKind::float32
-        : a_type == memory::data_type::bf16 ? engine::PeakKind::bfloat16
-                                            : engine::PeakKind::int8);
+        engine::best_peak_loop(a_type == memory::data_type::f32    ? engine::PeakKind::float32
+                               : a_type == memory::data_type::bf16 ? engine::PeakKind::bfloat16
+                                                                   : engine::PeakKind::int8));
 }
 
 void register_all() {
@@ -163,23 +222,38 @@ void register_all() {
     const auto add = [&](const std::string& what, auto&&... arguments) {
       benchmark::RegisterBenchmark((name + "/" + what).c_str(), arguments...)->UseRealTime();
     };
-    if (isa() >= Isa::avx2) add("float_avx2", float_product, &avx2::model_kernels, s);
-    if (isa() == Isa::avx512) add("float_avx512", float_product, &avx512::model_kernels, s);
-    using engine::Finish;
-    if (isa() >= Isa::avx2)
-      add("int8_avx2_codes", int8_product, &engine::avx2::int8_kernels, s, Finish::codes);
-    if (isa() == Isa::avx512)
-      add("int8_avx512_codes", int8_product, &engine::avx512::int8_kernels, s, Finish::codes);
-    const auto add_finishes = [&](const std::string& what, const engine::Int8Kernels& kernels) {
-      add(what + "_sums", int8_product, &kernels, s, Finish::sums);
-      add(what + "_real", int8_product, &kernels, s, Finish::real);
-      add(what + "_codes", int8_product, &kernels, s, Finish::codes);
-      add(what + "_gelu_codes", int8_product, &kernels, s, Finish::gelu_codes);
+    const auto add_float = [&](const std::string& set, const ModelKernels& kernels,
+                               const engine::PeakLoop& peak) {
+      add("float_" + set, float_product, &kernels, &peak, s);
     };
-    if (has_vnni()) add_finishes("int8_vnni", engine::vnni::int8_kernels);
-    if (has_amx()) add_finishes("int8_amx", engine::amx::int8_kernels);
-    if (has_bf16()) add("bf16_avx512", bf16_product, &engine::bf16::bf16_kernels, s);
-    if (has_amx()) add("bf16_amx", bf16_product, &engine::amx::bf16_kernels, s);
+    if (isa() == Isa::portable) add_float("portable", portable::model_kernels, engine::portable::float_loop);
+    if (isa() >= Isa::avx2) add_float("avx2", avx2::model_kernels, engine::avx2::float_loop);
+    if (isa() == Isa::avx512) add_float("avx512", avx512::model_kernels, engine::avx512::float_loop);
+    using engine::Finish;
+    const auto add_int8 = [&](const std::string& set, const engine::Int8Kernels& kernels,
+                              const engine::PeakLoop& peak, bool every_finish) {
+      const std::string what = "int8_" + set;
+      add(what + "_codes", int8_product, &kernels, &peak, s, Finish::codes);
+      if (s.head) add(what + "_head", int8_head_product, &kernels, &peak, s);
+      if (!every_finish) return;
+      add(what + "_sums", int8_product, &kernels, &peak, s, Finish::sums);
+      add(what + "_real", int8_product, &kernels, &peak, s, Finish::real);
+      add(what + "_accumulate", int8_product, &kernels, &peak, s, Finish::accumulate);
+      add(what + "_gelu_codes", int8_product, &kernels, &peak, s, Finish::gelu_codes);
+    };
+    if (isa() == Isa::portable)
+      add_int8("portable", engine::portable::int8_kernels, engine::portable::int8_loop, false);
+    if (isa() >= Isa::avx2) add_int8("avx2", engine::avx2::int8_kernels, engine::avx2::int8_loop, false);
+    if (isa() == Isa::avx512)
+      add_int8("avx512", engine::avx512::int8_kernels, engine::avx512::int8_loop, false);
+    if (has_vnni()) add_int8("vnni", engine::vnni::int8_kernels, engine::vnni::int8_loop, true);
+    if (has_amx()) add_int8("amx", engine::amx::int8_kernels, engine::amx::int8_loop, true);
+    // Emulated, it is the float product of this process's best set.
+    add("bf16_emulated", bf16_product, &engine::emulated::bf16_kernels,
+        &engine::best_peak_loop(engine::PeakKind::float32), s);
+    if (has_bf16())
+      add("bf16_avx512", bf16_product, &engine::bf16::bf16_kernels, &engine::bf16::bf16_loop, s);
+    if (has_amx()) add("bf16_amx", bf16_product, &engine::amx::bf16_kernels, &engine::amx::bf16_loop, s);
     add("onednn_float", onednn_product, s, type::f32, type::f32, type::f32);
     add("onednn_int8_s32", onednn_product, s, type::u8, type::s8, type::s32);
     add("onednn_int8_u8", onednn_product, s, type::u8, type::s8, type::u8);
@@ -187,13 +261,19 @@ void register_all() {
   }
 }
 
+/// OUTLIERLAB_ISA holds for oneDNN, too, whose rows stand beside the same bounds.
+void cap_onednn() {
+  if (!std::getenv("OUTLIERLAB_ISA") || has_amx()) return;
+  using dnnl::cpu_isa;
+  dnnl::set_max_cpu_isa(has_vnni() ? cpu_isa::avx512_core_bf16
+                                   : dispatch(cpu_isa::sse41, cpu_isa::avx2, cpu_isa::avx512_core));
+}
+
 }  // namespace
 }  // namespace outlierlab
 
 int main(int argc, char** argv) {
+  outlierlab::cap_onednn();
   outlierlab::register_all();
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
+  return outlierlab::run_benchmarks(argc, argv);
 }

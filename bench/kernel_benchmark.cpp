@@ -7,19 +7,23 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
 
+#include "bounds.h"
 #include "core/isa.h"
 #include "core/matrix.h"
 #include "core/random.h"
 #include "engine/cpu/attention.h"
+#include "engine/cpu/bf16_gemm.h"
 #include "engine/cpu/int8_gemm.h"
+#include "engine/cpu/left_buffer.h"
 #include "engine/cpu/peak.h"
 #include "engine/cpu/row_kernels.h"
 #include "engine/cpu/site_rows.h"
 #include "kernels/kernels.h"
+#include "program.h"
+#include "round_bf16.h"
 
 namespace outlierlab {
 namespace {
@@ -31,37 +35,6 @@ using engine::SiteRows;
 
 /// As the executor calls them: a few rows at once.
 constexpr std::size_t rows = 8;
-
-double bandwidth(std::size_t bytes) {
-  static std::map<std::size_t, double> known;
-  double& value = known[bytes];
-  if (value == 0) value = engine::triad_bandwidth(bytes, 1);
-  return value;
-}
-
-double peak(engine::PeakKind kind) {
-  static std::map<engine::PeakKind, double> known;
-  double& value = known[kind];
-  if (value == 0) value = engine::measured_peak(engine::best_peak_loop(kind), 1);
-  return value;
-}
-
-/// `bytes`: read and written by one iteration.
-void count_bytes(benchmark::State& state, std::size_t bytes) {
-  const double all = static_cast<double>(bytes) * static_cast<double>(state.iterations());
-  state.counters["rate"] = benchmark::Counter(all, benchmark::Counter::kIsRate);
-  state.counters["bound"] = bandwidth(bytes);
-  state.SetLabel("bytes/s");
-  state.counters["share_of_bound"] = benchmark::Counter(all / bandwidth(bytes), benchmark::Counter::kIsRate);
-}
-
-void count_operations(benchmark::State& state, double operations, engine::PeakKind kind) {
-  const double all = operations * static_cast<double>(state.iterations());
-  state.counters["rate"] = benchmark::Counter(all, benchmark::Counter::kIsRate);
-  state.counters["bound"] = peak(kind);
-  state.SetLabel("ops/s");
-  state.counters["share_of_bound"] = benchmark::Counter(all / peak(kind), benchmark::Counter::kIsRate);
-}
 
 AlignedVector<float> random_floats(std::size_t count) {
   Random random(3);
@@ -100,6 +73,40 @@ void encode(benchmark::State& state, FormatKind kind, std::size_t cols, float th
   for (auto _ : state) {
     engine::row_kernels().encode(site.format(), values.data(), rows, cols, cols, -1,
                                  {codes.data(), nullptr, cols, scale.data(), zero.data(), outliers.data()});
+    benchmark::ClobberMemory();
+  }
+  count_bytes(state, 9 * rows * cols);
+}
+
+/// Codes of 16 bits, in two planes.
+void encode_wide(benchmark::State& state, std::size_t cols) {
+  SiteFormat format = format_of(FormatKind::tensor, cols);
+  format.bits = 16;
+  format.scale[0] = 4.0f / 65535;
+  format.zero[0] = 32768;
+  const SiteRows site(format);
+  AlignedVector<float> values = random_floats(rows * cols), scale(rows);
+  AlignedVector<std::uint8_t> low(rows * cols + 64), high(rows * cols + 64);
+  AlignedVector<std::int32_t> zero(rows);
+  for (auto _ : state) {
+    engine::row_kernels().encode(site.format(), values.data(), rows, cols, cols, -1,
+                                 {low.data(), high.data(), cols, scale.data(), zero.data(), nullptr});
+    benchmark::ClobberMemory();
+  }
+  count_bytes(state, 10 * rows * cols);
+}
+
+/// Codes of six grids (PEG's groups, scattered over the channels), sorted by grid.
+void encode_segments(benchmark::State& state, std::size_t cols) {
+  SiteFormat format = format_of(FormatKind::columns, cols);
+  for (std::size_t c = 0; c < cols; ++c) format.scale[c] *= 1 + 0.125f * static_cast<float>(c % 6);
+  const SiteRows site(format);
+  const engine::SegmentOrder order(format);
+  engine::LeftBuffer buffer;
+  buffer.reserve(rows, cols, engine::Form::segments, order);
+  AlignedVector<float> values = random_floats(rows * cols);
+  for (auto _ : state) {
+    buffer.encode(site.format(), values.data(), 0, rows);
     benchmark::ClobberMemory();
   }
   count_bytes(state, 9 * rows * cols);
@@ -151,13 +158,56 @@ void softmax_codes(benchmark::State& state, std::size_t length) {
   count_bytes(state, 9 * length * length);
 }
 
-void gelu(benchmark::State& state, std::size_t cols) {
+/// Kernels of floats in place, which stay among ordinary values however often they are repeated.
+void softmax(benchmark::State& state, std::size_t length) {
+  AlignedVector<float> scores = random_floats(length * length);
+  for (auto _ : state) {
+    model_kernels().softmax(scores.data(), length, length, length);
+    benchmark::ClobberMemory();
+  }
+  count_bytes(state, 8 * length * length);
+}
+
+/// The pooler's: a row per example.
+void tanh(benchmark::State& state, std::size_t cols) {
+  AlignedVector<float> values = random_floats(rows * cols);
+  for (auto _ : state) {
+    model_kernels().tanh(values.data(), values.size());
+    benchmark::ClobberMemory();
+  }
+  count_bytes(state, 8 * rows * cols);
+}
+
+/// The residual sum.
+void add_rows(benchmark::State& state, std::size_t cols) {
+  const AlignedVector<float> a = random_floats(rows * cols), b = a;
+  AlignedVector<float> c(rows * cols);
+  for (auto _ : state) {
+    model_kernels().add(a.data(), b.data(), c.data(), c.size());
+    benchmark::ClobberMemory();
+  }
+  count_bytes(state, 12 * rows * cols);
+}
+
+/// The left side of a product of bfloat16.
+void round_rows_bf16(benchmark::State& state, std::size_t cols) {
+  const AlignedVector<float> values = random_floats(rows * cols);
+  AlignedVector<std::uint16_t> out(rows * cols);
+  for (auto _ : state) {
+    round_to_bf16(values.data(), rows, cols, out.data());
+    benchmark::ClobberMemory();
+  }
+  count_bytes(state, 6 * rows * cols);
+}
+
+/// With a table (`fused`, as the integer engine has it) or with the exact error function.
+void gelu(benchmark::State& state, bool fused, std::size_t cols) {
   // A fresh copy each time: GELU of its own results runs into denormals.
   const AlignedVector<float> source = random_floats(rows * cols);
   AlignedVector<float> values = source;
   for (auto _ : state) {
     std::copy(source.begin(), source.end(), values.begin());
-    engine::row_kernels().gelu(values.data(), values.size());
+    (fused ? engine::row_kernels().gelu : model_kernels().gelu)(values.data(), values.size());
     benchmark::ClobberMemory();
   }
   count_bytes(state, 16 * rows * cols);
@@ -208,6 +258,43 @@ void pack_weight(benchmark::State& state, std::size_t depth, std::size_t cols) {
   count_bytes(state, 2 * depth * cols);
 }
 
+/// The same in float.
+void pack_head_float(benchmark::State& state, bool transposed, std::size_t length, std::size_t depth) {
+  const std::size_t hidden = 12 * depth;
+  const AlignedVector<float> source = random_floats(length * hidden);
+  AlignedVector<float> panels(std::max(packed_size(depth, length), packed_size(length, depth)));
+  for (auto _ : state) {
+    if (transposed) {
+      pack_transposed(source.data(), hidden, length, depth, panels.data());
+    } else {
+      pack_rows(source.data(), hidden, depth, length, panels.data());
+    }
+    benchmark::ClobberMemory();
+  }
+  count_bytes(state, 8 * length * depth);
+}
+
+void pack_weight_float(benchmark::State& state, std::size_t depth, std::size_t cols) {
+  const AlignedVector<float> weight = random_floats(depth * cols);
+  AlignedVector<float> panels(packed_size(cols, depth));
+  for (auto _ : state) {
+    pack_transposed(weight.data(), depth, cols, depth, panels.data());
+    benchmark::ClobberMemory();
+  }
+  count_bytes(state, 8 * depth * cols);
+}
+
+void pack_weight_bf16(benchmark::State& state, std::size_t depth, std::size_t cols) {
+  const engine::Bf16Kernels& kernels = engine::bf16_kernels();
+  const AlignedVector<float> weight = random_floats(depth * cols);
+  AlignedVector<char> panels(kernels.packed_bytes(depth, cols));
+  for (auto _ : state) {
+    kernels.pack_transposed(weight.data(), depth, cols, depth, panels.data());
+    benchmark::ClobberMemory();
+  }
+  count_bytes(state, 4 * depth * cols + panels.size());
+}
+
 /// One head: scores, softmax, context, with all that the executor does in between.
 void attention(benchmark::State& state, bool integer, std::size_t length, std::size_t depth) {
   const std::size_t hidden = 12 * depth;
@@ -237,7 +324,7 @@ void attention(benchmark::State& state, bool integer, std::size_t length, std::s
     benchmark::ClobberMemory();
   }
   count_operations(state, 4.0 * static_cast<double>(length * length * depth),
-                   integer ? engine::PeakKind::int8 : engine::PeakKind::float32);
+                   engine::best_peak_loop(integer ? engine::PeakKind::int8 : engine::PeakKind::float32));
 }
 
 template <typename Function, typename... Arguments>
@@ -256,22 +343,34 @@ void register_all() {
       add("round_trip_" + std::string(name) + at, round_trip, kind, cols);
     }
     add("encode_outliers" + at, encode, FormatKind::rows, cols, 1.9f);
-    add("gelu" + at, gelu, cols);
+    add("encode_wide" + at, encode_wide, cols);
+    add("encode_segments" + at, encode_segments, cols);
+    add("gelu" + at, gelu, true, cols);
+    add("gelu_float" + at, gelu, false, cols);
     add("add_column" + at, add_column, cols);
+    if (has_bf16()) add("round_bf16" + at, round_rows_bf16, cols);
     if (cols > 1000) continue;
     add("residual_norm_real" + at, residual_norm, FormatKind::real, cols);
     add("residual_norm_tensor" + at, residual_norm, FormatKind::tensor, cols);
     add("residual_norm_columns" + at, residual_norm, FormatKind::columns, cols);
     add("layer_norm" + at, layer_norm, cols);
-    add("pack_weight/" + std::to_string(cols) + "x" + std::to_string(4 * cols), pack_weight, cols, 4 * cols);
+    add("add" + at, add_rows, cols);
+    add("tanh" + at, tanh, cols);
+    const std::string weight = at + "x" + std::to_string(4 * cols);
+    add("pack_weight" + weight, pack_weight, cols, 4 * cols);
+    add("pack_weight_float" + weight, pack_weight_float, cols, 4 * cols);
+    add("pack_weight_bf16" + weight, pack_weight_bf16, cols, 4 * cols);
   }
   for (const std::size_t length : {32u, 128u, 512u}) {
     const std::string at = "/" + std::to_string(length);
     add("softmax_codes" + at, softmax_codes, length);
+    add("softmax_float" + at, softmax, length);
     for (const std::size_t depth : {32u, 64u}) {
       const std::string of = at + "x" + std::to_string(depth);
       add("pack_keys" + of, pack_head, true, length, depth);
       add("pack_values" + of, pack_head, false, length, depth);
+      add("pack_keys_float" + of, pack_head_float, true, length, depth);
+      add("pack_values_float" + of, pack_head_float, false, length, depth);
       add("attention_float" + of, attention, false, length, depth);
       add("attention_int8" + of, attention, true, length, depth);
     }
@@ -283,8 +382,5 @@ void register_all() {
 
 int main(int argc, char** argv) {
   outlierlab::register_all();
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
+  return outlierlab::run_benchmarks(argc, argv);
 }

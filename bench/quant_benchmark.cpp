@@ -1,9 +1,12 @@
-// Nanoseconds per value of the fused quantize-dequantize kernels and of calibration.
+// The fused quantize-dequantize kernels per value and beside the bandwidth of a triad over as many bytes, and
+// calibration per site, which is a search over bins: it has no bound but itself.
 #include <benchmark/benchmark.h>
 
 #include <string>
 
+#include "bounds.h"
 #include "core/random.h"
+#include "program.h"
 #include "quant/calibrator.h"
 #include "quant/kernels.h"
 
@@ -18,10 +21,12 @@ static Matrix random_values(std::size_t rows, std::size_t cols) {
   return m;
 }
 
-static void report_per_value(benchmark::State& state, std::size_t values) {
+/// `bytes`: read and written by one iteration.
+static void report_per_value(benchmark::State& state, std::size_t values, std::size_t bytes) {
   state.counters["time/value"] =
       benchmark::Counter(static_cast<double>(values),
                          benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+  count_bytes(state, bytes);
 }
 
 static void tensor(benchmark::State& state) {
@@ -33,7 +38,7 @@ static void tensor(benchmark::State& state) {
   for (auto _ : state) {
     benchmark::DoNotOptimize(fake_quantize_tensor(source.data(), target.data(), 32, cols, stride, grid));
   }
-  report_per_value(state, 32 * cols);
+  report_per_value(state, 32 * cols, 8 * 32 * cols);
 }
 BENCHMARK(tensor)->Args({384, 384})->Args({3072, 3072})->Args({384, 1152})->Args({41, 128});
 
@@ -46,7 +51,7 @@ static void columns(benchmark::State& state) {
     benchmark::DoNotOptimize(fake_quantize_columns(source.data(), target.data(), 32, cols, cols, scale.data(),
                                                    zero.data(), 0.0f, 255.0f));
   }
-  report_per_value(state, 32 * cols);
+  report_per_value(state, 32 * cols, 8 * 32 * cols + 8 * cols);
 }
 BENCHMARK(columns)->Arg(384)->Arg(3072);
 
@@ -59,9 +64,18 @@ static void rows(benchmark::State& state) {
     benchmark::DoNotOptimize(
         fake_quantize_rows(source.data(), target.data(), 32, cols, cols, block, 8, false));
   }
-  report_per_value(state, 32 * cols);
+  report_per_value(state, 32 * cols, 8 * 32 * cols);
 }
 BENCHMARK(rows)->Args({384, 0})->Args({3072, 0})->Args({384, 32});
+
+static void error(benchmark::State& state) {
+  const auto count = static_cast<std::size_t>(state.range(0));
+  const Matrix values = random_values(1, count);
+  const Grid grid = Grid::affine({-1, 1}, 8);
+  for (auto _ : state) benchmark::DoNotOptimize(quantization_error(values.data(), count, grid));
+  report_per_value(state, count, 4 * count);
+}
+BENCHMARK(error)->Arg(32 * 384)->Arg(32 * 3072);
 
 static void calibrate(benchmark::State& state, const std::string& name) {
   const Matrix values = random_values(1000, 1000);
@@ -76,4 +90,6 @@ BENCHMARK_CAPTURE(calibrate, percentile, std::string("percentile"))->Unit(benchm
 BENCHMARK_CAPTURE(calibrate, mse, std::string("mse"))->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(calibrate, kl, std::string("kl"))->Unit(benchmark::kMillisecond);
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  return outlierlab::run_benchmarks(argc, argv);
+}

@@ -1,13 +1,17 @@
 // Nanoseconds per value that statistics cost on top of a forward pass (one thread). The values are normal
 // with a few wide channels. As in a forward pass, each tile goes to another site than the one before, so that
-// tables and channels come from outer caches; a site sees a new example with every tile.
+// tables and channels come from outer caches; a site sees a new example with every tile. Two floors: counting
+// alone (count_tile), and the triad over the bytes of a tile's values and channels (`bound`), which counts no
+// increment.
 #include <benchmark/benchmark.h>
 
 #include <cmath>
 #include <memory>
 #include <vector>
 
+#include "bounds.h"
 #include "core/random.h"
+#include "program.h"
 #include "stats/kernels.h"
 #include "stats/statistics.h"
 
@@ -26,10 +30,12 @@ std::vector<float> normal_values(std::size_t count, std::size_t cols) {
   return values;
 }
 
-void report(benchmark::State& state, std::size_t values_per_step) {
-  const double values = static_cast<double>(state.iterations()) * static_cast<double>(values_per_step);
+/// `bytes`: of a tile, read and written; an iteration takes `tiles` of them.
+void report(benchmark::State& state, std::size_t tile_values, std::size_t bytes, std::size_t tiles = 1) {
+  const double values = static_cast<double>(state.iterations()) * static_cast<double>(tile_values * tiles);
   state.counters["per_value"] =
       benchmark::Counter(values, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  count_bytes(state, bytes, tiles);
 }
 
 /// Args: rows, columns, and whether the values belong to one head.
@@ -51,7 +57,9 @@ void add_tile(benchmark::State& state) {
       }
     }
   }
-  report(state, sites * tiles * rows * cols);
+  // A channel's mean, m2, minimum and maximum are read and written.
+  const std::size_t channel_bytes = by_head ? 0 : 2 * cols * (2 * sizeof(double) + 2 * sizeof(float));
+  report(state, rows * cols, sizeof(float) * rows * cols + channel_bytes, sites * tiles);
 }
 BENCHMARK(add_tile)
     ->ArgNames({"rows", "cols", "by_head"})
@@ -67,7 +75,7 @@ void count_tile(benchmark::State& state) {
   const std::vector<float> values = normal_values(16 * 16 * 384, 384);
   Histogram histogram;
   for (auto _ : state) histogram.add(values.data(), 256, 384, 384);
-  report(state, values.size());
+  report(state, values.size(), sizeof(float) * values.size());
 }
 BENCHMARK(count_tile);
 
@@ -76,10 +84,12 @@ void count_constant(benchmark::State& state) {
   const std::vector<float> values(16 * 384, 1.0f);
   Histogram histogram;
   for (auto _ : state) histogram.add(values.data(), 16, 384, 384);
-  report(state, values.size());
+  report(state, values.size(), sizeof(float) * values.size());
 }
 BENCHMARK(count_constant);
 
 }  // namespace
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  return outlierlab::run_benchmarks(argc, argv);
+}
