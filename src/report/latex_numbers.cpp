@@ -253,7 +253,7 @@ void add_record(Lines& lines, const std::string& key, const RunRecord& record) {
   // Where methods ran with units of their own, that of float alone would mislead.
   if (record.executors.empty() && !record.instructions.empty())
     machine += ", " + latex_escaped(record.instructions);
-  if (!record.executors.empty()) lines.text("executed", key, latex_escaped(execution));
+  if (!record.executors.empty() && !execution.empty()) lines.text("executed", key, latex_escaped(execution));
   if (record.threads) machine += fmt::format(", {} thread{}", record.threads, record.threads == 1 ? "" : "s");
   if (!record.cpu.empty()) lines.text("machine", key, machine);
   if (!record.device.empty()) lines.text("device", key, latex_escaped(record.device));

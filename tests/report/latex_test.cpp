@@ -124,6 +124,9 @@ TEST_CASE("every row becomes a number, and what follows from the rows by rule", 
                   "\\oltext{executed}{tiny-qnli/deployment}{integer products with AMX, float32 with "
                   "AVX-512}\n"));
     REQUIRE(holds(with(), "\\oltext{machine}{tiny-qnli/deployment}{a processor}\n"));
+    record.executors = {{"cuda integer:w8a8", "sm_90"}};
+    REQUIRE(with().find("\\oltext{executed}") == std::string::npos);
+    REQUIRE(holds(with(), "\\oltext{machine}{tiny-qnli/deployment}{a processor}\n"));
   }
   SECTION("settings that are as good as the best are counted") {
     ResultSet tie = example();
