@@ -219,9 +219,7 @@ int command_classify(const std::vector<std::string>& arguments) {
   const std::vector<std::string> engines = {"simulated", "int8"};
   if (std::find(engines.begin(), engines.end(), engine_name) == engines.end())
     fail_unknown("engine", engine_name, engines);
-  if (!packed.empty() && (options.given("scheme") || options.given("set")))
-    throw UsageError(
-        "--packed: expected no --scheme or --set beside it (the file has its scheme), found one");
+  refuse_beside_packed(options, packed);
   if (!packed.empty() && options.given("engine") && engine_name != "int8")
     throw UsageError("--packed: expected --engine int8 or none beside it, found --engine " + engine_name);
   set_threads(values.threads);

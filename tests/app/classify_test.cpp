@@ -92,6 +92,7 @@ TEST_CASE("classify runs a packed model in integers, as the scheme that made it 
               .code == 0);
   const auto record = nlohmann::json::parse(read_file(json));
   REQUIRE(record.at("scheme") == "w8a8");
+  REQUIRE_FALSE(record.at("provenance").contains("calibration_size"));  // none was used
   REQUIRE(record.at("provenance").at("config").get<std::string>().find("[activations]") != std::string::npos);
 
   // Another model's file is refused, by the name in it and by the checkpoint's digest; a copy of the model
