@@ -116,7 +116,11 @@ TEST_CASE("every row becomes a number, and what follows from the rows by rule", 
     RunRecord record;
     record.cpu = "a processor";
     record.instructions = "avx512";
-    const auto with = [&] { return latex_numbers({example()}, {{"tiny-qnli", {{"deployment", record}}}}); };
+    const auto with = [&] {
+      ResultSet set = example();
+      set.records["deployment"] = record;
+      return latex_numbers({set});
+    };
     REQUIRE(with().find("\\oltext{executed}") == std::string::npos);
     REQUIRE(holds(with(), "\\oltext{machine}{tiny-qnli/deployment}{a processor, avx512}\n"));
     record.executors["integer:w8a8"] = "cpu amx";
