@@ -324,7 +324,8 @@ def provenance(arguments, split_examples, skipped, seconds):
         revision += "-dirty"
     return {"command": " ".join(["bench/peers/peers.py"] + sys.argv[1:]), "threads": arguments.threads, "cpu": cpu,
             "batch_size": arguments.batch_size, "examples": arguments.limit,
-            "split_examples": split_examples, "repeats": arguments.repeats, "versions": versions, "revision": revision, "not_run": skipped, "seconds": seconds}
+            "split_examples": split_examples, "repeats": arguments.repeats, "versions": versions, "revision": revision,
+            "not_run": skipped, "seconds": seconds}
 
 
 def measure(arguments, folder):
