@@ -1,7 +1,8 @@
 // Claims C2 and C3: activations grow heavy-tailed with depth, and few channels carry most of the energy.
-// Statistics of every site over the evaluated split; the loudest channels of each site; how many sites of the
-// residual stream share them. Beside the rows: every channel of the residual stream, and the histograms of
-// one loud site with the ranges that calibrators choose there (activation_data.h).
+// Statistics of every site over the evaluated split; the channels of most energy of each site; how many sites
+// of the residual stream share outlier channels. Beside the rows: every channel of the residual stream, and
+// the histograms of the site with the heaviest tails and the ranges that calibrators choose there
+// (activation_data.h).
 #include <algorithm>
 #include <map>
 #include <memory>

@@ -7,8 +7,8 @@ const std::vector<Experiment>& experiments() {
       {"baseline", "C1", "Are the weights or the activations to blame, and is it the static range?",
        "FP32, 8-bit weights, 8-bit activations, both, both per token, and LLM.int8()", baseline},
       {"activations", "C2, C3",
-       "How do kurtosis and energy concentration grow along the residual stream, and which channels are "
-       "loud?",
+       "How do kurtosis and energy concentration grow along the residual stream, and which channels hold "
+       "the outliers?",
        "kurtosis, energy concentration and outlier channels of every site across depth", activations},
       {"calibration", "C4", "Does any choice of a static range per tensor repair W8A8?",
        "ranges by min-max, percentiles, clipping, MSE, entropy and running min-max", calibration},

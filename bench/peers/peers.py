@@ -32,7 +32,7 @@ CALIBRATION_EXAMPLES = 256
 
 # ---- data -------------------------------------------------------------------------------------------------------------
 
-def read_pairs(path, limit):
+def read_pairs(path):
     """(question, sentence, label) of GLUE's QNLI; the file is unquoted TSV with a header."""
     pairs = []
     with open(path, encoding="utf-8") as file:
@@ -40,8 +40,6 @@ def read_pairs(path, limit):
         for line in file:
             fields = dict(zip(columns, line.rstrip("\n").split("\t")))
             pairs.append((fields["question"], fields["sentence"], fields["label"]))
-            if limit and len(pairs) == limit:
-                break
     return pairs
 
 
@@ -65,10 +63,11 @@ def prepare(arguments, folder):
         path = next((p for p in (os.path.join(arguments.data, "qnli", f) for f in files) if os.path.exists(p)), None)
         if path is None:
             sys.exit(f"peers: {arguments.data}/qnli: expected {' or '.join(files)}, found neither")
-        pairs = read_pairs(path, limit)
+        whole = read_pairs(path)
+        pairs = whole[:limit] if limit else whole
         encoded = tokenizer([p[0] for p in pairs], [p[1] for p in pairs], truncation="longest_first", max_length=128)
         lengths = [len(ids) for ids in encoded["input_ids"]]
-        splits[split] = {"ids": encoded["input_ids"], "types": encoded["token_type_ids"],
+        splits[split] = {"size": len(whole), "ids": encoded["input_ids"], "types": encoded["token_type_ids"],
                          "labels": [label_ids[p[2]] for p in pairs],
                          "batches": length_sorted_batches(lengths, arguments.batch_size)}
     check_ids(model, splits["dev"], tokenizer)
@@ -314,7 +313,7 @@ def git(*arguments):
     return subprocess.run(["git", "-C", HERE, *arguments], capture_output=True, text=True).stdout.strip()
 
 
-def provenance(arguments, skipped, seconds):
+def provenance(arguments, split_examples, skipped, seconds):
     listed = subprocess.run([python_of(arguments.venv), "-m", "pip", "list", "--format=json"], capture_output=True, text=True)
     wanted = ("torch", "transformers", "onnx", "onnxruntime", "ctranslate2", "numpy")
     versions = {p["name"]: p["version"] for p in json.loads(listed.stdout) if p["name"] in wanted}
@@ -324,8 +323,9 @@ def provenance(arguments, skipped, seconds):
     if git("status", "--porcelain", "--", ":/src", ":/bench/peers", ":/CMakeLists.txt", ":/cmake"):
         revision += "-dirty"
     return {"command": " ".join(["bench/peers/peers.py"] + sys.argv[1:]), "threads": arguments.threads, "cpu": cpu,
-            "batch_size": arguments.batch_size, "examples": arguments.limit, "repeats": arguments.repeats,
-            "versions": versions, "revision": revision, "not_run": skipped, "seconds": seconds}
+            "batch_size": arguments.batch_size, "examples": arguments.limit,
+            "split_examples": split_examples, "repeats": arguments.repeats, "versions": versions, "revision": revision,
+            "not_run": skipped, "seconds": seconds}
 
 
 def measure(arguments, folder):
@@ -350,7 +350,7 @@ def measure(arguments, folder):
             seconds[contender.name].append(elapsed)
     for contender in contenders:
         contender.close()
-    return seconds, accuracy, skipped
+    return dev["size"], seconds, accuracy, skipped
 
 
 def main():
@@ -375,7 +375,7 @@ def main():
     if os.path.realpath(sys.prefix) != os.path.realpath(arguments.venv):
         os.execv(python_of(arguments.venv), [python_of(arguments.venv), os.path.abspath(__file__), *sys.argv[1:]])
     with tempfile.TemporaryDirectory() as folder:
-        seconds, accuracy, skipped = measure(arguments, folder)
+        split_examples, seconds, accuracy, skipped = measure(arguments, folder)
     print(f"{'contender':<28} {'examples/s':>10}  {'relative to ' + REFERENCE:>24}  {'accuracy':>8}")
     for name, all_seconds in seconds.items():
         middle, low, high = ratios_to(seconds[REFERENCE], all_seconds)
@@ -390,7 +390,7 @@ def main():
         os.replace(temporary, arguments.csv)
         beside = os.path.splitext(arguments.csv)[0] + ".json"
         with open(beside + ".tmp", "w", encoding="utf-8") as file:
-            json.dump(provenance(arguments, skipped, seconds), file, indent=2)
+            json.dump(provenance(arguments, split_examples, skipped, seconds), file, indent=2)
             file.write("\n")
         os.replace(beside + ".tmp", beside)
 

@@ -21,7 +21,6 @@ namespace {
 struct Classifier {
   std::optional<Tokenizer> tokenizer;
   std::vector<std::string> labels;
-  std::optional<Task> task;                                          ///< none: one text or two
   std::size_t max_length = 128;                                      ///< the task's
   std::function<Matrix(const std::vector<EncodedExample>&)> logits;  ///< [examples, labels]
 
@@ -46,14 +45,13 @@ void run_simulated(Classifier& made, const BertRunner& runner, std::size_t batch
 }
 
 /// What calibrates needs the task's training examples; what does not answers after the model's files alone.
-Classifier open_classifier(const CommonOptions& values, const std::string& engine_name,
+Classifier open_classifier(const CommonOptions& values, const ModelEntry& entry,
+                           const std::optional<Task>& task, const std::string& engine_name,
                            const std::filesystem::path& packed) {
   Classifier made;
-  const ModelEntry entry = find_model(values.model);
   const BertConfig config = BertConfig::read(entry.folder / "config.json");
   made.labels = config.labels;
-  made.task = task_of(values, entry);
-  if (made.task) made.max_length = made.task->max_length;
+  if (task) made.max_length = task->max_length;
   made.max_length = std::min(made.max_length, config.max_positions);
   made.tokenizer = Tokenizer::load(entry.folder);
   if (made.tokenizer->vocabulary_size() != config.vocab_size) {
@@ -130,10 +128,9 @@ std::string expected_texts(const std::optional<Task>& task) {
          ")";
 }
 
-/// Texts as the task has them: as many, and none empty.
-TextExample make_example(const Classifier& classifier, const std::vector<std::string>& texts,
+/// Texts as the task has them: as many, and none empty; without a task one or two.
+TextExample make_example(const std::optional<Task>& task, const std::vector<std::string>& texts,
                          const std::string& place) {
-  const std::optional<Task>& task = classifier.task;
   for (const std::string& text : texts) {
     if (text.find_first_not_of(" \t") == std::string::npos)
       fail_expected(place, expected_texts(task), "an empty text");
@@ -161,22 +158,22 @@ std::vector<std::string> split_line(std::string line) {
   return texts;
 }
 
-TextExample example_of_arguments(const Classifier& classifier, const std::vector<std::string>& texts) {
+TextExample example_of_arguments(const std::optional<Task>& task, const std::vector<std::string>& texts) {
   try {
-    return make_example(classifier, texts, "TEXT");
+    return make_example(task, texts, "TEXT");
   } catch (const Error& error) {
     throw UsageError(error.what());
   }
 }
 
 /// Answers standard input as it comes, `batch_size` lines at a time.
-void classify_lines(const Classifier& classifier, std::size_t batch_size) {
+void classify_lines(const Classifier& classifier, const std::optional<Task>& task, std::size_t batch_size) {
   std::vector<EncodedExample> waiting;
   std::size_t number = 0;
   for (std::string line; std::getline(std::cin, line);) {
     const std::string place = "standard input:" + std::to_string(++number);
     try {
-      const TextExample example = make_example(classifier, split_line(std::move(line)), place);
+      const TextExample example = make_example(task, split_line(std::move(line)), place);
       waiting.push_back(encode(classifier, example, waiting.size(), place));
     } catch (const Error&) {
       // The lines before the bad one get their answers.
@@ -219,20 +216,23 @@ int command_classify(const std::vector<std::string>& arguments) {
   const std::vector<std::string> engines = {"simulated", "int8"};
   if (std::find(engines.begin(), engines.end(), engine_name) == engines.end())
     fail_unknown("engine", engine_name, engines);
-  if (!packed.empty() && (options.given("scheme") || options.given("set")))
-    throw UsageError(
-        "--packed: expected no --scheme or --set beside it (the file has its scheme), found one");
+  refuse_beside_packed(options, packed);
   if (!packed.empty() && options.given("engine") && engine_name != "int8")
     throw UsageError("--packed: expected --engine int8 or none beside it, found --engine " + engine_name);
   set_threads(values.threads);
-  const Classifier classifier = open_classifier(values, engine_name, packed);
+  const ModelEntry entry = find_model(values.model);
+  const std::optional<Task> task = task_of(values, entry);
+  // Wrong texts are refused before anything is read or calibrated.
+  std::optional<TextExample> example;
+  if (!texts.empty()) example = example_of_arguments(task, texts);
+  const Classifier classifier = open_classifier(values, entry, task, engine_name, packed);
   if (classifier.labels.empty())
     fail_expected("model " + values.model, "a classification model", "one without labels");
-  if (texts.empty()) {
-    classify_lines(classifier, values.batch_size);
-    return 0;
+  if (example) {
+    print_answers(classifier, {encode(classifier, *example, 0, "TEXT")});
+  } else {
+    classify_lines(classifier, task, values.batch_size);
   }
-  print_answers(classifier, {encode(classifier, example_of_arguments(classifier, texts), 0, "TEXT")});
   return 0;
 }
 

@@ -66,11 +66,7 @@ int command_eval(const std::vector<std::string>& arguments) {
                                                    : "--precision") +
                      ": expected --engine int8 or cuda beside it, found --engine simulated");
   if (check && !packed.empty()) throw UsageError("--check: expected a scheme to simulate, found --packed");
-  for (const char* option : {"scheme", "set"}) {
-    if (!packed.empty() && options.given(option))
-      throw UsageError(std::string("--") + option +
-                       ": expected no --packed beside it (the file has its scheme), found both");
-  }
+  refuse_beside_packed(options, packed);
   std::optional<engine::RealPrecision> real;
   if (!precision.empty()) real = precision_named(precision);
   const Scheme scheme = Scheme::load(values.scheme, resource_root() / "configs" / "schemes", values.set);
@@ -101,6 +97,8 @@ int command_eval(const std::vector<std::string>& arguments) {
 
   provenance.set_config(scheme_text);
   add_evaluator_facts(provenance, evaluator);
+  nlohmann::ordered_json facts = provenance.to_json();
+  if (!packed.empty()) facts.erase("calibration_size");  // nothing was calibrated
   nlohmann::ordered_json result = {
       {"model", session.model.name},
       {"task", evaluator.options().task.name},
@@ -116,7 +114,7 @@ int command_eval(const std::vector<std::string>& arguments) {
       {"weight_bytes", evaluation.weight_bytes},
       {"seconds", evaluation.seconds},
       {"examples_per_second", rate},
-      {"provenance", provenance.to_json()},
+      {"provenance", facts},
   };
   fmt::print("{}{} on {}, scheme {}, {} examples, {}\n", session.model.name,
              session.model.planted ? " (planted)" : "", evaluator.options().task.name, scheme_name, scores.n,

@@ -26,15 +26,9 @@ std::vector<ResultSet> read_sets(const fs::path& folder) {
   return sets;
 }
 
-RunRecords records_of(const std::vector<ResultSet>& sets) {
-  RunRecords records;
-  for (const ResultSet& set : sets) records[set.name] = set.records;
-  return records;
-}
-
-Report make_report(const std::vector<ResultSet>& sets, const RunRecords& records) {
+Report make_report(const std::vector<ResultSet>& sets) {
   Report report;
-  for (const ResultSet& set : sets) report.models.push_back(make_report(set, records.at(set.name)));
+  for (const ResultSet& set : sets) report.models.push_back(make_report(set));
   for (const Experiment& experiment : experiments()) {
     report.experiments.push_back(
         {experiment.name, experiment.claims, experiment.question, experiment.summary, experiment.in_all});
@@ -103,13 +97,12 @@ int command_report(const std::vector<std::string>& arguments) {
   const std::vector<ResultSet> sets = read_sets(results);
   if (figures.empty()) figures = out / "figures";
   if (!only.empty()) return make_named_figures(sets, figures, only);
-  const RunRecords records = records_of(sets);
-  Report report = make_report(sets, records);
+  Report report = make_report(sets);
   report.figures = make_figures(sets, figures, {}, &report.skipped);
   write_file_atomically(out / "report.md", report_markdown(report, out));
   const fs::path page = out / "report.html";
   write_file_atomically(page, report_html(report));
-  if (!paper.empty()) write_latex(sets, paper, records);
+  if (!paper.empty()) write_latex(sets, paper);
   if (!readme.empty()) renew_results_block(readme, sets);
   print_verdicts(report);
   print_skipped(report.skipped);

@@ -21,6 +21,14 @@ std::string packed_provenance(const engine::Model& packed, const std::string& ke
 
 }  // namespace
 
+void refuse_beside_packed(const Options& options, const std::filesystem::path& packed) {
+  for (const std::string option : {"scheme", "set", "calibration-size", "calibration-seed"}) {
+    if (!packed.empty() && options.given(option))
+      throw UsageError("--" + option +
+                       ": expected no --packed beside it (the file has its scheme, calibrated), found both");
+  }
+}
+
 std::shared_ptr<const engine::Model> read_packed_model_of(const std::filesystem::path& file,
                                                           const BertConfig& config) {
   std::shared_ptr<const engine::Model> model = engine::read_packed_model(file.string());

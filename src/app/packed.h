@@ -4,10 +4,15 @@
 #include <memory>
 #include <string>
 
+#include "app/options.h"
 #include "engine/model.h"
 #include "model/config.h"
 
 namespace outlierlab {
+
+/// Throws UsageError for an option that `packed`, unless it is empty, has answered: the scheme and how it was
+/// calibrated.
+void refuse_beside_packed(const Options& options, const std::filesystem::path& packed);
 
 /// Maps a packed model (`outlierlab pack`) that must be of the network with this configuration: the
 /// same sizes and labels. Throws Error naming the file and what differs.

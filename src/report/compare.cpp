@@ -121,7 +121,7 @@ std::string Comparison::summary(const CompareOptions& options) const {
         {Criterion::equal, "equal"},
         {Criterion::interval, "by overlapping 95 % intervals"},
         {Criterion::p_value, "by p on the same side of 0.01"},
-        {Criterion::tolerance, fmt::format("within {} %", 100 * options.tolerance)}};
+        {Criterion::tolerance, fmt::format("within {:g} %", 100 * options.tolerance)}};
     const char* separator = ": ";
     for (const auto& [criterion, name] : criteria) {
       const auto count = agreed_by.find(criterion);

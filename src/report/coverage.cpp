@@ -24,15 +24,18 @@ std::string Coverage::text() const {
 
 Coverage coverage_of(const ResultSet& results, const std::string& experiment) {
   Coverage coverage;
+  std::uint64_t limit = 0;
   if (is_deployment(experiment) || experiment == "roofline") return coverage;
   if (const auto found = results.records.find(experiment); found != results.records.end()) {
     const RunRecord& record = found->second;
-    coverage = {record.examples, record.split_examples, record.limit > 0};
+    limit = record.limit;
+    coverage = {record.examples, record.split_examples, limit > 0};
   }
   const std::vector<Measurement> all = measurements(results.rows(experiment));
   const Measurement* fp32 = find_measurement(all, "fp32", "", "", "accuracy");
   if (fp32 && fp32->fixed && fp32->fixed->n) coverage.examples = *fp32->fixed->n;
   // A limit beyond the split limits nothing; where the split's size is told, it decides.
+  if (coverage.examples > 0 && limit > coverage.examples) coverage.limited = false;
   if (coverage.split > 0 && coverage.examples > 0) coverage.limited = coverage.examples < coverage.split;
   return coverage;
 }

@@ -68,7 +68,6 @@ std::string table_of(const Drawing& drawing) {
 /// " n = 5,463." of what the figure rests on; by model where there are several.
 std::string coverage_caption(const FigureEntry& entry, const Sets& sets) {
   std::string text;
-  if (entry.kind.name == "sensitivity") return text;  // on fewer examples, as its caption says
   for (const ResultSet* set : sets) {
     const std::string found = coverage_of(*set, entry.kind.experiments.front()).text();
     if (found.empty()) continue;
@@ -87,7 +86,7 @@ Figure render(const FigureEntry& entry, const Sets& sets, const Drawing& drawing
                 entry.kind.experiments.front(),
                 "",
                 drawing.title,
-                drawing.caption + coverage_caption(entry, sets),
+                drawing.caption + (drawing.tells_examples ? "" : coverage_caption(entry, sets)),
                 file(".svg"),
                 file(".pdf"),
                 file(".png"),

@@ -253,7 +253,7 @@ void add_record(Lines& lines, const std::string& key, const RunRecord& record) {
   // Where methods ran with units of their own, that of float alone would mislead.
   if (record.executors.empty() && !record.instructions.empty())
     machine += ", " + latex_escaped(record.instructions);
-  if (!record.executors.empty()) lines.text("executed", key, latex_escaped(execution));
+  if (!record.executors.empty() && !execution.empty()) lines.text("executed", key, latex_escaped(execution));
   if (record.threads) machine += fmt::format(", {} thread{}", record.threads, record.threads == 1 ? "" : "s");
   if (!record.cpu.empty()) lines.text("machine", key, machine);
   if (!record.device.empty()) lines.text("device", key, latex_escaped(record.device));
@@ -287,7 +287,7 @@ void add_set(Lines& lines, const ResultSet& results) {
 
 }  // namespace
 
-std::string latex_numbers(const std::vector<ResultSet>& results, const RunRecords& records) {
+std::string latex_numbers(const std::vector<ResultSet>& results) {
   Lines lines;
   for (const PaperValue& value : paper_values()) {
     lines.text("paper",
@@ -299,9 +299,9 @@ std::string latex_numbers(const std::vector<ResultSet>& results, const RunRecord
     lines.text("experiment", v.claim, latex_escaped(experiment_of(v.claim)));
   }
   for (const ResultSet& set : results) add_set(lines, set);
-  for (const auto& [set, by_experiment] : records) {
-    for (const auto& [experiment, record] : by_experiment)
-      add_record(lines, latex_key({set, experiment}), record);
+  for (const ResultSet& set : results) {
+    for (const auto& [experiment, record] : set.records)
+      add_record(lines, latex_key({set.name, experiment}), record);
   }
   return latex_mark + lines.all();
 }

@@ -46,15 +46,6 @@ std::string with_span(std::optional<double> value, std::optional<double> low, st
   return text;
 }
 
-template <typename Condition>
-const Peer* fastest(const std::vector<Peer>& peers, Condition condition) {
-  const Peer* best = nullptr;
-  for (const Peer& p : peers) {
-    if (condition(p) && (!best || p.throughput > best->throughput)) best = &p;
-  }
-  return best;
-}
-
 /// Who falls below float32's accuracy by more than what counts as kept; empty if nobody does.
 std::string losses_of(const std::vector<Peer>& peers) {
   const std::optional<double> reference = float_accuracy(peers);
@@ -131,6 +122,14 @@ std::vector<Peer> peers_of(const std::vector<Measurement>& all) {
   peers.erase(std::remove_if(peers.begin(), peers.end(), [](const Peer& p) { return p.throughput <= 0; }),
               peers.end());
   return peers;
+}
+
+const Peer* fastest(const std::vector<Peer>& peers, const std::function<bool(const Peer&)>& condition) {
+  const Peer* best = nullptr;
+  for (const Peer& p : peers) {
+    if (condition(p) && (!best || p.throughput > best->throughput)) best = &p;
+  }
+  return best;
 }
 
 std::vector<Table> peers_tables(const std::vector<Measurement>& all) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,6 +26,9 @@ struct Peer {
 
 /// Those with a throughput, in the order of the rows.
 std::vector<Peer> peers_of(const std::vector<Measurement>& all);
+
+/// Of those that meet the condition the one with the largest throughput; null if none does.
+const Peer* fastest(const std::vector<Peer>& peers, const std::function<bool(const Peer&)>& condition);
 
 /// PyTorch's accuracy in float32, else this program's; none where the rows tell neither.
 std::optional<double> float_accuracy(const std::vector<Peer>& peers);

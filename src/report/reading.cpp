@@ -112,12 +112,6 @@ std::string read_baseline(const Measurements& all) {
 /// A layer's number, and a metric's estimate there.
 using Layer = std::pair<double, double>;
 
-/// The first of those with the largest estimate.
-Layer largest(const std::vector<Layer>& layers) {
-  return *std::max_element(layers.begin(), layers.end(),
-                           [](const Layer& a, const Layer& b) { return a.second < b.second; });
-}
-
 /// Without an exponent: "12358", "271.04".
 std::string rounded(double value) {
   return value >= 10000 ? fmt::format("{:.0f}", value) : format_number(value);
@@ -128,8 +122,8 @@ std::string read_activations(const Measurements& all) {
   if (kurtosis.empty() || energy.empty()) return missing("kurtosis and top1_energy of ffn_residual");
   const auto [first_layer, first] = kurtosis.front();
   const auto [last_layer, last] = kurtosis.back();
-  const auto [peak_layer, peak] = largest(kurtosis);
-  const auto [energy_layer, top] = largest(energy);
+  const auto [peak_layer, peak] = highest(kurtosis);
+  const auto [energy_layer, top] = highest(energy);
   std::string text = fmt::format(
       "At y, the sum after the feed-forward block, kurtosis goes from {} in layer {:g} to {} in layer {:g}: "
       "it {} with depth (Spearman's rho = {:.2f}) and is largest in layer {:g} with {} (a normal gives 3). "

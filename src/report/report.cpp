@@ -167,7 +167,7 @@ const ExperimentReport* ModelReport::find(const std::string& experiment) const {
   return nullptr;
 }
 
-ModelReport make_report(const ResultSet& results, const std::map<std::string, RunRecord>& records) {
+ModelReport make_report(const ResultSet& results) {
   ModelReport report;
   report.name = results.model + " on " + results.task + (results.planted ? " (planted)" : "");
   report.folder = results.name;
@@ -181,7 +181,7 @@ ModelReport make_report(const ResultSet& results, const std::map<std::string, Ru
     one.reading = reading(experiment, results);
     one.tables = experiment_tables(experiment, rows);
     one.command = run_command({experiment}, results);
-    if (const auto record = records.find(experiment); record != records.end()) {
+    if (const auto record = results.records.find(experiment); record != results.records.end()) {
       one.record = record->second;
       if (!one.record->command.empty()) one.command = one.record->command;
     }

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -55,7 +54,7 @@ struct Report {
   std::vector<SkippedFigure> skipped;
 };
 
-ModelReport make_report(const ResultSet& results, const std::map<std::string, RunRecord>& records = {});
+ModelReport make_report(const ResultSet& results);
 
 /// The experiments to report on: the known ones, run or not (unless they are not expected and nobody has
 /// results of them), then others that some model has results of.

@@ -232,7 +232,7 @@ bool any_clipping(const Report& report) {
 
 std::string clipping_section(const Report& report) {
   return "<section id=\"clipping\" aria-labelledby=\"clipping-title\">\n"
-         "<h2 id=\"clipping-title\">Why it breaks: one grid for a loud and a quiet channel</h2>\n"
+         "<h2 id=\"clipping-title\">Why it breaks: one grid for an outlier channel and a quiet one</h2>\n"
          "<p>All channels of a site share one grid, so its widest values set the step for all of them: with "
          "the bound at its widest, see how few of the levels fall within the quiet channel's range. Drag the "
          "bound inwards and the quiet channel gains levels, while the outlier channel's large values are "

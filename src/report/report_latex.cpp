@@ -7,9 +7,9 @@ namespace outlierlab {
 
 namespace fs = std::filesystem;
 
-void write_latex(const std::vector<ResultSet>& results, const fs::path& paper, const RunRecords& records) {
+void write_latex(const std::vector<ResultSet>& results, const fs::path& paper) {
   std::map<std::string, std::string> files = latex_tables(results);
-  files["numbers.tex"] = latex_numbers(results, records);
+  files["numbers.tex"] = latex_numbers(results);
   const fs::path folder = paper / "generated";
   for (const auto& [name, text] : files) write_file_atomically(folder / name, text);
   for (const auto& entry : fs::directory_iterator(folder)) {

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "report/results.h"
-#include "report/run_record.h"
 
 namespace outlierlab {
 
@@ -50,7 +49,7 @@ std::string latex_key(const std::vector<std::string>& parts);
 /// (by <set>/<experiment>; the last where methods ran with units of their own); `trend` and `rho` of kurtosis
 /// over depth (by <set>/activations/ffn_residual/layer/trend/kurtosis). Two rows whose names fall together
 /// throw Error.
-std::string latex_numbers(const std::vector<ResultSet>& results, const RunRecords& records = {});
+std::string latex_numbers(const std::vector<ResultSet>& results);
 
 /// The tables of the paper by file name, as booktabs tabulars with their intervals, n and the paper's values:
 /// `<set>-<experiment>.tex` (and `...-by-<parameter>.tex` for rows by layer, site or rank; for deployment
@@ -60,7 +59,6 @@ std::map<std::string, std::string> latex_tables(const std::vector<ResultSet>& re
 
 /// Writes `<paper>/generated/numbers.tex` and the tables. Files of an earlier run that have no results any
 /// more are removed; files that were not generated are left alone.
-void write_latex(const std::vector<ResultSet>& results, const std::filesystem::path& paper,
-                 const RunRecords& records = {});
+void write_latex(const std::vector<ResultSet>& results, const std::filesystem::path& paper);
 
 }  // namespace outlierlab

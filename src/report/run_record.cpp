@@ -104,14 +104,17 @@ std::string device_text(const Json& entry, const std::string& place) {
 std::string execution_text(const RunRecord& record) {
   const std::string processor = "cpu ";
   std::vector<std::string> integer, bfloat16, parts;
+  bool on_processor = record.executors.empty();
   for (const auto& [variant, description] : record.executors) {
     // Other devices describe themselves otherwise.
     if (description.rfind(processor, 0) != 0) continue;
+    on_processor = true;
     const std::size_t comma = description.find(", ");
     const bool is_integer = variant.find("integer:") != std::string::npos;
     if (is_integer) add_unit(integer, description.substr(processor.size(), comma - processor.size()));
     if (comma != std::string::npos) add_unit(bfloat16, description.substr(comma + 2));
   }
+  if (!on_processor) return "";
   if (!integer.empty()) parts.push_back("integer products with " + joined(integer, " and "));
   if (!bfloat16.empty()) parts.push_back("bfloat16 products with " + joined(bfloat16, " and "));
   if (!record.instructions.empty()) parts.push_back("float32 with " + unit_name(record.instructions));

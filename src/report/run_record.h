@@ -28,11 +28,9 @@ struct RunRecord {
   std::vector<File> files;
 };
 
-/// By result set (ResultSet::name), then by experiment.
-using RunRecords = std::map<std::string, std::map<std::string, RunRecord>>;
-
 /// What computed the products on the processor, by the record: "integer products with AMX, bfloat16 products
-/// with AMX BF16, float32 with AVX-512". What it does not tell is left out.
+/// with AMX BF16, float32 with AVX-512". What it does not tell is left out; empty where all of it ran on
+/// another device.
 std::string execution_text(const RunRecord& record);
 
 /// Throws Error naming the file for text that is not a JSON object or a value of the wrong type.

@@ -24,6 +24,11 @@ std::vector<std::pair<double, double>> by_layer(const std::vector<Measurement>& 
   return points;
 }
 
+std::pair<double, double> highest(const std::vector<std::pair<double, double>>& points) {
+  return *std::max_element(points.begin(), points.end(),
+                           [](const auto& a, const auto& b) { return a.second < b.second; });
+}
+
 /// Ranks from 1; ties share their mean rank.
 static std::vector<double> ranks(const std::vector<double>& values) {
   std::vector<double> result;
@@ -52,9 +57,18 @@ double spearman(const std::vector<std::pair<double, double>>& points) {
   return aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : 0;
 }
 
+/// 0 where the points are too few for a trend.
+static double trend(const std::vector<std::pair<double, double>>& points) {
+  return points.size() < 3 ? 0 : spearman(points);
+}
+
+bool rises(const std::vector<std::pair<double, double>>& points) {
+  return trend(points) >= trend_rho;
+}
+
 std::string trend_word(const std::vector<std::pair<double, double>>& points) {
-  const double rho = points.size() < 3 ? 0 : spearman(points);
-  return rho >= trend_rho ? "rises" : rho <= -trend_rho ? "falls" : "neither rises nor falls steadily";
+  if (rises(points)) return "rises";
+  return trend(points) <= -trend_rho ? "falls" : "neither rises nor falls steadily";
 }
 
 }  // namespace outlierlab

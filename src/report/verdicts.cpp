@@ -62,11 +62,6 @@ Verdict judge_collapse(const ResultSet& results) {
   return verdict;
 }
 
-const std::pair<double, double>& highest(const std::vector<std::pair<double, double>>& points) {
-  return *std::max_element(points.begin(), points.end(),
-                           [](const auto& a, const auto& b) { return a.second < b.second; });
-}
-
 Verdict judge_tails(const ResultSet& results) {
   Verdict verdict{
       "C2",
@@ -83,10 +78,10 @@ Verdict judge_tails(const ResultSet& results) {
   }
   const double rho = spearman(points);
   const auto [layer, kurtosis] = highest(points);
-  const bool rises = points.size() >= 3 && rho >= trend_rho, heavy = kurtosis > 30;
-  verdict.outcome = rises && heavy   ? Outcome::confirmed
-                    : rises || heavy ? Outcome::partly
-                                     : Outcome::not_confirmed;
+  const bool rising = rises(points), heavy = kurtosis > 30;
+  verdict.outcome = rising && heavy   ? Outcome::confirmed
+                    : rising || heavy ? Outcome::partly
+                                      : Outcome::not_confirmed;
   verdict.figures =
       fmt::format("kurtosis {} with depth (rho = {:.2f} over {} layers); largest kurtosis {} in layer {:g}",
                   trend_word(points), rho, points.size(), format_number(kurtosis), layer);

@@ -92,6 +92,7 @@ TEST_CASE("classify runs a packed model in integers, as the scheme that made it 
               .code == 0);
   const auto record = nlohmann::json::parse(read_file(json));
   REQUIRE(record.at("scheme") == "w8a8");
+  REQUIRE_FALSE(record.at("provenance").contains("calibration_size"));  // none was used
   REQUIRE(record.at("provenance").at("config").get<std::string>().find("[activations]") != std::string::npos);
 
   // Another model's file is refused, by the name in it and by the checkpoint's digest; a copy of the model
@@ -182,11 +183,13 @@ TEST_CASE("classify refuses what is no text, with its place", "[app]") {
     REQUIRE(outcome.err.find(std::string("TEXT: expected ") + expected) != std::string::npos);
     REQUIRE(outcome.err.find(found) != std::string::npos);
   }
-  REQUIRE(run("classify --model demo-planted --engine int4 one").code == 2);
-  REQUIRE(run("classify --model demo-planted --packed none.safetensors --scheme w8a8 one").code == 2);
-  REQUIRE(run("classify --model demo-planted --packed /nowhere/x.safetensors one").code == 1);
-  REQUIRE(run("classify --model demo-planted --packed none.safetensors --scheme fp32 one").code == 2);
-  REQUIRE(run("classify --model demo-planted --packed none.safetensors --engine simulated one").code == 2);
+  REQUIRE(run("classify --model demo-planted --engine int4 a b").code == 2);
+  REQUIRE(run("classify --model demo-planted --packed none.safetensors --scheme w8a8 a b").code == 2);
+  REQUIRE(run("classify --model demo-planted --packed /nowhere/x.safetensors a b").code == 1);
+  // Texts that the task does not have are refused before the model is opened.
+  REQUIRE(run("classify --model demo-planted --packed /nowhere/x.safetensors a").code == 2);
+  REQUIRE(run("classify --model demo-planted --packed none.safetensors --scheme fp32 a b").code == 2);
+  REQUIRE(run("classify --model demo-planted --packed none.safetensors --engine simulated a b").code == 2);
 }
 
 TEST_CASE("bench --startup, --sweep and --only time what they say", "[app]") {

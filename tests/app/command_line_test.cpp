@@ -107,9 +107,12 @@ TEST_CASE("values of options are checked", "[app]") {
   require_wrong_use("compare --exact --tolerance 0.1 a b", {"--exact", "--tolerance"});
   require_wrong_use("run baseline --resume=yes", {"--resume", "no value"});
   require_wrong_use("eval --json ''", {"--json", "a path"});
-  for (const std::string beside : {"--scheme w8a8", "--set weights.bits=4"})
-    require_wrong_use("eval --engine int8 --packed none.safetensors " + beside,
-                      {beside.substr(0, 5), "--packed"});
+  for (const std::string beside :
+       {"--scheme w8a8", "--set weights.bits=4", "--calibration-size 8", "--calibration-seed 1"}) {
+    const std::string option = beside.substr(0, beside.find(' '));
+    require_wrong_use("eval --engine int8 --packed none.safetensors " + beside, {option, "--packed"});
+    require_wrong_use("classify --packed none.safetensors " + beside + " a b", {option, "--packed"});
+  }
 }
 
 TEST_CASE("list names what is registered and configured", "[app]") {

@@ -116,13 +116,20 @@ TEST_CASE("every row becomes a number, and what follows from the rows by rule", 
     RunRecord record;
     record.cpu = "a processor";
     record.instructions = "avx512";
-    const auto with = [&] { return latex_numbers({example()}, {{"tiny-qnli", {{"deployment", record}}}}); };
+    const auto with = [&] {
+      ResultSet set = example();
+      set.records["deployment"] = record;
+      return latex_numbers({set});
+    };
     REQUIRE(with().find("\\oltext{executed}") == std::string::npos);
     REQUIRE(holds(with(), "\\oltext{machine}{tiny-qnli/deployment}{a processor, avx512}\n"));
     record.executors["integer:w8a8"] = "cpu amx";
     REQUIRE(holds(with(),
                   "\\oltext{executed}{tiny-qnli/deployment}{integer products with AMX, float32 with "
                   "AVX-512}\n"));
+    REQUIRE(holds(with(), "\\oltext{machine}{tiny-qnli/deployment}{a processor}\n"));
+    record.executors = {{"cuda integer:w8a8", "sm_90"}};
+    REQUIRE(with().find("\\oltext{executed}") == std::string::npos);
     REQUIRE(holds(with(), "\\oltext{machine}{tiny-qnli/deployment}{a processor}\n"));
   }
   SECTION("settings that are as good as the best are counted") {

@@ -179,6 +179,10 @@ TEST_CASE("deployment: what executed it comes from the run's record", "[reading]
   REQUIRE_FALSE(says(reading("deployment", set), "Executed"));
   record.instructions = "avx512";
   REQUIRE(says(reading("deployment", set), " Executed: float32 with AVX-512."));
+  record.executors = {{"cuda integer:w8a8", "sm_90"}};
+  REQUIRE_FALSE(says(reading("deployment", set), "Executed"));
+  record.executors["float:fp32"] = "cpu amx";
+  REQUIRE(says(reading("deployment", set), " Executed: float32 with AVX-512."));
   record.executors = {{"float:bf16", "cpu amx, amx-bf16"},
                       {"integer:w8a8", "cpu amx"},
                       {"bert-base integer:w8a8", "cpu amx"},

@@ -179,7 +179,9 @@ TEST_CASE("how the rows were made comes from the file beside them", "[page]") {
                             "devices": {"cuda": {"device": "NVIDIA H100", "at_start": {"driver": "999.1"}}},
                             "files": {"checkpoint": {"name": "m.safetensors", "sha256": "00ff"}}})");
   Report report;
-  report.models = {make_report(results_of("plain", false), read_run_records(folder))};
+  ResultSet set = results_of("plain", false);
+  set.records = read_run_records(folder);
+  report.models = {make_report(set)};
   const std::string page = report_html(report);
   checked(page);
   REQUIRE(page.find("<code>outlierlab run baseline --seeds 3 --out results</code>") != std::string::npos);

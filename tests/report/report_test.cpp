@@ -213,6 +213,11 @@ TEST_CASE("folders are compared file by file and key by key", "[report]") {
   REQUIRE(result.summary({}) ==
           "1 of 2 rows in 1 file agree: 1 by overlapping 95 % intervals; 3 more stand on "
           "one side only; 1 of time, memory and engines left out");
+  Comparison close;
+  close.files = close.rows = close.agreed = close.agreed_by[Criterion::tolerance] = 1;
+  CompareOptions seven;
+  seven.tolerance = 0.07;  // times 100 is 7.000000000000001
+  REQUIRE(close.summary(seven) == "1 of 1 rows in 1 file agree: 1 within 7 %");
   REQUIRE(result.only_first == std::vector<std::string>{"m-t/first.csv"});
   REQUIRE(result.only_second == std::vector<std::string>{"second.csv"});
   REQUIRE_FALSE(result.all_agree());

@@ -234,6 +234,8 @@ TEST_CASE("a part of the split cannot show that there is no effect", "[report]")
     set.records["baseline"].limit = 9000;
     set.records["baseline"].split_examples = 100;
     REQUIRE(claim(1).outcome == Outcome::not_confirmed);
+    set.records["baseline"].split_examples = 0;  // the rows' n tells that it was not reached
+    REQUIRE(claim(1).outcome == Outcome::not_confirmed);
   }
 }
 

@@ -41,7 +41,7 @@ std::vector<std::pair<double, std::size_t>> loud_channels(const std::vector<Laye
   return loud;
 }
 
-/// Numbers of the loudest channels above the map, each with a line to its column.
+/// Numbers of the outlier channels above the map, each with a line to its column.
 std::string channel_labels(const std::vector<std::pair<double, std::size_t>>& loud, double channels,
                            double height_mm) {
   std::vector<double> columns;

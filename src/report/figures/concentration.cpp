@@ -1,4 +1,5 @@
-// Cumulative energy over the channels, loudest first, at the FFN's residual sum (y) of each layer.
+// Cumulative energy over the channels, that of most energy first, at the FFN's residual sum (y) of each
+// layer.
 #include <fmt/format.h>
 
 #include <algorithm>

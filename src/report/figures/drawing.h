@@ -17,6 +17,7 @@ struct Drawing {
   std::vector<std::string> columns;            ///< of the data; the first is "series"
   std::vector<std::vector<std::string>> data;  ///< lines of a series stand together
   std::vector<std::string> panels;             ///< commands; each starts from the theme as it is
+  bool tells_examples = false;                 ///< the caption says how many examples it rests on
 
   void add(std::vector<std::string> line) { data.push_back(std::move(line)); }
   bool has(const std::string& series) const;  ///< gnuplot warns of series without data

@@ -34,17 +34,13 @@ std::string caption(const ResultSet& set, const std::vector<Peer>& peers) {
       "of "
       "programs that run the same network on the same examples, batches and threads.",
       display_name(set));
-  const Peer* fastest = nullptr;
-  for (const Peer& p : peers) {
-    if (keeps_accuracy(peers, p) && (!fastest || p.throughput > fastest->throughput)) fastest = &p;
-  }
-  if (!fastest) return text;
+  const Peer* best = fastest(peers, [&](const Peer& p) { return keeps_accuracy(peers, p); });
+  if (!best) return text;
   const std::optional<double> reference = float_accuracy(peers);
   text += fmt::format(" Fastest{}: {}, {} per second",
                       reference ? fmt::format(" within {:g} point of float32's accuracy", kept_points) : "",
-                      fastest->label(), count_text(fastest->throughput));
-  return text +
-         (fastest->speedup ? fmt::format(", {:.2f} times PyTorch's float32.", *fastest->speedup) : ".");
+                      best->label(), count_text(best->throughput));
+  return text + (best->speedup ? fmt::format(", {:.2f} times PyTorch's float32.", *best->speedup) : ".");
 }
 
 std::string panel_of(const Drawing& d, const Panel& panel, const std::string& column,

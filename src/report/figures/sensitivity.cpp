@@ -112,6 +112,7 @@ std::optional<Drawing> draw_sensitivity(const ResultSets& sets) {
       finding(alone, "Quantized alone, ", "costs most", "quantizing a single site costs nothing significant"),
       finding(spared, "Left in float while all others have 8 bits, ", "gives most",
               "leaving a single site in float gives nothing significant"));
+  d.tells_examples = true;
   d.width = double_column;
   d.height = row_mm * static_cast<double>(most_sites) + 19;
   d.columns = {"series", "rank", "accuracy", "ci_low", "ci_high", "site"};
