@@ -100,7 +100,11 @@ Agreement pack_w8a8(const CommonOptions& options, const fs::path& file) {
   Evaluator& evaluator = *session.evaluator;
   const Scheme scheme = Scheme::load("w8a8", resource_root() / "configs" / "schemes", {});
   const auto model = evaluator.lowered(scheme);
-  write_packed_model(file, *model);
+  // As `pack` writes it: a file that names its model needs no digest of the checkpoint.
+  engine::Model written = *model;
+  written.facts["provenance"] =
+      Json{{"model", session.model.name}, {"model_sha256", evaluator.model_sha256()}}.dump();
+  write_packed_model(file, written);
   engine::CpuExecutor executor(model);
   return engine_agreement(evaluator, scheme, executor);
 }

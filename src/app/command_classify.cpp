@@ -64,7 +64,7 @@ Classifier open_classifier(const CommonOptions& values, const ModelEntry& entry,
     // A listed model's name will do: digesting takes longer than answering.
     const bool listed = !entry.task.empty();
     if (!listed || packed_model_name(*model) != entry.name)
-      require_packed_from(packed, *model, entry.name, checkpoint_digest(entry.folder));
+      require_packed_from(packed, *model, entry.name, [&] { return checkpoint_digest(entry.folder); });
     run_on_engine(made, model, values.batch_size);
     return made;
   }

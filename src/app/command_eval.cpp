@@ -10,10 +10,14 @@
 #include "core/error.h"
 #include "core/files.h"
 #include "core/parallel.h"
+#include "lower/lower.h"
 
 namespace outlierlab {
 
 namespace {
+
+/// Enough to see a wrong engine before its speed is told; --check compares all.
+constexpr std::size_t agreement_examples = 200;
 
 /// The simulation computes with floats, whatever the scheme's bits would save in a file.
 std::string weights_text(std::size_t bytes, std::size_t parameters, bool integer) {
@@ -75,20 +79,28 @@ int command_eval(const std::vector<std::string>& arguments) {
   Provenance provenance = session_provenance(session, "eval", arguments);
   Evaluation evaluation;
   Agreement agreement;
+  std::string products, untimed;  // empty: may be timed
   std::string scheme_name = scheme.name(), scheme_text = scheme.ini().to_string(),
               engine_description = "simulated";
   if (integer) {
     const auto model = packed.empty() ? evaluator.lowered(scheme, values.calibration_seed)
                                       : read_packed_model_of(packed, evaluator.config());
     if (!packed.empty()) {
-      require_packed_from(packed, *model, session.model.name, evaluator.model_sha256());
+      require_packed_from(packed, *model, session.model.name, [&] { return evaluator.model_sha256(); });
       scheme_name = packed_scheme(*model);
       scheme_text = packed_scheme_text(*model);
     }
     const std::unique_ptr<engine::Executor> executor = make_executor(engine_name, model, {real});
     engine_description = executor->description();
     evaluation = evaluator.evaluate(*executor, model->weight_bytes());
-    if (check) agreement = engine_agreement(evaluator, scheme, *executor, values.calibration_seed);
+    products = fmt::format("{} of {} in integers", integer_products(*model), 8 * model->shape.layers);
+    if (!packed.empty()) {
+      untimed = "--packed has no simulation to agree with first";
+    } else {
+      agreement = engine_agreement(evaluator, scheme, *executor, values.calibration_seed,
+                                   check ? 0 : agreement_examples);
+      if (!agreement.holds()) untimed = "it does not agree with its simulation: " + agreement.text();
+    }
   } else {
     evaluation = evaluator.evaluate(scheme, values.calibration_seed);
   }
@@ -112,10 +124,11 @@ int command_eval(const std::vector<std::string>& arguments) {
       {"agreement", scores.agreement},
       {"mcnemar_p", scores.mcnemar_p},
       {"weight_bytes", evaluation.weight_bytes},
-      {"seconds", evaluation.seconds},
-      {"examples_per_second", rate},
-      {"provenance", facts},
   };
+  if (untimed.empty()) {
+    result["seconds"] = evaluation.seconds;
+    result["examples_per_second"] = rate;
+  }
   fmt::print("{}{} on {}, scheme {}, {} examples, {}\n", session.model.name,
              session.model.planted ? " (planted)" : "", evaluator.options().task.name, scheme_name, scores.n,
              engine_description);
@@ -123,7 +136,12 @@ int command_eval(const std::vector<std::string>& arguments) {
   fmt::print("KL         {:.6g} nats from float\n", scores.kl);
   fmt::print("agreement  {:.2f} % with float, McNemar p = {:.3g}\n", scores.agreement, scores.mcnemar_p);
   fmt::print("weights    {}\n", weights_text(evaluation.weight_bytes, evaluator.parameter_count(), integer));
-  fmt::print("speed      {:.1f} examples/s on {} threads\n", rate, threads());
+  if (integer) fmt::print("products   {}\n", products);
+  if (untimed.empty()) {
+    fmt::print("speed      {:.1f} examples/s on {} threads\n", rate, threads());
+  } else {
+    fmt::print("speed      not told: {}\n", untimed);
+  }
   if (check) {
     fmt::print("engine     {}\n", agreement.text());
     result["engine_agreement"] = {{"equal_predictions", agreement.predictions},
@@ -131,6 +149,7 @@ int command_eval(const std::vector<std::string>& arguments) {
                                   {"accuracy_change", agreement.accuracy_change},
                                   {"logit_rms_difference", agreement.logit_difference}};
   }
+  result["provenance"] = facts;
   if (!values.json.empty()) write_file_atomically(values.json, result.dump(2) + "\n");
   return check && !agreement.holds() ? 1 : 0;
 }

@@ -132,8 +132,11 @@ void run_one(const Experiment& experiment, Session& session, const CommonOptions
     if (!tables[i].is_detail) fmt::print("\n{}", to_text(tables[i]));
   }
   for (const auto& [method, reason] : record.not_timed()) fmt::print("not timed: {}: {}\n", method, reason);
-  if (const auto disturbed = study.notes().find("disturbed"); disturbed != study.notes().end()) {
-    for (const auto& [cell, how] : disturbed->second) fmt::print("disturbed: {}: {}\n", cell, how);
+  for (const auto& [name, text] :
+       {std::pair("disturbed", "disturbed"), std::pair("not_executed", "simulated")}) {
+    const auto notes = study.notes().find(name);
+    if (notes == study.notes().end()) continue;
+    for (const auto& [of, why] : notes->second) fmt::print("{}: {}: {}\n", text, of, why);
   }
   std::fflush(stdout);
 }

@@ -65,14 +65,22 @@ std::unique_ptr<engine::Executor> Study::executor_of(const Scheme& scheme, std::
   std::unique_ptr<engine::Executor> executor;
   try {
     model = evaluator_.lowered(scheme, seed);
-    if (integer_products(*model) == 0) return nullptr;
+    if (integer_products(*model) == 0) {
+      note("not_executed", current_, "no product has codes on both sides");
+      return nullptr;
+    }
     executor = make_executor(options_.executor, model);
-  } catch (const Refusal&) {
-    return nullptr;  // the engine says what it cannot execute; the simulation can
+  } catch (const Refusal& refusal) {
+    note("not_executed", current_, refusal.what());
+    return nullptr;  // the simulation can
   }
-  if (options_.engine == StudyEngine::automatic &&
-      !engine_agreement(evaluator_, scheme, *executor, seed, agreement_examples).holds())
-    return nullptr;
+  if (options_.engine == StudyEngine::automatic) {
+    const Agreement agreement = engine_agreement(evaluator_, scheme, *executor, seed, agreement_examples);
+    if (!agreement.holds()) {
+      note("not_executed", current_, agreement.text());
+      return nullptr;
+    }
+  }
   weight_bytes = model->weight_bytes();
   return executor;
 }
