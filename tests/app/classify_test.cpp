@@ -137,16 +137,16 @@ TEST_CASE("classify cuts texts at the task's length, whatever executes the netwo
   for (int i = 0; i < 9; ++i) repeated += sentence + " ";
   const std::string texts = " 'who is the cat ?' " + test::quoted(repeated);
   const auto answer = [&](const std::string& arguments) {
-    const Outcome outcome = run("classify --model demo-planted --calibration-size 8 " + arguments + texts);
+    const Outcome outcome = run("classify --model demo-planted " + arguments + texts);
     INFO(outcome.err);
     REQUIRE(outcome.code == 0);
     return probabilities(outcome.out)[0];
   };
   const double simulated = answer("");
   // What calibrates loads the task anyway; sixteen bits, few examples.
-  REQUIRE(answer("--scheme w8a8 --set weights.bits=32 --set activations.bits=16") ==
+  REQUIRE(answer("--calibration-size 8 --scheme w8a8 --set weights.bits=32 --set activations.bits=16") ==
           Approx(simulated).margin(0.05));
-  REQUIRE(answer("--engine int8") == Approx(simulated).margin(1e-4));
+  REQUIRE(answer("--calibration-size 8 --engine int8") == Approx(simulated).margin(1e-4));
   REQUIRE(answer("--packed " + packed) == Approx(simulated).margin(1e-4));
   // Another task's length gives another answer.
   REQUIRE(answer("--task qnli") != Approx(simulated).margin(0.1));
