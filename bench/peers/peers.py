@@ -52,7 +52,7 @@ def length_sorted_batches(lengths, size):
 def prepare(arguments, folder):
     """Tokenizes once; workers read the result."""
     from transformers import AutoTokenizer
-    model = os.path.join(arguments.data, "minilm-qnli")
+    model = model_of(arguments)
     tokenizer = AutoTokenizer.from_pretrained(model)
     with open(os.path.join(model, "config.json"), encoding="utf-8") as file:
         names = json.load(file)["id2label"]
@@ -65,7 +65,8 @@ def prepare(arguments, folder):
             sys.exit(f"peers: {arguments.data}/qnli: expected {' or '.join(files)}, found neither")
         whole = read_pairs(path)
         pairs = whole[:limit] if limit else whole
-        encoded = tokenizer([p[0] for p in pairs], [p[1] for p in pairs], truncation="longest_first", max_length=128)
+        encoded = tokenizer([p[0] for p in pairs], [p[1] for p in pairs], truncation="longest_first",
+                            max_length=arguments.max_length)
         lengths = [len(ids) for ids in encoded["input_ids"]]
         splits[split] = {"size": len(whole), "ids": encoded["input_ids"], "types": encoded["token_type_ids"],
                          "labels": [label_ids[p[2]] for p in pairs],
@@ -74,6 +75,24 @@ def prepare(arguments, folder):
     with open(os.path.join(folder, "data.json"), "w", encoding="utf-8") as file:
         json.dump({"model": model, "splits": splits}, file)
     return splits["dev"]
+
+
+def model_of(arguments):
+    return arguments.model or os.path.join(arguments.data, "minilm-qnli")
+
+
+def name_of(arguments):
+    return os.path.basename(os.path.normpath(model_of(arguments)))
+
+
+def write_task(arguments, folder):
+    """QNLI for the suite, cut at the same length."""
+    path = os.path.join(folder, "qnli.ini")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("[task]\nname = qnli\ntext = question, sentence\nlabel = label\nlabels = entailment, not_entailment\n"
+                   "train = train.tsv, train-10k.tsv\ndev = dev.tsv\n"
+                   f"max_length = {arguments.max_length}\n")
+    return path
 
 
 def check_ids(model, split, tokenizer):
@@ -257,7 +276,9 @@ class Ours:
     def __init__(self, name, arguments, folder):
         self.name = name
         self.json = os.path.join(folder, name + ".json")
-        self.command = [arguments.outlierlab, "eval", "--model", "minilm-qnli", "--limit", str(arguments.limit),
+        self.command = [arguments.outlierlab, "eval", "--model", arguments.model or "minilm-qnli", "--task",
+                        write_task(arguments, folder), "--data", os.path.join(arguments.data, "qnli"), "--limit",
+                        str(arguments.limit),
                         "--threads", str(arguments.threads), "--batch-size", str(arguments.batch_size), "--json",
                         self.json, *OURS[name]]
         self.environment = dict(os.environ, OUTLIERLAB_DATA=arguments.data)
@@ -269,6 +290,8 @@ class Ours:
             raise RuntimeError(said[-1] if said else "it does not agree with its simulation")
         with open(self.json, encoding="utf-8") as file:
             result = json.load(file)
+        if "seconds" not in result:
+            raise RuntimeError("it does not agree with its simulation")
         return result["seconds"], result["accuracy"]
 
     def close(self):
@@ -281,11 +304,11 @@ def ratios_to(reference, own):
     return statistics.median(ratios), min(ratios), max(ratios)
 
 
-def rows_of(seconds, accuracy, examples):
+def rows_of(seconds, accuracy, examples, model="minilm-qnli"):
     rows = []
 
     def row(variant, metric, estimate, low="", high=""):
-        rows.append(["peers", "minilm-qnli", "qnli", variant, "", "", metric, f"{estimate:.10g}",
+        rows.append(["peers", model, "qnli", variant, "", "", metric, f"{estimate:.10g}",
                      low and f"{low:.10g}", high and f"{high:.10g}", examples, 0])
     for name, all_seconds in seconds.items():
         rates = [examples / s for s in all_seconds]
@@ -323,7 +346,8 @@ def provenance(arguments, split_examples, skipped, seconds):
     if git("status", "--porcelain", "--", ":/src", ":/bench/peers", ":/CMakeLists.txt", ":/cmake"):
         revision += "-dirty"
     return {"command": " ".join(["bench/peers/peers.py"] + sys.argv[1:]), "threads": arguments.threads, "cpu": cpu,
-            "batch_size": arguments.batch_size, "examples": arguments.limit,
+            "model": name_of(arguments), "max_length": arguments.max_length, "batch_size": arguments.batch_size,
+            "examples": arguments.limit,
             "split_examples": split_examples, "repeats": arguments.repeats, "versions": versions, "revision": revision,
             "not_run": skipped, "seconds": seconds}
 
@@ -358,6 +382,8 @@ def main():
     parser.add_argument("--data", default=os.environ.get("OUTLIERLAB_DATA"))
     parser.add_argument("--outlierlab", help="the built program; without it only the peers run")
     parser.add_argument("--venv", default=os.path.join(HERE, "..", "..", "build", "peers-venv"))
+    parser.add_argument("--model", help="a Hugging Face folder of BERT for QNLI; without it, the data's minilm-qnli")
+    parser.add_argument("--max-length", type=int, default=128, help="tokens at which pairs are cut")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--limit", type=int, default=1000, help="first examples of the dev set; 0: all")
@@ -386,7 +412,7 @@ def main():
         with open(temporary, "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow("experiment,model,task,variant,parameter,value,metric,estimate,ci_low,ci_high,n,seed".split(","))
-            writer.writerows(rows_of(seconds, accuracy, arguments.limit))
+            writer.writerows(rows_of(seconds, accuracy, arguments.limit, name_of(arguments)))
         os.replace(temporary, arguments.csv)
         beside = os.path.splitext(arguments.csv)[0] + ".json"
         with open(beside + ".tmp", "w", encoding="utf-8") as file:

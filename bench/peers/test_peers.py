@@ -25,7 +25,7 @@ class Peers(unittest.TestCase):
     def test_tsv_is_unquoted(self):
         with tempfile.NamedTemporaryFile("w", suffix=".tsv", delete=False) as file:
             file.write('index\tquestion\tsentence\tlabel\n0\tA "b?\tC.\tentailment\n1\tD?\tE.\tnot_entailment\n')
-        self.assertEqual(peers.read_pairs(file.name, 1), [('A "b?', "C.", "entailment")])
+        self.assertEqual(peers.read_pairs(file.name)[:1], [('A "b?', "C.", "entailment")])
         os.unlink(file.name)
 
 
