@@ -76,6 +76,10 @@ TEST_CASE("classify runs a packed model in integers, as the scheme that made it 
   const std::string file = (folder / "w8a8.safetensors").string();
   REQUIRE(run("pack --model demo-control --scheme w8a8 --calibration-size 32 --out " + quoted(file)).code ==
           0);
+  const auto checkpoint = test::source("models/demo/control/model.safetensors");
+  // About a quarter of float32; the demos' checkpoints are float16.
+  REQUIRE(static_cast<double>(std::filesystem::file_size(file)) <
+          0.3 * 2 * static_cast<double>(std::filesystem::file_size(checkpoint)));
   const std::string texts = " " + quoted(question) + " " + quoted(sentence);
   const Outcome packed = run("classify --model demo-control --packed " + quoted(file) + texts);
   INFO(packed.err);
@@ -93,6 +97,13 @@ TEST_CASE("classify runs a packed model in integers, as the scheme that made it 
   const auto record = nlohmann::json::parse(read_file(json));
   REQUIRE(record.at("scheme") == "w8a8");
   REQUIRE_FALSE(record.at("provenance").contains("calibration_size"));  // none was used
+  // Nothing is timed that has not agreed with a simulation.
+  REQUIRE_FALSE(record.contains("seconds"));
+  REQUIRE_FALSE(record.contains("examples_per_second"));
+  REQUIRE(
+      run("eval --model demo-control --limit 64 --calibration-size 32 --engine int8 --json " + quoted(json))
+          .out.find("\nproducts   48 of 48 in integers\nspeed ") != std::string::npos);
+  REQUIRE(nlohmann::json::parse(read_file(json)).contains("examples_per_second"));
   REQUIRE(record.at("provenance").at("config").get<std::string>().find("[activations]") != std::string::npos);
 
   // Another model's file is refused, by the name in it and by the checkpoint's digest; a copy of the model

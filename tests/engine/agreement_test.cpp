@@ -619,6 +619,7 @@ TEST_CASE("What the engine cannot execute is refused by name", "[engine]") {
   };
   REQUIRE(message(scheme("w8a8", {"activations.granularity=block", "activations.block=8"}))
               .find("site embeddings.sum") != std::string::npos);
+  REQUIRE(message(scheme("w8a8", {"weights.bits=12"})).find("w8a8") != std::string::npos);
   REQUIRE(message(scheme("w8a8", {"weights.granularity=block", "weights.block=8"}))
               .find("weight embeddings.word") != std::string::npos);
   REQUIRE(message(scheme("w8a8", {"weights.bits=12"})).find("at most 8 bits") != std::string::npos);
