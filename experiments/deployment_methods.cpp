@@ -183,17 +183,15 @@ Networks::Run& Networks::run(const Method& method) {
   return run;
 }
 
-const Simulation& Networks::simulation(const std::string& scheme) {
+Simulation& Networks::simulation(const std::string& scheme) {
   constexpr std::size_t examples = 1000;
-  const auto [at, is_new] = simulations_.try_emplace(scheme);
-  if (is_new) at->second = outlierlab::simulation(evaluator(), study_.scheme(scheme), 0, examples);
-  return at->second;
+  return simulations_.try_emplace(scheme, evaluator(), study_.scheme(scheme), 0, examples).first->second;
 }
 
 const Agreement& Networks::agreement(const Method& method) {
   Run& known = run(method);
   if (!known.agreement) {
-    known.agreement = engine_agreement(evaluator(), simulation(method.scheme), *known.executor);
+    known.agreement = engine_agreement(simulation(method.scheme), *known.executor, true);
     if (!known.agreement->holds()) study_.note("not_timed", method.variant(), known.agreement->text());
   }
   return *known.agreement;

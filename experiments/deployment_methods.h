@@ -112,7 +112,7 @@ class Networks {
     std::optional<Agreement> agreement;
   };
   Run& run(const Method& method);
-  const Simulation& simulation(const std::string& scheme);
+  Simulation& simulation(const std::string& scheme);
 
   Study& study_;
   std::map<std::string, std::unique_ptr<ActivationQuantizer>> quantizers_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "app/evaluator.h"
@@ -7,40 +8,59 @@
 
 namespace outlierlab {
 
-/// How far two executions of one scheme say the same.
+/// How far an execution of a scheme says the same as the scheme itself: its simulation with every product,
+/// LayerNorm, softmax and GELU computed in double precision and rounded to float32 once.
+///
+/// A value that rounding puts on the other side of a grid's threshold moves by a whole step, and with it
+/// everything that depends on it: over coarse grids two correct implementations come to differ in most values
+/// of the last layer. How many predictions that turns is measured with the simulation in float32, which
+/// differs from the reference by its rounding alone.
 struct Agreement {
   std::size_t examples = 0;
   double predictions = 0;       ///< equal ones, percent
-  double accuracy_change = 0;   ///< accuracy of the engine minus that of the simulation, percentage points
+  double accuracy_change = 0;   ///< accuracy of the engine minus the reference's, percentage points
   double logit_difference = 0;  ///< root mean square
-  /// The simulation beside itself when every value is moved by about the error of a float32 sum before it is
-  /// quantized. Where rounding decides predictions, two correct implementations cannot agree better than
-  /// that.
-  double simulation_noise_floor = 0;  ///< equal predictions, percent
+  /// The float32 simulation's predictions that equal the reference's, percent; measured where it decides.
+  std::optional<double> float32_predictions;
 
   /// Percent. What chance is granted is at most `largest_chance` of the examples.
   static constexpr double required_predictions = 99.5, largest_chance = 5;
   static constexpr double largest_accuracy_change = 0.2;  ///< percentage points
-  /// Enough equal predictions, or, within three standard deviations, as many as the simulation has with
-  /// itself; and an accuracy that is no further off than that, or than three standard deviations of as many
+  /// Enough equal predictions, or, within three standard deviations, as many as the float32 simulation has;
+  /// and an accuracy that is no further off than that, or than three standard deviations of as many
   /// predictions that turn right or wrong by chance.
   bool holds() const;
-  /// "98.7 % equal predictions (...), accuracy +0.02, logits 0.01"
+  /// "98.50 % equal predictions (...), accuracy +0.02 points, logits 0.0100 apart (rms)"
   std::string text() const;
 };
 
-/// What an engine is compared with: the scheme's simulation on the first examples of the evaluator's split,
-/// and the same when its sums are rounded otherwise. Engines that execute one scheme can share it.
-struct Simulation {
-  Matrix logits, rounded_otherwise;
-};
-Simulation simulation(Evaluator& evaluator, const Scheme& scheme, std::uint64_t seed = 0,
-                      std::size_t first = 0);
-Agreement engine_agreement(Evaluator& evaluator, const Simulation& simulation, engine::Executor& executor);
+/// What executions of a scheme are compared with, on the first examples of the evaluator's split (0: all).
+class Simulation {
+ public:
+  Simulation(Evaluator& evaluator, const Scheme& scheme, std::uint64_t seed = 0, std::size_t first = 0);
 
-/// Compares the integer engine with the simulated scheme on the evaluator's split, or on its `first`
-/// examples.
-Agreement engine_agreement(Evaluator& evaluator, const Scheme& scheme, engine::Executor& executor,
-                           std::uint64_t seed = 0, std::size_t first = 0);
+  std::size_t examples() const { return examples_; }
+  /// Logits of the reference, and of the float32 simulation: each computed when it is first asked for.
+  const Matrix& exact();
+  const Matrix& float32();
+
+ private:
+  friend Agreement engine_agreement(Simulation&, engine::Executor&, bool);
+  Matrix logits(bool exact);
+
+  Evaluator& evaluator_;
+  Scheme scheme_;
+  std::uint64_t seed_;
+  std::size_t examples_;
+  std::vector<Batch> batches_;
+  Matrix exact_, float32_;
+};
+
+/// Engines that execute one scheme can share its simulation. `thorough` measures the float32 simulation also
+/// where it decides nothing.
+Agreement engine_agreement(Simulation& simulation, engine::Executor& executor, bool thorough = false);
+
+/// So many examples tell an engine that computes something else from one that rounds otherwise.
+constexpr std::size_t agreement_examples = 200;
 
 }  // namespace outlierlab

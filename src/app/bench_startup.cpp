@@ -106,7 +106,8 @@ Agreement pack_w8a8(const CommonOptions& options, const fs::path& file) {
       Json{{"model", session.model.name}, {"model_sha256", evaluator.model_sha256()}}.dump();
   write_packed_model(file, written);
   engine::CpuExecutor executor(model);
-  return engine_agreement(evaluator, scheme, executor);
+  Simulation simulation(evaluator, scheme);
+  return engine_agreement(simulation, executor);
 }
 
 }  // namespace

@@ -68,15 +68,13 @@ void run_study(const CommonOptions& options, const std::vector<Calibration>& swe
 /// Whether the engine agrees with the simulation under every variant, on the first examples; says which does
 /// not.
 bool engine_agrees(const CommonOptions& options, const std::vector<Calibration>& sweep) {
-  constexpr std::uint64_t examples = 200;
-  CommonOptions few = options;
-  few.limit = options.limit == 0 ? examples : std::min(options.limit, examples);
-  Session session = open_session(few);
+  Session session = open_session(options);
   bool all = true;
   for (const Calibration& c : sweep) {
     const Scheme scheme = scheme_of(c);
     const auto executor = make_executor("int8", session.evaluator->lowered(scheme));
-    const Agreement agreement = engine_agreement(*session.evaluator, scheme, *executor);
+    Simulation simulation(*session.evaluator, scheme, options.calibration_seed, agreement_examples);
+    const Agreement agreement = engine_agreement(simulation, *executor);
     if (agreement.holds()) continue;
     all = false;
     fmt::print("int8 is not timed: {} {}: {}\n", c.calibrator, c.value, agreement.text());

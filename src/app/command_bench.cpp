@@ -185,7 +185,8 @@ int command_bench(const std::vector<std::string>& arguments) {
     const Scheme scheme = Scheme::load(scheme_name, resource_root() / "configs" / "schemes", {});
     engines.push_back(make(evaluator.lowered(scheme)));
     engine::Executor& executor = *engines.back();
-    const Agreement agreement = engine_agreement(evaluator, scheme, executor);
+    Simulation simulation(evaluator, scheme);
+    const Agreement agreement = engine_agreement(simulation, executor, true);
     fmt::print("{:<22} {}\n", name, agreement.text());
     if (!agreement.holds()) {
       fmt::print("{:<22} not timed: expected {} % equal predictions\n", name,

@@ -16,9 +16,6 @@ namespace outlierlab {
 
 namespace {
 
-/// Enough to see a wrong engine before its speed is told; --check compares all.
-constexpr std::size_t agreement_examples = 200;
-
 /// The simulation computes with floats, whatever the scheme's bits would save in a file.
 std::string weights_text(std::size_t bytes, std::size_t parameters, bool integer) {
   const double mb = static_cast<double>(bytes) / 1e6;
@@ -97,8 +94,8 @@ int command_eval(const std::vector<std::string>& arguments) {
     if (!packed.empty()) {
       untimed = "--packed has no simulation to agree with first";
     } else {
-      agreement = engine_agreement(evaluator, scheme, *executor, values.calibration_seed,
-                                   check ? 0 : agreement_examples);
+      Simulation simulation(evaluator, scheme, values.calibration_seed, check ? 0 : agreement_examples);
+      agreement = engine_agreement(simulation, *executor, check);
       if (!agreement.holds()) untimed = "it does not agree with its simulation: " + agreement.text();
     }
   } else {
@@ -145,7 +142,7 @@ int command_eval(const std::vector<std::string>& arguments) {
   if (check) {
     fmt::print("engine     {}\n", agreement.text());
     result["engine_agreement"] = {{"equal_predictions", agreement.predictions},
-                                  {"simulation_noise_floor", agreement.simulation_noise_floor},
+                                  {"float32_predictions", *agreement.float32_predictions},
                                   {"accuracy_change", agreement.accuracy_change},
                                   {"logit_rms_difference", agreement.logit_difference}};
   }

@@ -75,7 +75,8 @@ std::unique_ptr<engine::Executor> Study::executor_of(const Scheme& scheme, std::
     return nullptr;  // the simulation can
   }
   if (options_.engine == StudyEngine::automatic) {
-    const Agreement agreement = engine_agreement(evaluator_, scheme, *executor, seed, agreement_examples);
+    Simulation simulation(evaluator_, scheme, seed, agreement_examples);
+    const Agreement agreement = engine_agreement(simulation, *executor);
     if (!agreement.holds()) {
       note("not_executed", current_, agreement.text());
       return nullptr;

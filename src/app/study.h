@@ -101,9 +101,6 @@ class Study {
   /// ("variant parameter=value seed N").
   const std::map<std::string, std::string>& engines() const { return engines_; }
 
-  /// The examples on which StudyEngine::automatic compares.
-  static constexpr std::size_t agreement_examples = 600;
-
  private:
   Evaluation evaluation(const Scheme& scheme, std::uint64_t seed);
   /// The scheme on the integer engine; none where it cannot or shall not execute it.

@@ -33,9 +33,9 @@ struct PackedLinear {
   }
 
   /// Rows of a and c are `lda` and `ldc` apart.
-  void apply(const float* a, std::size_t lda, std::size_t rows, float* c, std::size_t ldc) const {
-    model_kernels().gemm(a, lda, rows, in, panels.data(), out, bias.empty() ? nullptr : bias.data(), 1.0f, c,
-                         ldc);
+  void apply(const ModelKernels& kernels, const float* a, std::size_t lda, std::size_t rows, float* c,
+             std::size_t ldc) const {
+    kernels.gemm(a, lda, rows, in, panels.data(), out, bias.empty() ? nullptr : bias.data(), 1.0f, c, ldc);
   }
 };
 
@@ -117,6 +117,7 @@ struct BertRunner::Packed {
   PackedLinear mlm_transform, mlm_decoder;
   LayerNormWeights mlm_norm;
   bool has_mlm = false;
+  const ModelKernels* kernels = &model_kernels();
 
   /// All but the embeddings.
   explicit Packed(const BertWeights& weights)
@@ -161,14 +162,15 @@ struct BertRunner::Packed {
   }
   /// Rows `from` of a into rows from `to` on of c. Both are matrices of any kind.
   template <typename Left, typename Product>
-  static void multiply(const PackedLinear& linear, const Left& a, std::size_t from, std::size_t rows,
-                       Product& c, std::size_t to, SiteHook* hook, int thread) {
-    announced(hook, thread, [&] { linear.apply(a.row(from), a.stride(), rows, c.row(to), c.stride()); });
+  void multiply(const PackedLinear& linear, const Left& a, std::size_t from, std::size_t rows, Product& c,
+                std::size_t to, SiteHook* hook, int thread) const {
+    announced(hook, thread,
+              [&] { linear.apply(*kernels, a.row(from), a.stride(), rows, c.row(to), c.stride()); });
   }
 
   void layer_norm(const LayerNormWeights& norm, const float* row, float* out) const {
-    model_kernels().layer_norm(row, out, 1, norm.gain.size(), norm.gain.data(), norm.bias.data(),
-                               config.layer_norm_epsilon);
+    kernels->layer_norm(row, out, 1, norm.gain.size(), norm.gain.data(), norm.bias.data(),
+                        config.layer_norm_epsilon);
   }
 
   void check(const Batch& batch) const;
@@ -215,10 +217,10 @@ void BertRunner::Packed::embed(const Batch& batch, SiteHook* hook, Matrix& out) 
       batch.token_count(), rows_per_chunk(batch.token_count(), hook),
       [&](std::size_t begin, std::size_t end, int thread) {
         for (std::size_t t = begin; t < end; ++t) {
-          model_kernels().add(word.row(static_cast<std::size_t>(batch.token_ids[t])),
-                              token_type.row(batch.token_types[t]), out.row(t), width);
-          model_kernels().add(out.row(t), position.row(static_cast<std::size_t>(batch.positions[t])),
-                              out.row(t), width);
+          kernels->add(word.row(static_cast<std::size_t>(batch.token_ids[t])),
+                       token_type.row(batch.token_types[t]), out.row(t), width);
+          kernels->add(out.row(t), position.row(static_cast<std::size_t>(batch.positions[t])), out.row(t),
+                       width);
         }
         const TokenId* tokens = batch.tokens.data() + begin;
         visit(hook, SiteKind::embeddings_sum, -1, out.row(begin), end - begin, width, width, tokens, thread);
@@ -236,7 +238,7 @@ void BertRunner::Packed::project(std::size_t layer, const Batch& batch, const Ma
     return [&, kind, column, from = &linear](Rows rows) {
       float* to = qkv.row(rows.begin) + column;
       announced(hook, rows.thread, [&] {
-        from->apply(hidden.row(rows.begin), hidden.stride(), rows.count(), to, qkv.stride());
+        from->apply(*kernels, hidden.row(rows.begin), hidden.stride(), rows.count(), to, qkv.stride());
       });
       visit(hook, kind, static_cast<int>(layer), to, rows.count(), width, qkv.stride(),
             batch.tokens.data() + rows.begin, rows.thread);
@@ -250,7 +252,7 @@ void BertRunner::Packed::project(std::size_t layer, const Batch& batch, const Ma
 void BertRunner::Packed::attend_head(std::size_t layer, const Batch& batch, std::size_t example,
                                      std::size_t head, const SpreadMatrix& qkv, SiteHook* hook, int thread,
                                      SpreadMatrix& context) const {
-  const ModelKernels& kernel = model_kernels();
+  const ModelKernels& kernel = *kernels;
   const std::size_t width = config.hidden_size, depth = config.head_size();
   const std::size_t first = batch.offsets[example], length = batch.length(example);
   const float* query = qkv.row(first) + head * depth;
@@ -305,7 +307,7 @@ void BertRunner::Packed::finish_attention(std::size_t layer, const Batch& batch,
     offer(SiteKind::attention_output, projected, first, tile);
     for (std::size_t r = tile.begin; r < tile.end; ++r) {
       float* row = projected.row(r - rows.begin);
-      model_kernels().add(row, hidden.row(r), row, width);
+      kernels->add(row, hidden.row(r), row, width);
     }
     offer(SiteKind::attention_residual, projected, first, tile);
     for (std::size_t r = tile.begin; r < tile.end; ++r) {
@@ -328,7 +330,7 @@ void BertRunner::Packed::feed_forward(std::size_t layer, const Batch& batch, Spr
   multiply(weights.ffn_hidden, ffn_input, rows.begin, rows.count(), ffn_hidden, 0, hook, rows.thread);
   in_tiles(rows, hook, [&](Rows tile) {
     const std::size_t first = tile.begin - rows.begin;
-    for (std::size_t r = first; r < first + tile.count(); ++r) model_kernels().gelu(ffn_hidden.row(r), wide);
+    for (std::size_t r = first; r < first + tile.count(); ++r) kernels->gelu(ffn_hidden.row(r), wide);
     offer(SiteKind::ffn_hidden, ffn_hidden, first, tile);
   });
   multiply(weights.ffn_output, ffn_hidden, 0, rows.count(), projected, 0, hook, rows.thread);
@@ -337,7 +339,7 @@ void BertRunner::Packed::feed_forward(std::size_t layer, const Batch& batch, Spr
     offer(SiteKind::ffn_output, projected, first, tile);
     for (std::size_t r = tile.begin; r < tile.end; ++r) {
       float* row = projected.row(r - rows.begin);
-      model_kernels().add(ffn_input.row(r), row, row, width);
+      kernels->add(ffn_input.row(r), row, row, width);
     }
     offer(SiteKind::ffn_residual, projected, first, tile);
     for (std::size_t r = tile.begin; r < tile.end; ++r) {
@@ -370,14 +372,13 @@ Matrix BertRunner::Packed::classify(const Batch& batch, const Matrix& hidden, Si
     std::copy_n(hidden.row(batch.offsets[e]), width, first.row(e));
     tokens[e] = batch.tokens[batch.offsets[e]];
   }
-  parallel_chunks(batch.size(), model_kernels().row_tile,
-                  [&](std::size_t begin, std::size_t end, int thread) {
-                    multiply(pooler, first, begin, end - begin, pooled, begin, hook, thread);
-                    model_kernels().tanh(pooled.row(begin), (end - begin) * width);
-                    visit(hook, SiteKind::pooler, -1, pooled.row(begin), end - begin, width, width,
-                          tokens.data() + begin, thread);
-                    multiply(classifier, pooled, begin, end - begin, logits, begin, hook, thread);
-                  });
+  parallel_chunks(batch.size(), kernels->row_tile, [&](std::size_t begin, std::size_t end, int thread) {
+    multiply(pooler, first, begin, end - begin, pooled, begin, hook, thread);
+    kernels->tanh(pooled.row(begin), (end - begin) * width);
+    visit(hook, SiteKind::pooler, -1, pooled.row(begin), end - begin, width, width, tokens.data() + begin,
+          thread);
+    multiply(classifier, pooled, begin, end - begin, logits, begin, hook, thread);
+  });
   return logits;
 }
 
@@ -396,6 +397,13 @@ BertRunner::BertRunner(BertWeights&& weights) : packed_(std::make_unique<Packed>
 BertRunner::~BertRunner() = default;
 BertRunner::BertRunner(BertRunner&&) noexcept = default;
 BertRunner& BertRunner::operator=(BertRunner&&) noexcept = default;
+
+BertRunner BertRunner::with_kernels(const ModelKernels& kernels) const {
+  BertRunner copy;
+  copy.packed_ = std::make_unique<Packed>(*packed_);
+  copy.packed_->kernels = &kernels;
+  return copy;
+}
 
 const BertConfig& BertRunner::config() const {
   return packed_->config;
@@ -438,12 +446,12 @@ Matrix BertRunner::mlm_logits(const Batch& batch, SiteHook* hook) const {
   parallel_chunks(
       hidden.rows(), rows_per_chunk(hidden.rows(), hook), [&](std::size_t begin, std::size_t end, int) {
         const std::size_t rows = end - begin;
-        Packed::multiply(packed_->mlm_transform, hidden, begin, rows, transformed, begin, nullptr, 0);
+        packed_->multiply(packed_->mlm_transform, hidden, begin, rows, transformed, begin, nullptr, 0);
         for (std::size_t t = begin; t < end; ++t) {
-          model_kernels().gelu(transformed.row(t), hidden.cols());
+          packed_->kernels->gelu(transformed.row(t), hidden.cols());
           packed_->layer_norm(packed_->mlm_norm, transformed.row(t), transformed.row(t));
         }
-        Packed::multiply(packed_->mlm_decoder, transformed, begin, rows, logits, begin, nullptr, 0);
+        packed_->multiply(packed_->mlm_decoder, transformed, begin, rows, logits, begin, nullptr, 0);
       });
   return logits;
 }

@@ -5,6 +5,7 @@
 
 #include "core/matrix.h"
 #include "data/batch.h"
+#include "kernels/kernels.h"
 #include "model/hook.h"
 #include "model/sites.h"
 #include "model/weights.h"
@@ -26,6 +27,10 @@ class BertRunner {
   BertRunner(BertRunner&&) noexcept;
   BertRunner& operator=(BertRunner&&) noexcept;
 
+  /// A copy that computes with other kernels, which must outlive it: reference_kernels() for what the network
+  /// gives when every product, LayerNorm, softmax, GELU and tanh is exact to float32.
+  BertRunner with_kernels(const ModelKernels& kernels) const;
+
   const BertConfig& config() const;
   const SiteTable& sites() const;
 
@@ -42,6 +47,7 @@ class BertRunner {
   Matrix classify(const Batch& batch, const Matrix& hidden, SiteHook* hook = nullptr) const;
 
  private:
+  BertRunner() = default;
   struct Packed;
   std::unique_ptr<Packed> packed_;
 };

@@ -6,13 +6,13 @@ using namespace outlierlab;
 
 namespace {
 
-/// Of `examples`, so many predictions differ from the simulation's, and from its own when it rounds
-/// otherwise.
-bool holds(std::size_t examples, double differ, double of_itself) {
+/// Of `examples`, so many predictions of an engine differ from the reference's, and so many of the float32
+/// simulation.
+bool holds(std::size_t examples, double differ, double in_float32) {
   Agreement agreement;
   agreement.examples = examples;
   agreement.predictions = 100 - 100 * differ / static_cast<double>(examples);
-  agreement.simulation_noise_floor = 100 - 100 * of_itself / static_cast<double>(examples);
+  agreement.float32_predictions = 100 - 100 * in_float32 / static_cast<double>(examples);
   return agreement.holds();
 }
 
@@ -20,15 +20,16 @@ bool holds(std::size_t examples, double differ, double of_itself) {
 bool unbiased(std::size_t examples, double differ, double gained) {
   Agreement agreement;
   agreement.examples = examples;
-  agreement.predictions = agreement.simulation_noise_floor =
-      100 - 100 * differ / static_cast<double>(examples);
+  agreement.predictions = 100 - 100 * differ / static_cast<double>(examples);
+  agreement.float32_predictions = agreement.predictions;
   agreement.accuracy_change = 100 * gained / static_cast<double>(examples);
   return agreement.holds();
 }
 
 }  // namespace
 
-TEST_CASE("Agreement: 99.5 %, or what the simulation has with itself but for chance", "[app]") {
+TEST_CASE("Agreement: 99.5 %, or what float32 leaves of the reference's predictions but for chance",
+          "[app]") {
   REQUIRE(holds(1000, 5, 0));
   REQUIRE_FALSE(holds(1000, 6, 0));
   REQUIRE(holds(1000, 12, 5));  // up to 5 + 3 sqrt(6)

@@ -7,6 +7,7 @@
 
 #include "catch.h"
 #include "core/matrix.h"
+#include "kernels/double_gemm.h"
 #include "support/tiny_bert.h"
 
 using namespace outlierlab;
@@ -33,6 +34,19 @@ Matrix product(const ModelKernels& kernel, const Matrix& a, const Matrix& weight
   kernel.gemm(a.data(), a.cols(), a.rows(), a.cols(), packed.data(), weight.rows(), bias.data(), 1.0f,
               c.data(), c.cols());
   return c;
+}
+
+/// The reference kernels with each product in double precision that this CPU can run.
+std::vector<std::pair<std::string, ModelKernels>> reference_versions() {
+  std::vector<std::pair<std::string, ModelKernels>> all;
+  for (const auto& [name, kernel] : versions()) {
+    ModelKernels reference = reference_kernels();
+    reference.gemm = name == "avx512" ? avx512::double_gemm
+                     : name == "avx2" ? avx2::double_gemm
+                                      : portable::double_gemm;
+    all.push_back({name, reference});
+  }
+  return all;
 }
 
 bool same_bits(const Matrix& a, const Matrix& b) {
@@ -188,6 +202,69 @@ TEST_CASE("Softmax of every width is the same to the bit and leaves what stands 
       Matrix found = values;
       kernel->softmax(found.data(), rows, cols, stride);
       REQUIRE(std::memcmp(found.data(), expected.data(), found.size() * sizeof(float)) == 0);
+    }
+  }
+}
+
+TEST_CASE("The reference's products are the exact sums, rounded once, on every instruction set",
+          "[kernels]") {
+  Random random(8);
+  for (const auto& [name, kernel] : reference_versions()) {
+    for (const std::size_t rows : {1, 2, 9, 10, 11, 23}) {
+      for (const std::size_t cols : {1, 16, 17, 50}) {
+        const std::size_t depth = 300;
+        const Matrix a = test::random_matrix(rows, depth, 3, random),
+                     w = test::random_matrix(cols, depth, 1, random);
+        const std::vector<float> bias = test::random_vector(cols, 0, 1, random);
+        const Matrix c = product(kernel, a, w, bias);
+        for (std::size_t r = 0; r < rows; ++r) {
+          for (std::size_t j = 0; j < cols; ++j) {
+            long double sum = 0;
+            for (std::size_t k = 0; k < depth; ++k) sum += static_cast<long double>(a(r, k)) * w(j, k);
+            INFO(name << " " << rows << "x" << cols << " at " << r << "," << j);
+            REQUIRE(c(r, j) == static_cast<float>(sum + bias[j]));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("The reference's functions are exact to half a unit in the last place", "[kernels]") {
+  const ModelKernels& kernel = reference_kernels();
+  std::vector<float> inputs;
+  for (double v = -12; v <= 12; v += 1.0 / 64) inputs.push_back(static_cast<float>(v));
+  std::vector<float> gelu = inputs, tanh = inputs;
+  kernel.gelu(gelu.data(), gelu.size());
+  kernel.tanh(tanh.data(), tanh.size());
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const long double v = inputs[i];
+    REQUIRE(gelu[i] == Approx(static_cast<double>(v * std::erfc(-v / std::sqrt(2.0L)) / 2)).epsilon(0x1p-24));
+    REQUIRE(tanh[i] == Approx(static_cast<double>(std::tanh(v))).epsilon(0x1p-24));
+  }
+  Random random(9);
+  const Matrix values = test::random_matrix(3, 384, 5, random);
+  const std::vector<float> gain = test::random_vector(384, 1, 1, random),
+                           shift = test::random_vector(384, 0, 1, random);
+  Matrix norm(3, 384), probs = values;
+  kernel.layer_norm(values.data(), norm.data(), 3, 384, gain.data(), shift.data(), 1e-12f);
+  kernel.softmax(probs.data(), 3, 384, 384);
+  for (std::size_t r = 0; r < 3; ++r) {
+    long double mean = 0, variance = 0, top = values(r, 0), total = 0;
+    for (std::size_t c = 0; c < 384; ++c) {
+      mean += values(r, c) / 384.0L;
+      top = std::max<long double>(top, values(r, c));
+    }
+    for (std::size_t c = 0; c < 384; ++c) {
+      variance += (values(r, c) - mean) * (values(r, c) - mean) / 384.0L;
+      total += std::exp(values(r, c) - top);
+    }
+    for (std::size_t c = 0; c < 384; ++c) {
+      const long double scaled = (values(r, c) - mean) / std::sqrt(variance + 1e-12f) * gain[c];
+      INFO(r << "," << c);
+      REQUIRE(norm(r, c) == Approx(static_cast<double>(scaled + shift[c])).epsilon(0x1p-24));
+      REQUIRE(probs(r, c) ==
+              Approx(static_cast<double>(std::exp(values(r, c) - top) / total)).epsilon(0x1p-24));
     }
   }
 }
