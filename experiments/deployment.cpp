@@ -31,6 +31,23 @@ Batch measured(Networks& networks, const DeploymentPlan& plan) {
   return random_batch(config, plan.measured_examples, length_of(config, plan));
 }
 
+struct BatchSize {
+  std::size_t examples = 0, length = 0;
+  std::size_t tokens() const { return examples * length; }
+  std::string value() const { return std::to_string(examples) + "x" + std::to_string(length); }
+};
+
+/// All batches of a plan that the model has positions for.
+std::vector<BatchSize> batch_sizes(const BertConfig& config, const DeploymentPlan& plan) {
+  std::vector<BatchSize> sizes;
+  for (const std::size_t examples : plan.examples) {
+    for (const std::size_t length : plan.lengths) {
+      if (length <= config.max_positions) sizes.push_back({examples, length});
+    }
+  }
+  return sizes;
+}
+
 double since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -74,27 +91,24 @@ class TimedHook : public SiteHook {
 /// Engines are not timed in turns: a device that waits for the processor's passes lowers its clock.
 class Cell {
  public:
-  Cell(std::shared_ptr<Networks> networks, std::string engine, std::size_t examples, std::size_t length,
-       double seconds, PassSamples samples)
+  Cell(std::shared_ptr<Networks> networks, std::string engine, const BatchSize& size, double seconds,
+       PassSamples samples)
       : networks_(std::move(networks)),
         engine_(std::move(engine)),
-        examples_(examples),
-        length_(length),
+        size_(size),
         limit_(seconds),
         samples_(std::move(samples)) {}
-
-  std::string value() const { return std::to_string(examples_) + "x" + std::to_string(length_); }
 
   std::vector<Row> rows(const Method& method) {
     // Refused: it did not agree with its simulation.
     if (!networks_->may_be_timed(method)) return {};
     if (seconds_.empty()) time_all();
-    return latency_rows(seconds_, method, examples_, examples_ * length_);
+    return latency_rows(seconds_, method, size_.examples, size_.tokens());
   }
 
  private:
   void time_all() {
-    const Batch batch = random_batch(networks_->evaluator().config(), examples_, length_);
+    const Batch batch = random_batch(networks_->evaluator().config(), size_.examples, size_.length);
     // Agreement needs the weights of each scheme, the passes those of one.
     const std::vector<Method> methods = execution_methods(engine_);
     for (const Method& method : methods) networks_->may_be_timed(method);
@@ -103,13 +117,13 @@ class Cell {
       if (networks_->may_be_timed(method))
         contenders.push_back({method.variant(), networks_->pass(method, batch)});
     }
-    seconds_ = networks_->time(engine_, value(), contenders, examples_ * length_, limit_);
-    samples_.keep(value(), seconds_);
+    seconds_ = networks_->time(engine_, size_.value(), contenders, size_.tokens(), limit_);
+    samples_.keep(size_.value(), seconds_);
   }
 
   std::shared_ptr<Networks> networks_;
   std::string engine_;
-  std::size_t examples_, length_;
+  BatchSize size_;
   double limit_;
   PassSamples samples_;
   PassSeconds seconds_;
@@ -241,21 +255,41 @@ std::vector<Row> size_rows(Networks& networks, const Method& method) {
 
 /// The most device memory that an executor holds which runs the measured batch and nothing else: what it
 /// needs grows with the batch, and nothing is given back between passes.
-std::vector<Row> device_memory(Networks& networks, const Method& method, const DeploymentPlan& plan) {
+std::vector<Row> device_memory(Networks& networks, const Method& method, const BatchSize& size) {
   if (!networks.may_be_timed(method)) return {};
-  const Batch batch = measured(networks, plan);
+  const Batch batch = random_batch(networks.evaluator().config(), size.examples, size.length);
   Matrix logits(batch.size(), networks.evaluator().config().labels.size());
   const auto executor = networks.another_executor(method, false);
   for (int pass = 0; pass < 2; ++pass) executor->logits(tokens_of(batch), logits.data());
   return {figure("memory_device_peak_mb", 1e-6 * static_cast<double>(executor->bytes()))};
 }
 
-std::vector<Row> process_memory(Networks& networks, const Method& method, const DeploymentPlan& plan) {
-  const std::size_t bytes =
-      process_peak(networks, method, plan.measured_examples, length_of(networks.evaluator().config(), plan));
-  if (bytes == 0) return {};
-  return {figure("memory_process_mb", 1e-6 * static_cast<double>(bytes))};
-}
+/// The peaks of all batches, measured when the first is asked for.
+class ProcessMemory {
+ public:
+  ProcessMemory(std::shared_ptr<Networks> networks, Method method, std::vector<BatchSize> sizes)
+      : networks_(std::move(networks)), method_(std::move(method)), sizes_(std::move(sizes)) {}
+
+  std::vector<Row> rows(const BatchSize& size) {
+    if (peaks_.empty()) measure();
+    const std::size_t bytes = peaks_.at(size.value());
+    if (bytes == 0) return {};
+    return {figure("memory_process_mb", 1e-6 * static_cast<double>(bytes))};
+  }
+
+ private:
+  void measure() {
+    std::vector<std::string> batches;
+    for (const BatchSize& size : sizes_) batches.push_back(size.value());
+    const std::vector<std::size_t> peaks = process_peaks(*networks_, method_, batches);
+    for (std::size_t i = 0; i < peaks.size(); ++i) peaks_[batches[i]] = peaks[i];
+  }
+
+  std::shared_ptr<Networks> networks_;
+  Method method_;
+  std::vector<BatchSize> sizes_;
+  std::map<std::string, std::size_t> peaks_;
+};
 
 /// Energy of the processor packages, all that runs on them included, or of the device; no rows where they do
 /// not tell. `joules` reads a counter.
@@ -308,12 +342,27 @@ void state_cells(Study& study, const std::shared_ptr<Networks>& networks, const 
   const std::vector<Method> methods = execution_methods(engine);
   for (const Method& method : methods)
     study.measure(method.variant(), "", "", [=] { return size_rows(*networks, method); });
-  for (const std::size_t examples : plan.examples) {
-    for (const std::size_t length : plan.lengths) {
-      if (length > study.evaluator().config().max_positions) continue;
-      const auto cell = std::make_shared<Cell>(networks, engine, examples, length, plan.seconds, samples);
-      for (const Method& method : methods)
-        study.measure(method.variant(), "batch x length", cell->value(), [=] { return cell->rows(method); });
+  for (const BatchSize& size : batch_sizes(study.evaluator().config(), plan)) {
+    const auto cell = std::make_shared<Cell>(networks, engine, size, plan.seconds, samples);
+    for (const Method& method : methods)
+      study.measure(method.variant(), "batch x length", size.value(), [=] { return cell->rows(method); });
+  }
+}
+
+void state_memory(Study& study, const std::shared_ptr<Networks>& networks, const std::string& engine,
+                  const DeploymentPlan& plan) {
+  std::vector<BatchSize> sizes = batch_sizes(study.evaluator().config(), plan);
+  std::stable_sort(sizes.begin(), sizes.end(),
+                   [](const BatchSize& a, const BatchSize& b) { return a.tokens() < b.tokens(); });
+  for (const Method& method : execution_methods(engine)) {
+    const auto process = std::make_shared<ProcessMemory>(networks, method, sizes);
+    for (const BatchSize& size : sizes) {
+      if (method.on_device()) {
+        study.measure(method.variant(), "device memory", size.value(),
+                      [=] { return device_memory(*networks, method, size); });
+      } else {
+        study.measure(method.variant(), "process", size.value(), [=] { return process->rows(size); });
+      }
     }
   }
 }
@@ -325,13 +374,6 @@ void state_batch(Study& study, const std::shared_ptr<Networks>& networks, const 
   for (const Method& method : execution_methods(engine)) {
     study.measure(method.variant(), "profile", measured,
                   [=] { return time_shares(*networks, method, plan); });
-    if (method.on_device()) {
-      study.measure(method.variant(), "device memory", measured,
-                    [=] { return device_memory(*networks, method, plan); });
-    } else {
-      study.measure(method.variant(), "process", measured,
-                    [=] { return process_memory(*networks, method, plan); });
-    }
     study.measure(method.variant(), "energy", measured, [=] { return energy(*networks, method, plan); });
   }
 }
@@ -344,7 +386,10 @@ void deployment(Study& study, const DeploymentPlan& plan) {
   for (const TimedEngine& engine : study.timed_engines())
     state_cells(study, networks, engine.name, plan, samples);
   study.measure("tokenizer", "", "", [&study] { return tokenization(study.evaluator()); });
-  for (const TimedEngine& engine : study.timed_engines()) state_batch(study, networks, engine.name, plan);
+  for (const TimedEngine& engine : study.timed_engines()) {
+    state_batch(study, networks, engine.name, plan);
+    state_memory(study, networks, engine.name, plan);
+  }
 }
 
 void deployment(Study& study) {

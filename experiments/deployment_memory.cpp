@@ -1,9 +1,10 @@
 // Memory is measured in a process that holds one method and nothing else: in this one, which holds them all,
 // a method's share could not be told from what others have left in the heap.
-#include <cstdlib>
 #include <filesystem>
+#include <sstream>
 
 #include "app/subprocess.h"
+#include "core/error.h"
 #include "core/files.h"
 #include "core/parallel.h"
 #include "core/temporary_folder.h"
@@ -12,11 +13,11 @@
 
 namespace outlierlab {
 
-std::size_t process_peak(Networks& networks, const Method& method, std::size_t examples, std::size_t length) {
+std::vector<std::size_t> process_peaks(Networks& networks, const Method& method,
+                                       const std::vector<std::string>& batches) {
   const TemporaryFolder folder;
-  std::vector<std::string> arguments = {"pass-memory", "--threads=" + std::to_string(threads()),
-                                        "--examples=" + std::to_string(examples),
-                                        "--length=" + std::to_string(length)};
+  std::vector<std::string> arguments = {"pass-memory", "--threads=" + std::to_string(threads())};
+  for (const std::string& batch : batches) arguments.push_back("--batch=" + batch);
   if (method.on_engine()) {
     const std::filesystem::path packed = folder / "packed.safetensors";
     write_packed_model(packed, *networks.model(method.scheme));
@@ -30,7 +31,13 @@ std::size_t process_peak(Networks& networks, const Method& method, std::size_t e
     write_file_atomically(scheme, networks.scheme(method.scheme).ini().to_string());
     arguments.push_back("--scheme=" + scheme.string());
   }
-  return std::strtoull(run_self(arguments).c_str(), nullptr, 10);
+  std::istringstream lines(run_self(arguments));
+  std::vector<std::size_t> peaks;
+  for (std::size_t bytes; lines >> bytes;) peaks.push_back(bytes);
+  if (peaks.size() != batches.size())
+    fail_expected("pass-memory of " + method.variant(), std::to_string(batches.size()) + " figures",
+                  std::to_string(peaks.size()));
+  return peaks;
 }
 
 }  // namespace outlierlab

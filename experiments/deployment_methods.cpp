@@ -4,7 +4,9 @@
 
 #include <algorithm>
 
+#include "app/machine.h"
 #include "core/error.h"
+#include "core/quantile.h"
 #include "engine/refusal.h"
 #include "lower/tokens.h"
 
@@ -120,12 +122,24 @@ std::string device_state(const engine::DeviceMonitor& monitor) {
                      monitor.throttle_reasons().value_or("?"));
 }
 
+/// "float:fp32 3.41, integer:w8a8 3.40": medians of what was measured right behind the passes.
+std::string clocks_text(const std::vector<Contender>& contenders,
+                        const std::vector<std::vector<double>>& clocks) {
+  std::string text;
+  for (std::size_t c = 0; c < contenders.size(); ++c)
+    text += fmt::format("{}{} {:.2f}", c == 0 ? "" : ", ", contenders[c].name, median(clocks[c]));
+  return text;
+}
+
 PassSeconds time_cell(Study& study, const TimedEngine& engine, const std::string& cell,
                       const std::vector<Contender>& contenders, std::size_t tokens, double seconds) {
-  const TimingOptions timing = timing_on(engine.name, tokens, seconds);
+  TimingOptions timing = timing_on(engine.name, tokens, seconds);
+  std::vector<std::vector<double>> clocks(contenders.size());
+  if (!engine.is_device) timing.after_pass = [&](std::size_t c) { clocks[c].push_back(core_clock_ghz()); };
   const auto passes = time_side_by_side(contenders, timing);
   const std::string of = engine.name + " " + cell;
   if (engine.monitor) study.note("device_state", of, device_state(*engine.monitor));
+  if (!engine.is_device) study.note("clock_ghz", of, clocks_text(contenders, clocks));
   PassSeconds by_variant;
   std::size_t disturbed = 0;
   for (std::size_t i = 0; i < contenders.size(); ++i) {

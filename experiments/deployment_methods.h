@@ -121,9 +121,10 @@ class Networks {
   std::map<std::string, Run> runs_;  ///< by variant
 };
 
-/// The most memory that a process of its own holds while it runs the method on `examples` of `length` random
-/// tokens, in bytes: after set-up, the peak is set back and two passes are made. 0 where the system does not
-/// tell.
-std::size_t process_peak(Networks& networks, const Method& method, std::size_t examples, std::size_t length);
+/// The most memory that a process holds which has the method and nothing else, while it runs each batch of
+/// random tokens ("32x128": examples x tokens), in bytes; 0 where the system does not tell. Buffers stay, so
+/// that a batch is to be larger than those before it.
+std::vector<std::size_t> process_peaks(Networks& networks, const Method& method,
+                                       const std::vector<std::string>& batches);
 
 }  // namespace outlierlab

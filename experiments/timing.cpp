@@ -42,6 +42,7 @@ std::vector<std::vector<double>> time_side_by_side(const std::vector<Contender>&
         const auto start = Clock::now();
         contenders[c].pass();
         seconds[c].push_back(since(start));
+        if (options.after_pass) options.after_pass(c);
       }
     }
   }

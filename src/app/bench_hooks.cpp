@@ -1,7 +1,6 @@
 #include "app/bench_hooks.h"
 
-#include <chrono>
-
+#include "app/machine.h"
 #include "core/parallel.h"
 #include "core/quantile.h"
 #include "stats/kernels.h"
@@ -12,26 +11,6 @@ namespace outlierlab {
 namespace {
 
 constexpr std::size_t products_between_samples = 32;
-constexpr int chain_length = 16'000;
-
-/// Additions of which each waits for the one before.
-std::uint64_t dependent_additions(std::uint64_t step) {
-  std::uint64_t sum = 0;
-#pragma GCC unroll 16
-  for (int i = 0; i < chain_length; ++i) {
-    sum += step;
-    asm volatile("" : "+r"(sum));  // or the compiler would multiply
-  }
-  return sum;
-}
-
-double additions_per_nanosecond() {
-  volatile std::uint64_t step = 1;
-  const auto start = std::chrono::steady_clock::now();
-  const std::uint64_t sum = dependent_additions(step);
-  const std::chrono::duration<double, std::nano> taken = std::chrono::steady_clock::now() - start;
-  return static_cast<double>(sum) / taken.count();
-}
 
 }  // namespace
 
@@ -59,7 +38,7 @@ ClockProbe::ClockProbe(SiteHook& observed)
 
 void ClockProbe::product_begins(int thread) {
   Samples& samples = samples_.at(static_cast<std::size_t>(thread));
-  if (samples.products++ % products_between_samples == 0) samples.ghz.push_back(additions_per_nanosecond());
+  if (samples.products++ % products_between_samples == 0) samples.ghz.push_back(core_clock_ghz());
   observed_.product_begins(thread);
 }
 

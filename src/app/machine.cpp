@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <fstream>
 #include <sstream>
 
@@ -165,6 +166,21 @@ std::optional<double> EnergyMeter::joules() const {
     sum += 1e-6 * static_cast<double>(spent);
   }
   return sum;
+}
+
+double core_clock_ghz() {
+  constexpr int chain_length = 16'000;
+  volatile std::uint64_t step = 1;
+  std::uint64_t sum = 0;
+  const auto start = std::chrono::steady_clock::now();
+  const std::uint64_t added = step;
+#pragma GCC unroll 16
+  for (int i = 0; i < chain_length; ++i) {
+    sum += added;
+    asm volatile("" : "+r"(sum));  // or the compiler would multiply
+  }
+  const std::chrono::duration<double, std::nano> taken = std::chrono::steady_clock::now() - start;
+  return static_cast<double>(sum) / taken.count();
 }
 
 bool reset_peak_memory() {

@@ -46,6 +46,10 @@ class EnergyMeter {
   std::vector<Counter> counters_;
 };
 
+/// The clock of the core that this thread runs on, in GHz: times a chain of dependent additions (5 us), of
+/// which a core does one a cycle. That needs no counters, which a virtual machine hides.
+double core_clock_ghz();
+
 /// Sets the process's peak of resident memory back to what it holds now, so that peak_memory() tells of what
 /// follows. False where the system does not allow it.
 bool reset_peak_memory();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <tuple>
 
 #include "core/error.h"
@@ -33,7 +34,7 @@ std::string or_dash(const std::optional<double>& value, int decimals) {
 }
 
 Table by_cell(const std::string& title, const std::vector<DeploymentMethod>& methods,
-              std::optional<std::string> (*text)(const DeploymentMethod::Cell&)) {
+              const std::function<std::optional<std::string>(const DeploymentMethod::Cell&)>& text) {
   Table table{title, {"method"}, {}, true};
   for (const DeploymentMethod& m : methods) {
     for (const auto& cell : m.cells) {
@@ -199,6 +200,22 @@ std::string deployment_label(const std::string& labelled) {
   return colon == std::string::npos ? variant : variant.substr(0, colon) + " " + variant.substr(colon + 1);
 }
 
+namespace {
+
+/// Takes a method's peaks from the cell of 32 examples with the most tokens up to 128 of each.
+void set_usual_memory(DeploymentMethod& method) {
+  double longest = 0;
+  for (const DeploymentMethod::Cell& cell : method.cells) {
+    if (cell.examples != 32 || cell.length > 128 || cell.length < longest) continue;
+    if (!cell.process_mb && !cell.device_mb) continue;
+    longest = cell.length;
+    method.process_mb = cell.process_mb;
+    method.device_mb = cell.device_mb;
+  }
+}
+
+}  // namespace
+
 std::vector<DeploymentMethod> deployment_methods(const std::vector<Measurement>& all) {
   std::vector<DeploymentMethod> methods;
   const auto method = [&](const std::string& variant) -> DeploymentMethod& {
@@ -228,11 +245,13 @@ std::vector<DeploymentMethod> deployment_methods(const std::vector<Measurement>&
     DeploymentMethod& target = method(without_float_label(m.variant));
     if (m.metric == "weight_bytes") target.stored_mb = 1e-6 * m.estimate();
     if (m.metric == "memory_weights_mb") target.weights_mb = m.estimate();
-    if (m.metric == "memory_process_mb") target.process_mb = m.estimate();
-    if (m.metric == "memory_device_peak_mb" && !network_of(m.parameter)) target.device_mb = m.estimate();
     if (m.metric == "joules_per_example") target.joules = m.estimate();
     if (m.metric == "engine_agreement") target.agreement = m.estimate();
-    if (m.metric == "simulation_agreement") target.noise_floor = m.estimate();
+    if (m.metric == "simulation_agreement") target.float32_agreement = m.estimate();
+    if (m.parameter == "process" && m.metric == "memory_process_mb")
+      cell(target, "", m.value).process_mb = m.estimate();
+    if (m.parameter == "device memory" && m.metric == "memory_device_peak_mb")
+      cell(target, "", m.value).device_mb = m.estimate();
     const std::optional<std::string> network = network_of(m.parameter);
     if (!network) continue;
     if (m.metric == "latency_p50_ms") cell(target, *network, m.value).latency = m.estimate();
@@ -243,6 +262,7 @@ std::vector<DeploymentMethod> deployment_methods(const std::vector<Measurement>&
       if (const auto interval = m.interval()) std::tie(c.low, c.high) = *interval;
     }
   }
+  for (DeploymentMethod& m : methods) set_usual_memory(m);
   return methods;
 }
 
@@ -321,12 +341,12 @@ std::string read_deployment(const std::vector<Measurement>& all) {
       cells.begin(), cells.end(), [](const auto& a, const auto& b) { return *a.speedup < *b.speedup; });
   text += fmt::format(" (from {:.2f} at {} to {:.2f} at {}).", *low->speedup, low->value, *high->speedup,
                       high->value);
-  if (integer->agreement && integer->noise_floor)
+  if (integer->agreement && integer->float32_agreement)
     text += fmt::format(
-        " It gives {:.2f} % of its simulation's predictions; the simulation with its sums rounded otherwise "
-        "gives "
-        "{:.2f} % of its own.",
-        *integer->agreement, *integer->noise_floor);
+        " It gives {:.2f} % of the predictions of its simulation in double precision; the simulation in "
+        "float32 "
+        "gives {:.2f} %.",
+        *integer->agreement, *integer->float32_agreement);
   return on_devices.empty() ? text : text + " " + on_devices;
 }
 
@@ -353,7 +373,7 @@ std::vector<Table> tables_on(const std::string& device, const std::string& exper
                                Column{"peak on the device (MB)", &DeploymentMethod::device_mb, 1},
                                Column{"energy (J per example)", &DeploymentMethod::joules, 4},
                                Column{"equal predictions (%)", &DeploymentMethod::agreement, 2},
-                               Column{"simulation with itself (%)", &DeploymentMethod::noise_floor, 2}}) {
+                               Column{"float32 simulation (%)", &DeploymentMethod::float32_agreement, 2}}) {
     if (any(column.member)) columns.push_back(column);
   }
   const std::string title = title_on(experiment, device),
@@ -379,6 +399,15 @@ std::vector<Table> tables_on(const std::string& device, const std::string& exper
                 return c.speedup ? fmt::format("{:.2f} [{:.2f}, {:.2f}]", *c.speedup, c.low, c.high) : Text();
               }));
   add(time_shares(title, device, all));
+  const auto add_peaks = [&](const char* of, std::optional<double> DeploymentMethod::Cell::*peak) {
+    Table table = by_cell(title + ": peak " + of + " (MB) by batch x length", methods,
+                          [&](const DeploymentMethod::Cell& c) {
+                            return c.*peak ? fmt::format("{:.0f}", *(c.*peak)) : Text();
+                          });
+    if (table.columns.size() > 2) add(std::move(table));  // one cell's peaks stand in the summary
+  };
+  add_peaks("of its process", &DeploymentMethod::Cell::process_mb);
+  add_peaks("on the device", &DeploymentMethod::Cell::device_mb);
   return tables;
 }
 

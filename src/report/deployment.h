@@ -22,16 +22,20 @@ struct DeploymentMethod {
     std::optional<double> latency;  ///< median, ms
     /// Over the device's reference in the same rounds; none where that was not timed.
     std::optional<double> speedup;
-    double low = 0, high = 0;  ///< its interval
+    double low = 0, high = 0;          ///< its interval
+    std::optional<double> process_mb;  ///< peak of a process that runs nothing else
+    std::optional<double> device_mb;   ///< peak of an executor's memory on a device
   };
   std::vector<Cell> cells;
   std::optional<double> stored_mb;  ///< the weights as a file would hold them
   /// As held in memory for this CPU, with scratch where the engine runs; on a device before the first pass.
   std::optional<double> weights_mb;
-  std::optional<double> process_mb;  ///< peak of a process that runs nothing else
-  std::optional<double> device_mb;   ///< peak of an executor's memory on a device
-  std::optional<double> joules;      ///< of the processor or the device, per example
-  std::optional<double> agreement, noise_floor;
+  /// Peaks at a batch of 32 examples of 128 tokens, or as many as the model has positions.
+  std::optional<double> process_mb, device_mb;
+  std::optional<double> joules;  ///< of the processor or the device, per example
+  /// Predictions that equal those of the simulation in double precision: the engine's, and the float32
+  /// simulation's. Percent.
+  std::optional<double> agreement, float32_agreement;
 
   /// What executes it: "simulated", "integer", or whatever stands before the colon; "float" without one. On a
   /// device its name stands before: "cuda integer".

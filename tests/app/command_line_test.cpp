@@ -78,20 +78,23 @@ TEST_CASE("names of options are not guessed from a prefix", "[app]") {
 
 TEST_CASE("pass-memory prints the peak of one network's passes", "[app]") {
   const std::string model = " --model-folder " + test::source("models/demo/planted").string();
-  const Outcome out = run("pass-memory --examples 2 --length 16 --threads 1" + model);
+  const Outcome out = run("pass-memory --batch 2x16 --batch 64x64 --threads 1" + model);
   REQUIRE(out.code == 0);
-  const double bytes = std::stod(out.out);
-  REQUIRE((bytes == 0 || (bytes > 5e6 && bytes < 2e9)));
+  double bytes = -1, larger = -1, surplus = -1;
+  REQUIRE(std::sscanf(out.out.c_str(), "%lf %lf %lf", &bytes, &larger, &surplus) == 2);
+  REQUIRE((bytes == 0 || (bytes > 5e6 && bytes < larger && larger < 2e9)));
   REQUIRE(run("pass-memory").code == 2);
   REQUIRE(run("pass-memory --packed x" + model).code == 2);
   REQUIRE(run("pass-memory --bfloat16" + model).code == 2);
   REQUIRE(run("pass-memory --packed x --scheme w8a8").code == 2);
-  REQUIRE(run("pass-memory --examples 2 --length 16 --scheme w8a9" + model).err.find("w8a8") !=
-          std::string::npos);
+  REQUIRE(run("pass-memory --batch 2x16 --scheme w8a9" + model).err.find("w8a8") != std::string::npos);
   // Simulated weights are as large as float ones.
-  const double simulated =
-      std::stod(run("pass-memory --examples 2 --length 16 --threads 1 --scheme w8a8" + model).out);
+  const double simulated = std::stod(run("pass-memory --batch 2x16 --threads 1 --scheme w8a8" + model).out);
   REQUIRE(simulated >= 0.8 * bytes);
+  for (const std::string batch : {"16", "x16", "0x16", "2x0", "2x16x3", "2*16", "99999x16", ""})
+    require_wrong_use("pass-memory --batch '" + batch + "'" + model,
+                      {"--batch", "32x128", "'" + batch + "'"});
+  require_wrong_use("pass-memory --batch 1x100" + model, {"--batch", "positions", "100"});
   REQUIRE(run("pass-memory --packed none.safetensors").err.find("none.safetensors") != std::string::npos);
 }
 

@@ -79,6 +79,13 @@ TEST_CASE("What a device tells, and what it does not", "[app]") {
     REQUIRE(fact == "not told");
 }
 
+TEST_CASE("A core's clock is told by a chain of additions", "[app]") {
+  double fastest = 0;
+  for (int i = 0; i < 50; ++i) fastest = std::max(fastest, core_clock_ghz());
+  REQUIRE(fastest > 0.5);
+  REQUIRE(fastest < 8);
+}
+
 TEST_CASE("The peak of memory can be set back", "[app]") {
   constexpr std::size_t bytes = 64u << 20;
   void* const pages = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

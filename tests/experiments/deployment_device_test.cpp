@@ -170,6 +170,7 @@ TEST_CASE("The deployment study times a device, says what it is, and leaves out 
     for (const char* cell : {"1x16", "2x16"}) {
       for (const char* metric : {"latency_p50_ms", "throughput_examples", "throughput_tokens", "speedup"})
         REQUIRE(figures.find(variant, "batch x length", metric, cell) != nullptr);
+      REQUIRE(figures.find(variant, "device memory", "memory_device_peak_mb", cell) != nullptr);
       REQUIRE(figures.find(variant, "batch x length", "latency_p50_ms", cell)->n >= 10u);
     }
     REQUIRE(figures(variant, "", "engine_agreement") >= 90);

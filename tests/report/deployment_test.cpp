@@ -22,8 +22,6 @@ ResultSet results(double simulated_speed, double simulated_mb) {
   set.task = "t";
   std::vector<Row>& rows = set.experiments["deployment"];
   rows.push_back(row_of("float:fp32", "", "", "memory_weights_mb", 90));
-  rows.push_back(row_of("float:fp32", "process", "32x128", "memory_process_mb", 180));
-  rows.push_back(row_of("simulated:w8a8", "process", "32x128", "memory_process_mb", 185));
   rows.push_back(row_of("integer:w8a8", "", "", "weight_bytes", 22500000));
   rows.push_back(row_of("tokenizer", "", "", "throughput_examples", 40000));
   rows.push_back(row_of("simulated:w8a8", "", "", "memory_weights_mb", simulated_mb));
@@ -40,6 +38,8 @@ ResultSet results(double simulated_speed, double simulated_mb) {
   }
   rows.push_back(row_of("integer:w8a8", "profile", "32x128", "time_share_products", 75));
   rows.push_back(row_of("integer:w8a8", "profile", "32x128", "time_share_rest", 25));
+  rows.push_back(row_of("float:fp32", "process", "32x128", "memory_process_mb", 180));
+  rows.push_back(row_of("simulated:w8a8", "process", "32x128", "memory_process_mb", 185));
   return set;
 }
 
@@ -74,6 +74,19 @@ TEST_CASE("The tables of deployment: a line per method, a column per batch and l
   REQUIRE(tables[3].rows == std::vector<std::vector<std::string>>{{"integer w8a8", "75.0", "25.0"}});
   REQUIRE(read_deployment(all).find("3.00") != std::string::npos);
   REQUIRE(read_deployment({}).find("No latencies") == 0);
+}
+
+TEST_CASE("Where memory was measured by batch and length, the summary has the usual one", "[report]") {
+  ResultSet set = results(0.95, 90);
+  std::vector<Row>& rows = set.experiments["deployment"];
+  for (const auto& [cell, mb] :
+       {std::pair{"1x16", 100.0}, std::pair{"32x64", 170.0}, std::pair{"128x512", 900.0}})
+    rows.push_back(row_of("float:fp32", "process", cell, "memory_process_mb", mb));
+  const std::vector<Table> tables = deployment_tables("deployment", measurements(set.rows("deployment")));
+  REQUIRE(tables[0].rows[0][4] == "180");  // 32x128
+  REQUIRE(tables[4].title == "deployment: peak of its process (MB) by batch x length");
+  REQUIRE(tables[4].rows[0] == std::vector<std::string>{"FP32", "100", "180", "170", "900"});
+  REQUIRE(tables[4].rows[1] == std::vector<std::string>{"simulated w8a8", "-", "185", "-", "-"});
 }
 
 TEST_CASE("What ran on a device stands apart, against the device's own reference", "[report]") {
