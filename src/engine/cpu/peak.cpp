@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <memory>
+#include <new>
 
 #include "core/isa.h"
 
@@ -75,10 +77,20 @@ double measured_peak(const PeakLoop& loop, int threads) {
 }
 
 double triad_bandwidth(std::size_t bytes, int threads) {
-  const std::size_t part = std::max<std::size_t>(64, bytes / 12 / static_cast<std::size_t>(threads));
+  constexpr std::size_t line = 64, vector = 16;  // bytes of a cache line, floats of a vector
+  const std::size_t share = bytes / 12 / static_cast<std::size_t>(threads);
+  const std::size_t part = std::max<std::size_t>(1, share / vector) * vector;
   const std::size_t count = part * static_cast<std::size_t>(threads);
   // Left uninitialized, so that each thread is the first to touch its part.
-  const std::unique_ptr<float[]> a(new float[count]), b(new float[count]), c(new float[count]);
+  struct Free {
+    void operator()(float* p) const { std::free(p); }
+  };
+  const auto array = [&] {
+    auto* const p = static_cast<float*>(std::aligned_alloc(line, count * sizeof(float)));
+    if (!p) throw std::bad_alloc();
+    return std::unique_ptr<float[], Free>(p);
+  };
+  const auto a = array(), b = array(), c = array();
   seconds_of(threads, [&](int thread) {
     for (std::size_t i = static_cast<std::size_t>(thread) * part, end = i + part; i < end; ++i) {
       a[i] = 0;
@@ -88,16 +100,11 @@ double triad_bandwidth(std::size_t bytes, int threads) {
   });
   // Small arrays are passed over many times between two readings of the clock.
   const std::size_t turns = std::max<std::size_t>(1, (8u << 20) / (part * 12));
+  const Triad triad = dispatch(portable::triad, avx2::triad, avx512::triad);
   const auto pass = [&](int thread) {
-    float* const to = a.get() + static_cast<std::size_t>(thread) * part;
-    const float* const left = b.get() + static_cast<std::size_t>(thread) * part;
-    const float* const right = c.get() + static_cast<std::size_t>(thread) * part;
-    for (std::size_t turn = 0; turn < turns; ++turn) {
-      const float factor = 3.0f + static_cast<float>(turn);
-#pragma omp simd
-      for (std::size_t i = 0; i < part; ++i) to[i] = left[i] + factor * right[i];
-      asm volatile("" ::: "memory");  // every turn is made
-    }
+    const std::size_t begin = static_cast<std::size_t>(thread) * part;
+    for (std::size_t turn = 0; turn < turns; ++turn)
+      triad(b.get() + begin, c.get() + begin, 3.0f + static_cast<float>(turn), a.get() + begin, part);
   };
   double best = 1e9;
   const auto begin = Clock::now();

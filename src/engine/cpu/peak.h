@@ -31,21 +31,28 @@ const PeakLoop& best_peak_loop(PeakKind kind);
 /// Operations per second of so many threads together: the best of several short runs.
 double measured_peak(const PeakLoop& loop, int threads);
 
-/// Bytes per second of a[i] = b[i] + s * c[i] on so many threads, the three arrays together of about `bytes`
-/// bytes: the best of several passes. Each element counts as 12 bytes, as STREAM (McCalpin 1995) has it.
+/// a[i] = b[i] + s * c[i] for i < count, a multiple of 16.
+using Triad = void (*)(const float* b, const float* c, float s, float* a, std::size_t count);
+
+/// Bytes per second of the triad in this process's widest vectors on so many threads, the three arrays
+/// together of about `bytes` bytes: the best of several passes. Each element counts as 12 bytes, as STREAM
+/// (McCalpin 1995) has it.
 double triad_bandwidth(std::size_t bytes, int threads);
 /// Bytes that no cache of this machine holds, for triad_bandwidth(): between 256 MB and 1 GB.
 std::size_t beyond_caches();
 
 namespace portable {
 extern const PeakLoop float_loop, int8_loop;
-}
+extern const Triad triad;
+}  // namespace portable
 namespace avx2 {
 extern const PeakLoop float_loop, int8_loop;
-}
+extern const Triad triad;
+}  // namespace avx2
 namespace avx512 {
 extern const PeakLoop float_loop, int8_loop;
-}
+extern const Triad triad;
+}  // namespace avx512
 namespace vnni {
 extern const PeakLoop int8_loop;
 }
