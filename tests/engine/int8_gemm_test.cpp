@@ -151,8 +151,8 @@ TEST_CASE("Int8 sums stay exact where float32 sums and 16-bit saturation do not"
 }
 
 TEST_CASE("Weights of which few, some or many pairs exceed int16 give exact sums", "[engine]") {
-  // The share of large codes decides how AVX2 packs a panel: in bytes, in bytes with corrections, in int16.
-  for (const std::uint64_t large_in_1000 : {0u, 2u, 20u, 300u}) {
+  // The share of large codes decides how many of a panel's steps AVX2 packs as int16.
+  for (const std::uint64_t large_in_1000 : {0u, 2u, 20u, 300u, 1000u}) {
     Problem problem(13, 384, 80, 0, -20);
     Random random(large_in_1000 + 1);
     for (auto& v : problem.b) {

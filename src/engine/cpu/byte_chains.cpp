@@ -57,7 +57,12 @@ ByteChains chain_steps(char* steps, std::size_t count, std::uint16_t* words) {
   for (std::size_t s = 0; s < count; ++s) parts.emplace_back(steps + s * byte_step_bytes);
 
   std::vector<bool> taken(count);
-  std::vector<std::size_t> order, pairs, singles;
+  std::vector<std::size_t> order, pairs, singles, wides;
+  for (std::size_t s = 0; s < count; ++s) {
+    if (Parts().can_take(parts[s])) continue;
+    wides.push_back(s);
+    taken[s] = true;
+  }
   for (std::size_t s = 0; s < count; ++s) {
     if (taken[s]) continue;
     std::array<std::size_t, 4> chain = {s};
@@ -73,15 +78,16 @@ ByteChains chain_steps(char* steps, std::size_t count, std::uint16_t* words) {
     std::vector<std::size_t>& list = length == 4 ? order : length == 2 ? pairs : singles;
     list.insert(list.end(), chain.begin(), chain.begin() + static_cast<std::ptrdiff_t>(length));
   }
-  const ByteChains chains = {static_cast<std::uint16_t>(order.size() / 4),
-                             static_cast<std::uint16_t>(pairs.size() / 2)};
-  order.insert(order.end(), pairs.begin(), pairs.end());
-  order.insert(order.end(), singles.begin(), singles.end());
+  const ByteChains chains = {
+      static_cast<std::uint16_t>(order.size() / 4), static_cast<std::uint16_t>(pairs.size() / 2),
+      static_cast<std::uint16_t>(singles.size()), static_cast<std::uint16_t>(wides.size())};
+  for (const std::vector<std::size_t>* list : {&pairs, &singles, &wides})
+    order.insert(order.end(), list->begin(), list->end());
 
   const std::vector<char> before(steps, steps + count * byte_step_bytes);
   for (std::size_t i = 0; i < count; ++i) {
     std::memcpy(steps + i * byte_step_bytes, before.data() + order[i] * byte_step_bytes, byte_step_bytes);
-    words[i] = static_cast<std::uint16_t>(4 * order[i]);
+    words[i] = static_cast<std::uint16_t>(order[i]);
   }
   return chains;
 }

@@ -15,15 +15,16 @@ constexpr std::size_t byte_step_columns = 16, byte_step_bytes = 4 * byte_step_co
 constexpr int most_parts = 128;
 static_assert(255 * most_parts <= 32767 && 255 * (most_parts + 1) > 32767, "the most that int16 holds");
 
-/// So many chains of four steps, then so many of two; the steps that are left stand alone.
+/// So many chains of four steps, then so many of two, then steps that stand alone, and last so many that
+/// int16 cannot bear.
 struct ByteChains {
-  std::uint16_t fours, pairs;
+  std::uint16_t fours, pairs, singles, wides;
 };
 
-/// Brings `count` steps (at most 16,384) into the order of their chains. Within a chain the weights of every
-/// pair (k, k + 1 with k even) and column have positive parts that add up to most_parts at most, and negative
-/// parts likewise, if that holds for each step alone. words[i] receives where in a row of bytes the word
-/// belongs that step i multiplies.
+/// Brings `count` steps (at most 65,536) into the order of their chains. Within a chain, or a single step,
+/// the weights of every pair (k, k + 1 with k even) and column have positive parts that add up to most_parts
+/// at most, and negative parts likewise. words[i] receives which 32-bit word of a row of bytes step i
+/// multiplies.
 ByteChains chain_steps(char* steps, std::size_t count, std::uint16_t* words);
 
 }  // namespace outlierlab::engine

@@ -57,7 +57,7 @@ struct Steps {
 using AnyWord = std::int32_t __attribute__((may_alias));
 
 /// See int8_gemm_bytes_impl.h. A chain takes 2 LENGTH + 1 instructions for each half of a panel instead of 3
-/// LENGTH.
+/// LENGTH; a wide step takes 4.
 struct ByteSteps {
   static constexpr int rows = 5, depth = 4;
 
@@ -65,6 +65,33 @@ struct ByteSteps {
   struct Chain {
     explicit Chain(const char* steps) : b(steps) {}
     [[gnu::always_inline]] Sum add_to(Sum sum, const char* row, const std::uint16_t* words) const;
+    const char* b;
+  };
+
+  struct Wide {
+    explicit Wide(const char* steps) : b(steps) {}
+    [[gnu::always_inline]] Sum add_to(Sum sum, const char* row, const std::uint16_t* words) const {
+      __m256i even, odd, t;
+      const __m256i low_bytes = _mm256_set1_epi16(255);
+      asm("vpbroadcastd %[a], %[odd]\n\t"
+          "vpand %[mask], %[odd], %[even]\n\t"
+          "vpsrlw $8, %[odd], %[odd]\n\t"
+          "vpmaddwd %[w0], %[even], %[t]\n\t"
+          "vpmaddwd %[w1], %[even], %[even]\n\t"
+          "vpaddd %[t], %[x], %[x]\n\t"
+          "vpmaddwd %[w2], %[odd], %[t]\n\t"
+          "vpaddd %[even], %[y], %[y]\n\t"
+          "vpmaddwd %[w3], %[odd], %[odd]\n\t"
+          "vpaddd %[t], %[x], %[x]\n\t"
+          "vpaddd %[odd], %[y], %[y]"
+          : [x] "+x"(sum.a), [y] "+x"(sum.b), [even] "=&x"(even), [odd] "=&x"(odd), [t] "=&x"(t)
+          : [a] "m"(*reinterpret_cast<const AnyWord*>(row + 4 * words[0])),
+            [w0] "m"(*reinterpret_cast<const __m256i*>(b)),
+            [w1] "m"(*reinterpret_cast<const __m256i*>(b + 32)),
+            [w2] "m"(*reinterpret_cast<const __m256i*>(b + 64)),
+            [w3] "m"(*reinterpret_cast<const __m256i*>(b + 96)), [mask] "x"(low_bytes));
+      return sum;
+    }
     const char* b;
   };
 };
@@ -93,9 +120,9 @@ inline Sum ByteSteps::Chain<LENGTH>::add_to(Sum sum, const char* row, const std:
   "vpmaddwd %[ones], %[y], %[y]\n\t" \
   "vpaddd %[x], %[a], %[a]\n\t"      \
   "vpaddd %[y], %[b], %[b]"
-#define OUTLIERLAB_STEP(I)                                         \
-  [a##I] "m"(*reinterpret_cast<const AnyWord*>(row + words[I])),   \
-      [low##I] "m"(*reinterpret_cast<const __m256i*>(b + I * 64)), \
+#define OUTLIERLAB_STEP(I)                                           \
+  [a##I] "m"(*reinterpret_cast<const AnyWord*>(row + 4 * words[I])), \
+      [low##I] "m"(*reinterpret_cast<const __m256i*>(b + I * 64)),   \
       [high##I] "m"(*reinterpret_cast<const __m256i*>(b + I * 64 + 32))
 #define OUTLIERLAB_SUMS \
   [a] "+x"(sum.a), [b] "+x"(sum.b), [word] "=&x"(word), [x] "=&x"(x), [y] "=&x"(y), [t] "=&x"(t)

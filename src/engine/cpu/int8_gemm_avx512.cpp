@@ -22,7 +22,8 @@ struct Steps {
   }
 };
 
-/// See int8_gemm_bytes_impl.h. A chain takes 2 LENGTH + 1 instructions instead of 3 LENGTH.
+/// See int8_gemm_bytes_impl.h. A chain takes 2 LENGTH + 1 instructions instead of 3 LENGTH; a
+/// wide step takes 4.
 struct ByteSteps {
   static constexpr int rows = 8, depth = 4;
 
@@ -32,8 +33,9 @@ struct ByteSteps {
       for (int i = 0; i < LENGTH; ++i) steps[i] = _mm512_loadu_si512(b + i * 64);
     }
     [[gnu::always_inline]] Sum add_to(Sum sum, const char* row, const std::uint16_t* words) const {
-      __m512i pairs = products(row + words[0], steps[0]);
-      for (int i = 1; i < LENGTH; ++i) pairs = _mm512_add_epi16(pairs, products(row + words[i], steps[i]));
+      __m512i pairs = products(row + 4 * words[0], steps[0]);
+      for (int i = 1; i < LENGTH; ++i)
+        pairs = _mm512_add_epi16(pairs, products(row + 4 * words[i], steps[i]));
       return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
     }
     static __m512i products(const char* word, __m512i step) {
@@ -42,6 +44,19 @@ struct ByteSteps {
       return _mm512_maddubs_epi16(_mm512_set1_epi32(four), step);
     }
     __m512i steps[LENGTH];
+  };
+
+  struct Wide {
+    explicit Wide(const char* b) : even(_mm512_loadu_si512(b)), odd(_mm512_loadu_si512(b + 64)) {}
+    [[gnu::always_inline]] Sum add_to(Sum sum, const char* row, const std::uint16_t* words) const {
+      std::int32_t four;
+      __builtin_memcpy(&four, row + 4 * words[0], sizeof four);
+      const __m512i bytes = _mm512_set1_epi32(four);
+      const __m512i first = _mm512_madd_epi16(_mm512_and_si512(bytes, _mm512_set1_epi16(255)), even),
+                    second = _mm512_madd_epi16(_mm512_srli_epi16(bytes, 8), odd);
+      return _mm512_add_epi32(sum, _mm512_add_epi32(first, second));
+    }
+    __m512i even, odd;
   };
 };
 
