@@ -27,6 +27,9 @@ const std::vector<Experiment>& experiments() {
       {"roofline", "C7", "What do the products reach of what this machine could do?",
        "operations per second of each product beside measured peaks and bandwidth; on request only", roofline,
        false},
+      {"rounding", "C7", "How far does one value get that rounding puts on the other side of a threshold?",
+       "values and predictions that float32 and double precision have in common; on request only", rounding,
+       false},
       {"transforms", "", "Do exact rewrites of the network, such as SmoothQuant's, repair W8A8?",
        "function-preserving transforms in float, on W8A8, and where they reach", transforms},
   };

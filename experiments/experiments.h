@@ -28,6 +28,7 @@ void peg(Study&);
 void deployment(Study&);
 void deployment_shapes(Study&);
 void roofline(Study&);
+void rounding(Study&);
 void transforms(Study&);
 
 }  // namespace outlierlab

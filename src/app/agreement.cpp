@@ -76,6 +76,10 @@ const Matrix& Simulation::float32() {
   return float32_;
 }
 
+double Simulation::float32_predictions() {
+  return equal_predictions(float32(), exact());
+}
+
 Agreement engine_agreement(Simulation& simulation, engine::Executor& executor, bool thorough) {
   const std::size_t n = simulation.examples();
   const Matrix& reference = simulation.exact();
@@ -87,7 +91,7 @@ Agreement engine_agreement(Simulation& simulation, engine::Executor& executor, b
   result.accuracy_change = evaluator.score(ours, n).accuracy - evaluator.score(reference, n).accuracy;
   result.logit_difference = rms_difference(ours, reference);
   if (thorough || result.predictions < Agreement::required_predictions)
-    result.float32_predictions = equal_predictions(simulation.float32(), reference);
+    result.float32_predictions = simulation.float32_predictions();
   return result;
 }
 

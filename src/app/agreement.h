@@ -43,6 +43,8 @@ class Simulation {
   /// Logits of the reference, and of the float32 simulation: each computed when it is first asked for.
   const Matrix& exact();
   const Matrix& float32();
+  /// The float32 simulation's predictions that equal the reference's, percent.
+  double float32_predictions();
 
  private:
   friend Agreement engine_agreement(Simulation&, engine::Executor&, bool);
