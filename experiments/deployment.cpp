@@ -239,8 +239,8 @@ std::vector<Row> size_rows(Networks& networks, const Method& method) {
   }
   if (!networks.executor(method)) return {};
   const Agreement& agreement = networks.agreement(method);
-  rows = {figure("engine_agreement", agreement.predictions),
-          figure("simulation_agreement", *agreement.float32_predictions),
+  rows = {figure("engine_exact_agreement", agreement.predictions),
+          figure("float32_exact_agreement", *agreement.float32_predictions),
           figure("engine_accuracy_change", agreement.accuracy_change)};
   for (Row& row : rows) row.n = agreement.examples;
   std::size_t bytes = networks.model(method.scheme)->weight_bytes();

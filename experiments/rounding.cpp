@@ -96,7 +96,7 @@ class Rounding {
 
   std::vector<Row> prediction_rows() {
     Simulation simulation(study_.evaluator(), scheme_);
-    std::vector<Row> rows = {figure("simulation_agreement", simulation.float32_predictions())};
+    std::vector<Row> rows = {figure("float32_exact_agreement", simulation.float32_predictions())};
     for (const std::string& name : available_engines()) {
       std::unique_ptr<engine::Executor> executor;
       try {
@@ -106,7 +106,7 @@ class Rounding {
       }
       const Agreement agreement = engine_agreement(simulation, *executor);
       const std::string prefix = name == "int8" ? "" : name + "_";
-      rows.push_back(figure(prefix + "engine_agreement", agreement.predictions));
+      rows.push_back(figure(prefix + "engine_exact_agreement", agreement.predictions));
       rows.push_back(figure(prefix + "engine_accuracy_change", agreement.accuracy_change));
     }
     for (Row& row : rows) row.n = simulation.examples();

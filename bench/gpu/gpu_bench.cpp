@@ -37,6 +37,7 @@ const char usage[] = R"(gpu_bench: the CUDA executor's speed, once it agrees wit
   --repeats N          passes that are timed of each (default 200)
   --device N           CUDA device (default 0)
   --csv FILE           rows experiment,model,task,variant,parameter,value,metric,estimate,ci_low,ci_high,n,seed
+  --samples FILE       every timed pass: variant,batch_x_length,round,milliseconds
   --json FILE          how they were made: device, driver, clocks, choices of products
   --list               the configurations
 
@@ -60,7 +61,7 @@ constexpr double early_share = 0.002;
 constexpr std::size_t early_sites = 5;
 
 struct Options {
-  std::string model, shape = "bert-base", csv, json;
+  std::string model, shape = "bert-base", csv, samples, json;
   std::vector<std::size_t> batches = {1, 8, 32}, lengths = {128};
   std::set<std::string> only;
   std::size_t repeats = 200;
@@ -95,8 +96,9 @@ std::size_t number(const std::string& option, const std::string& text, std::size
 
 std::optional<Options> parse(int count, char** values) {
   Options options;
-  const std::vector<std::string> known = {"--model",  "--shape", "--batch", "--length", "--only", "--repeats",
-                                          "--device", "--csv",   "--json",  "--list",   "--help"};
+  const std::vector<std::string> known = {"--model",   "--shape",   "--batch",  "--length",
+                                          "--only",    "--repeats", "--device", "--csv",
+                                          "--samples", "--json",    "--list",   "--help"};
   for (int i = 1; i < count; ++i) {
     const std::string name = values[i];
     if (name == "--help") return std::nullopt;
@@ -115,6 +117,7 @@ std::optional<Options> parse(int count, char** values) {
     if (name == "--model") options.model = value;
     if (name == "--shape") options.shape = value;
     if (name == "--csv") options.csv = value;
+    if (name == "--samples") options.samples = value;
     if (name == "--json") options.json = value;
     if (name == "--batch") options.batches = numbers();
     if (name == "--length") options.lengths = numbers();
@@ -285,6 +288,24 @@ Quantile quantile(const std::vector<double>& sorted, double q) {
   return {at(std::ceil(n * q)), at(std::floor(n * q - half)), at(std::ceil(n * q + half) + 1)};
 }
 
+/// The median of all passes. Those of a block depend on each other: the interval is that of the blocks'
+/// medians.
+Quantile median(const std::vector<double>& passes, std::size_t block) {
+  std::vector<double> sorted = passes, medians;
+  std::sort(sorted.begin(), sorted.end());
+  for (std::size_t i = 0; i < passes.size(); i += block) {
+    std::vector<double> part(
+        passes.begin() + static_cast<std::ptrdiff_t>(i),
+        passes.begin() + static_cast<std::ptrdiff_t>(std::min(i + block, passes.size())));
+    std::sort(part.begin(), part.end());
+    medians.push_back(quantile(part, 0.5).value);
+  }
+  std::sort(medians.begin(), medians.end());
+  const Quantile blocks = quantile(medians, 0.5);
+  const double middle = quantile(sorted, 0.5).value;
+  return {middle, std::min(blocks.low, middle), std::max(blocks.high, middle)};
+}
+
 double seconds_of(Executor& executor, const RandomTokens& tokens, std::vector<float>& logits) {
   const auto start = Clock::now();
   executor.logits(tokens.view(), logits.data());
@@ -305,7 +326,7 @@ std::optional<double> joules_per_pass(Executor& executor, const RandomTokens& to
 }
 
 void time_batch(std::vector<Configuration>& all, const Options& options, std::size_t batch,
-                std::size_t length, const DeviceMonitor& monitor, Rows& rows) {
+                std::size_t length, const DeviceMonitor& monitor, Rows& rows, std::string& all_passes) {
   const Shape& shape = all[0].model->shape;
   const RandomTokens tokens(shape, std::vector<std::size_t>(batch, length), 7);
   std::vector<float> logits(batch * shape.labels);
@@ -334,8 +355,13 @@ void time_batch(std::vector<Configuration>& all, const Options& options, std::si
   for (const Configuration* const one : here) {
     const Configuration& c = *one;
     std::vector<double>& sorted = samples[c.name];
+    const Quantile middle = median(sorted, block);
+    for (std::size_t i = 0; i < sorted.size(); ++i) {
+      char milliseconds[32];
+      std::snprintf(milliseconds, sizeof milliseconds, "%.6g", 1e3 * sorted[i]);
+      all_passes += c.name + "," + value + "," + std::to_string(i) + "," + milliseconds + "\n";
+    }
     std::sort(sorted.begin(), sorted.end());
-    const Quantile middle = quantile(sorted, 0.5);
     if (c.name == "fp16") base = middle;
     const auto add = [&](const char* metric, double estimate, std::optional<double> low = {},
                          std::optional<double> high = {}) {
@@ -513,11 +539,14 @@ int run(const Options& options) {
       rows.add({c.name, "", "", "memory_weights_mb", weights / 1e6, {}, {}, 0});
     }
   }
+  std::string passes = "variant,batch_x_length,round,milliseconds\n";
   for (const std::size_t batch : options.batches) {
-    for (const std::size_t length : options.lengths) time_batch(all, options, batch, length, monitor, rows);
+    for (const std::size_t length : options.lengths)
+      time_batch(all, options, batch, length, monitor, rows, passes);
   }
   report_products(all, options, rows, products);
   if (!options.csv.empty()) write_file_atomically(options.csv, rows.csv());
+  if (!options.samples.empty()) write_file_atomically(options.samples, passes);
   if (!options.json.empty()) {
     const auto number = [](const std::optional<unsigned>& n) {
       return n ? std::to_string(*n) : std::string("null");

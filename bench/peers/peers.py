@@ -304,6 +304,19 @@ def ratios_to(reference, own):
     return statistics.median(ratios), min(ratios), max(ratios)
 
 
+def paired_ratios(seconds):
+    """Ours over each peer, repeat by repeat: [(ours, peer, (median, lowest, highest))]."""
+    ours = [name for name in seconds if name in OURS]
+    return [(own, peer, ratios_to(seconds[peer], seconds[own]))
+            for own in ours for peer in seconds if peer not in OURS]
+
+
+def print_paired(seconds):
+    print(f"\n{'time of ... over':<28} {'ours':<28} {'median [lowest, highest]':>24}")
+    for own, peer, (middle, low, high) in paired_ratios(seconds):
+        print(f"{peer:<28} {own:<28} {f'{middle:.2f} [{low:.2f}, {high:.2f}]':>24}")
+
+
 def rows_of(seconds, accuracy, examples, model="minilm-qnli"):
     rows = []
 
@@ -390,11 +403,15 @@ def main():
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", nargs="*", choices=PEERS + list(OURS))
     parser.add_argument("--csv", help="rows in the suite's format; provenance beside it as JSON")
+    parser.add_argument("--paired", metavar="JSON", help="prints the paired ratios of a run that is there, and ends")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
         return worker(arguments.worker, arguments.folder, arguments.threads)
+    if arguments.paired:
+        with open(arguments.paired, encoding="utf-8") as file:
+            return print_paired(json.load(file)["seconds"])
     if not arguments.data or not os.path.isdir(arguments.data):
         parser.error("--data (or OUTLIERLAB_DATA): expected the folder of the data and models, found none")
     ensure_venv(arguments.venv)
@@ -407,6 +424,7 @@ def main():
         middle, low, high = ratios_to(seconds[REFERENCE], all_seconds)
         print(f"{name:<28} {arguments.limit / statistics.median(all_seconds):>10.1f}  "
               f"{f'{middle:.2f} [{low:.2f}, {high:.2f}]':>24}  {accuracy[name]:>8.2f}")
+    print_paired(seconds)
     if arguments.csv:
         temporary = arguments.csv + ".tmp"
         with open(temporary, "w", encoding="utf-8", newline="") as file:

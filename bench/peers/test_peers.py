@@ -16,6 +16,11 @@ class Peers(unittest.TestCase):
     def test_ratios_pair_the_repeats(self):
         self.assertEqual(peers.ratios_to([2.0, 4.0, 6.0], [1.0, 1.0, 2.0]), (3.0, 2.0, 4.0))
 
+    def test_ours_over_each_peer_is_paired(self):
+        seconds = {"ct2-int8": [2.0, 4.0, 6.0], "outlierlab-fp32": [1.0, 1.0, 2.0], "torch-fp32": [1.0, 2.0, 3.0]}
+        self.assertEqual(peers.paired_ratios(seconds), [("outlierlab-fp32", "ct2-int8", (3.0, 2.0, 4.0)),
+                                                        ("outlierlab-fp32", "torch-fp32", (1.5, 1.0, 2.0))])
+
     def test_rows_have_the_suites_columns(self):
         rows = peers.rows_of({"torch-fp32": [2.0], "x": [1.0]}, {"torch-fp32": 80.0, "x": 79.0}, 100)
         self.assertEqual(len(rows), 6)

@@ -247,7 +247,9 @@ std::vector<DeploymentMethod> deployment_methods(const std::vector<Measurement>&
     if (m.metric == "memory_weights_mb") target.weights_mb = m.estimate();
     if (m.metric == "joules_per_example") target.joules = m.estimate();
     if (m.metric == "engine_agreement") target.agreement = m.estimate();
-    if (m.metric == "simulation_agreement") target.float32_agreement = m.estimate();
+    if (m.metric == "simulation_agreement") target.noise_floor = m.estimate();
+    if (m.metric == "engine_exact_agreement") target.exact_agreement = m.estimate();
+    if (m.metric == "float32_exact_agreement") target.float32_agreement = m.estimate();
     if (m.parameter == "process" && m.metric == "memory_process_mb")
       cell(target, "", m.value).process_mb = m.estimate();
     if (m.parameter == "device memory" && m.metric == "memory_device_peak_mb")
@@ -341,12 +343,17 @@ std::string read_deployment(const std::vector<Measurement>& all) {
       cells.begin(), cells.end(), [](const auto& a, const auto& b) { return *a.speedup < *b.speedup; });
   text += fmt::format(" (from {:.2f} at {} to {:.2f} at {}).", *low->speedup, low->value, *high->speedup,
                       high->value);
-  if (integer->agreement && integer->float32_agreement)
+  if (integer->agreement && integer->noise_floor)
+    text += fmt::format(
+        " It gives {:.2f} % of its simulation's predictions; the simulation with its sums rounded otherwise "
+        "gives {:.2f} % of its own.",
+        *integer->agreement, *integer->noise_floor);
+  if (integer->exact_agreement && integer->float32_agreement)
     text += fmt::format(
         " It gives {:.2f} % of the predictions of its simulation in double precision; the simulation in "
         "float32 "
         "gives {:.2f} %.",
-        *integer->agreement, *integer->float32_agreement);
+        *integer->exact_agreement, *integer->float32_agreement);
   return on_devices.empty() ? text : text + " " + on_devices;
 }
 
@@ -367,13 +374,16 @@ std::vector<Table> tables_on(const std::string& device, const std::string& exper
   };
   std::vector<Column> columns;
   const char* const held = device.empty() ? "weights and scratch (MB)" : "weights and workspace (MB)";
-  for (const Column& column : {Column{"weights as stored (MB)", &DeploymentMethod::stored_mb, 1},
-                               Column{held, &DeploymentMethod::weights_mb, 1},
-                               Column{"peak of its process (MB)", &DeploymentMethod::process_mb, 0},
-                               Column{"peak on the device (MB)", &DeploymentMethod::device_mb, 1},
-                               Column{"energy (J per example)", &DeploymentMethod::joules, 4},
-                               Column{"equal predictions (%)", &DeploymentMethod::agreement, 2},
-                               Column{"float32 simulation (%)", &DeploymentMethod::float32_agreement, 2}}) {
+  for (const Column& column :
+       {Column{"weights as stored (MB)", &DeploymentMethod::stored_mb, 1},
+        Column{held, &DeploymentMethod::weights_mb, 1},
+        Column{"peak of its process (MB)", &DeploymentMethod::process_mb, 0},
+        Column{"peak on the device (MB)", &DeploymentMethod::device_mb, 1},
+        Column{"energy (J per example)", &DeploymentMethod::joules, 4},
+        Column{"equal predictions (%)", &DeploymentMethod::agreement, 2},
+        Column{"simulation with itself (%)", &DeploymentMethod::noise_floor, 2},
+        Column{"predictions of double precision (%)", &DeploymentMethod::exact_agreement, 2},
+        Column{"float32 simulation (%)", &DeploymentMethod::float32_agreement, 2}}) {
     if (any(column.member)) columns.push_back(column);
   }
   const std::string title = title_on(experiment, device),

@@ -35,7 +35,10 @@ struct DeploymentMethod {
   std::optional<double> joules;  ///< of the processor or the device, per example
   /// Predictions that equal those of the simulation in double precision: the engine's, and the float32
   /// simulation's. Percent.
-  std::optional<double> agreement, float32_agreement;
+  std::optional<double> exact_agreement, float32_agreement;
+  /// In files of former versions: the engine's that equal those of the simulation in float32, and that one's
+  /// own when its sums are rounded otherwise.
+  std::optional<double> agreement, noise_floor;
 
   /// What executes it: "simulated", "integer", or whatever stands before the colon; "float" without one. On a
   /// device its name stands before: "cuda integer".

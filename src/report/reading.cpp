@@ -12,6 +12,7 @@
 #include "report/measurement.h"
 #include "report/peers.h"
 #include "report/roofline.h"
+#include "report/rounding.h"
 #include "report/trend.h"
 
 namespace outlierlab {
@@ -352,6 +353,7 @@ static std::string read_rows_of(const std::string& experiment, const Measurement
   if (experiment == "transforms") return read_transforms(all);
   if (experiment == "peers") return read_peers(all);
   if (experiment == "roofline") return read_roofline(all);
+  if (experiment == "rounding") return read_rounding(all);
   return read_any(all);
 }
 

@@ -12,6 +12,7 @@
 #include "report/peers.h"
 #include "report/reading.h"
 #include "report/roofline.h"
+#include "report/rounding.h"
 
 namespace outlierlab {
 
@@ -143,6 +144,7 @@ std::vector<Table> experiment_tables(const std::string& experiment, const std::v
   if (is_deployment(experiment)) return deployment_tables(experiment, all);
   if (experiment == "peers") return peers_tables(all);
   if (experiment == "roofline") return roofline_tables(all);
+  if (experiment == "rounding") return rounding_tables(all);
   std::vector<Table> tables;
   if (const std::vector<Measurement> largest = largest_over_layers(all); !largest.empty()) {
     tables.push_back(Pivot(experiment, largest).table(experiment + ": largest over the layers"));

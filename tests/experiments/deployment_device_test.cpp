@@ -173,7 +173,7 @@ TEST_CASE("The deployment study times a device, says what it is, and leaves out 
       REQUIRE(figures.find(variant, "device memory", "memory_device_peak_mb", cell) != nullptr);
       REQUIRE(figures.find(variant, "batch x length", "latency_p50_ms", cell)->n >= 10u);
     }
-    REQUIRE(figures(variant, "", "engine_agreement") >= 90);
+    REQUIRE(figures(variant, "", "engine_exact_agreement") >= 90);
     REQUIRE(figures(variant, "profile", "time_share_products") > 0);
     REQUIRE(figures(variant, "profile", "time_share_products") +
                 figures(variant, "profile", "time_share_rest") ==
@@ -204,7 +204,7 @@ TEST_CASE("The deployment study times a device, says what it is, and leaves out 
   REQUIRE(reasons.at("cuda float:fp8").find("compute capability 8.9") != std::string::npos);
   REQUIRE(reasons.at("cuda integer:mp-xhy-16").find("found 16") != std::string::npos);
   REQUIRE(reasons.at("cuda integer:w8a8-token").find("equal predictions") != std::string::npos);
-  REQUIRE(figures("cuda integer:w8a8-token", "", "engine_agreement") < 10);
+  REQUIRE(figures("cuda integer:w8a8-token", "", "engine_exact_agreement") < 10);
   for (const char* parameter : {"profile", "device memory", "energy"}) {
     REQUIRE(std::none_of(figures.rows().begin(), figures.rows().end(), [&](const Row& row) {
       return row.variant == "cuda integer:w8a8-token" && row.parameter == parameter;

@@ -62,7 +62,7 @@ TEST_CASE("Before the first grid float32 and double precision have all values in
       most = std::max(most, share);
     }
     REQUIRE(by_site.at("layer.0.query") <= most);
-    for (const char* metric : {"simulation_agreement", "engine_agreement"}) {
+    for (const char* metric : {"float32_exact_agreement", "engine_exact_agreement"}) {
       REQUIRE(whole.at(scheme).at(metric) >= 90);
       REQUIRE(whole.at(scheme).at(metric) <= 100);
     }
