@@ -31,12 +31,6 @@ Batch measured(Networks& networks, const DeploymentPlan& plan) {
   return random_batch(config, plan.measured_examples, length_of(config, plan));
 }
 
-struct BatchSize {
-  std::size_t examples = 0, length = 0;
-  std::size_t tokens() const { return examples * length; }
-  std::string value() const { return std::to_string(examples) + "x" + std::to_string(length); }
-};
-
 /// All batches of a plan that the model has positions for.
 std::vector<BatchSize> batch_sizes(const BertConfig& config, const DeploymentPlan& plan) {
   std::vector<BatchSize> sizes;
@@ -253,7 +247,7 @@ std::vector<Row> size_rows(Networks& networks, const Method& method) {
   return rows;
 }
 
-/// The most device memory that an executor holds which runs the measured batch and nothing else: what it
+/// The most device memory that an executor holds which runs this batch and nothing else: what it
 /// needs grows with the batch, and nothing is given back between passes.
 std::vector<Row> device_memory(Networks& networks, const Method& method, const BatchSize& size) {
   if (!networks.may_be_timed(method)) return {};

@@ -12,7 +12,7 @@ namespace outlierlab {
 
 struct DeploymentPlan {
   std::vector<std::size_t> examples = {1, 8, 32, 128}, lengths = {16, 64, 128, 256, 512};
-  /// Memory, energy and time shares are measured on one batch: many tokens, of a length that is usual.
+  /// Energy and time shares are measured on one batch: many tokens, of a length that is usual.
   std::size_t measured_examples = 32, measured_length = 128;
   double seconds = 8;         ///< of a cell's timing, once it has its least number of rounds
   double energy_seconds = 2;  ///< of passes between two readings, at least

@@ -29,6 +29,15 @@ const char* name_of(RealPrecision precision) {
   }
 }
 
+/// "float:fp32 3.41, integer:w8a8 3.40": medians of what was measured right behind the passes.
+std::string clocks_text(const std::vector<Contender>& contenders,
+                        const std::vector<std::vector<double>>& clocks) {
+  std::string text;
+  for (std::size_t c = 0; c < contenders.size(); ++c)
+    text += fmt::format("{}{} {:.2f}", c == 0 ? "" : ", ", contenders[c].name, median(clocks[c]));
+  return text;
+}
+
 }  // namespace
 
 std::string Method::variant() const {
@@ -120,15 +129,6 @@ std::string device_state(const engine::DeviceMonitor& monitor) {
   return fmt::format("{} MHz, memory {} MHz, {} C, throttled by: {}", text(monitor.multiprocessor_clock()),
                      text(monitor.memory_clock()), text(monitor.temperature()),
                      monitor.throttle_reasons().value_or("?"));
-}
-
-/// "float:fp32 3.41, integer:w8a8 3.40": medians of what was measured right behind the passes.
-std::string clocks_text(const std::vector<Contender>& contenders,
-                        const std::vector<std::vector<double>>& clocks) {
-  std::string text;
-  for (std::size_t c = 0; c < contenders.size(); ++c)
-    text += fmt::format("{}{} {:.2f}", c == 0 ? "" : ", ", contenders[c].name, median(clocks[c]));
-  return text;
 }
 
 PassSeconds time_cell(Study& study, const TimedEngine& engine, const std::string& cell,

@@ -69,8 +69,8 @@ TimingOptions timing_on(const std::string& engine, std::size_t tokens, double se
 std::string device_state(const engine::DeviceMonitor& monitor);
 
 /// Times an engine's methods side by side on a batch of so many tokens, as timing_on() says. The record then
-/// says how a device did at `cell`, and, if so, how many medians something else has disturbed, which `run`
-/// prints, too.
+/// says how a device did at `cell`, or the processor's clock (`clock_ghz`), and, if so, how many medians
+/// something else has disturbed, which `run` prints, too.
 PassSeconds time_cell(Study& study, const TimedEngine& engine, const std::string& cell,
                       const std::vector<Contender>& contenders, std::size_t tokens, double seconds);
 
@@ -93,7 +93,8 @@ class Networks {
   /// One for a single measurement. Null as executor().
   std::unique_ptr<engine::Executor> another_executor(const Method& method, bool profile);
   std::shared_ptr<const engine::Model> model(const std::string& scheme);
-  /// An engine's run on real examples beside its simulation's; the method must have an executor.
+  /// An engine's run on real examples beside the scheme's in double precision; the method must have an
+  /// executor.
   const Agreement& agreement(const Method& method);
   /// An engine is timed only after it has agreed. The record says what is not timed, and why.
   bool may_be_timed(const Method& method);

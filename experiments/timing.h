@@ -23,9 +23,9 @@ struct TimingOptions {
   std::size_t least_rounds = 6;   ///< blocks of each contender at least (fewer give no interval), and:
   std::size_t most_passes = 200;  ///< timed passes of each at most: latency percentiles want many
   double narrow = 0.02;           ///< enough when each median's 95 % interval is within this share of it
+  double seconds = 2;             ///< ...or when so much time is spent on all contenders together
   /// Called behind each timed pass with its contender's index; what it takes is not timed.
   std::function<void(std::size_t)> after_pass;
-  double seconds = 2;  ///< ...or when so much time is spent on all contenders together
 };
 
 /// Seconds of each pass by contender. Contenders take turns, a block of passes each, so that a change of the

@@ -34,7 +34,7 @@ const char usage[] = R"(gpu_bench: the CUDA executor's speed, once it agrees wit
   --batch LIST         examples in a batch (default 1,8,32)
   --length LIST        tokens of each example (default 128)
   --only LIST          configurations (default all): fp32, fp16, bf16, fp8, or a scheme of the model
-  --repeats N          passes that are timed of each (default 200)
+  --repeats N          passes that are timed of each (default 200; medians have intervals from 51 on)
   --device N           CUDA device (default 0)
   --csv FILE           rows experiment,model,task,variant,parameter,value,metric,estimate,ci_low,ci_high,n,seed
   --samples FILE       every timed pass: variant,batch_x_length,round,milliseconds
@@ -288,8 +288,8 @@ Quantile quantile(const std::vector<double>& sorted, double q) {
   return {at(std::ceil(n * q)), at(std::floor(n * q - half)), at(std::ceil(n * q + half) + 1)};
 }
 
-/// The median of all passes. Those of a block depend on each other: the interval is that of the blocks'
-/// medians.
+/// The median of all passes, in the order in which they were made. Those of a block depend on each other: the
+/// interval is that of the blocks' medians. Fewer than six blocks give none (see has_interval()).
 Quantile median(const std::vector<double>& passes, std::size_t block) {
   std::vector<double> sorted = passes, medians;
   std::sort(sorted.begin(), sorted.end());
@@ -304,6 +304,10 @@ Quantile median(const std::vector<double>& passes, std::size_t block) {
   const Quantile blocks = quantile(medians, 0.5);
   const double middle = quantile(sorted, 0.5).value;
   return {middle, std::min(blocks.low, middle), std::max(blocks.high, middle)};
+}
+
+bool has_interval(std::size_t passes, std::size_t block) {
+  return (passes + block - 1) / block >= 6;
 }
 
 double seconds_of(Executor& executor, const RandomTokens& tokens, std::vector<float>& logits) {
@@ -354,28 +358,35 @@ void time_batch(std::vector<Configuration>& all, const Options& options, std::si
   std::optional<Quantile> base;
   for (const Configuration* const one : here) {
     const Configuration& c = *one;
-    std::vector<double>& sorted = samples[c.name];
-    const Quantile middle = median(sorted, block);
-    for (std::size_t i = 0; i < sorted.size(); ++i) {
+    const std::vector<double>& passes = samples[c.name];
+    const Quantile middle = median(passes, block);
+    for (std::size_t i = 0; i < passes.size(); ++i) {
       char milliseconds[32];
-      std::snprintf(milliseconds, sizeof milliseconds, "%.6g", 1e3 * sorted[i]);
+      std::snprintf(milliseconds, sizeof milliseconds, "%.6g", 1e3 * passes[i]);
       all_passes += c.name + "," + value + "," + std::to_string(i) + "," + milliseconds + "\n";
     }
+    std::vector<double> sorted = passes;
     std::sort(sorted.begin(), sorted.end());
+    const bool certain = has_interval(passes.size(), block);
     if (c.name == "fp16") base = middle;
     const auto add = [&](const char* metric, double estimate, std::optional<double> low = {},
                          std::optional<double> high = {}) {
       rows.add({c.name, "batch x length", value, metric, estimate, low, high, sorted.size()});
     };
-    add("latency_p50_ms", 1e3 * middle.value, 1e3 * middle.low, 1e3 * middle.high);
+    const auto add_median = [&](const char* metric, double estimate, double low, double high) {
+      if (certain) return add(metric, estimate, low, high);
+      add(metric, estimate);
+    };
+    add_median("latency_p50_ms", 1e3 * middle.value, 1e3 * middle.low, 1e3 * middle.high);
     for (const auto& [metric, q] : {std::pair("latency_p95_ms", 0.95), std::pair("latency_p99_ms", 0.99)}) {
       const Quantile tail = quantile(sorted, q);
       add(metric, 1e3 * tail.value, 1e3 * tail.low, 1e3 * tail.high);
     }
     const double count = static_cast<double>(batch * length);
-    add("throughput_tokens", count / middle.value, count / middle.high, count / middle.low);
+    add_median("throughput_tokens", count / middle.value, count / middle.high, count / middle.low);
     add("memory_device_peak_mb", static_cast<double>(c.executor->bytes()) / 1e6);
-    if (base) add("speedup", base->value / middle.value, base->low / middle.high, base->high / middle.low);
+    if (base)
+      add_median("speedup", base->value / middle.value, base->low / middle.high, base->high / middle.low);
     const std::optional<double> joules = joules_per_pass(*c.executor, tokens, monitor, logits);
     if (joules) add("energy_per_token_mj", 1e3 * *joules / count);
     const std::optional<unsigned> clock = monitor.multiprocessor_clock();

@@ -305,14 +305,14 @@ def ratios_to(reference, own):
 
 
 def paired_ratios(seconds):
-    """Ours over each peer, repeat by repeat: [(ours, peer, (median, lowest, highest))]."""
+    """The peer's time over ours, which is our speed over the peer's: [(ours, peer, (median, lowest, highest))]."""
     ours = [name for name in seconds if name in OURS]
     return [(own, peer, ratios_to(seconds[peer], seconds[own]))
             for own in ours for peer in seconds if peer not in OURS]
 
 
 def print_paired(seconds):
-    print(f"\n{'time of ... over':<28} {'ours':<28} {'median [lowest, highest]':>24}")
+    print("\n{:<28} {:<28} {:>24}".format("the peer's time over", "ours", "median [lowest, highest]"))
     for own, peer, (middle, low, high) in paired_ratios(seconds):
         print(f"{peer:<28} {own:<28} {f'{middle:.2f} [{low:.2f}, {high:.2f}]':>24}")
 
@@ -411,7 +411,10 @@ def main():
         return worker(arguments.worker, arguments.folder, arguments.threads)
     if arguments.paired:
         with open(arguments.paired, encoding="utf-8") as file:
-            return print_paired(json.load(file)["seconds"])
+            seconds = json.load(file).get("seconds")
+        if not seconds:
+            parser.error(f"{arguments.paired}: expected a member seconds, as --csv writes it, found none")
+        return print_paired(seconds)
     if not arguments.data or not os.path.isdir(arguments.data):
         parser.error("--data (or OUTLIERLAB_DATA): expected the folder of the data and models, found none")
     ensure_venv(arguments.venv)

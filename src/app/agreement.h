@@ -9,7 +9,7 @@
 namespace outlierlab {
 
 /// How far an execution of a scheme says the same as the scheme itself: its simulation with every product,
-/// LayerNorm, softmax and GELU computed in double precision and rounded to float32 once.
+/// LayerNorm, softmax, GELU and tanh computed in double precision and rounded to float32 once.
 ///
 /// A value that rounding puts on the other side of a grid's threshold moves by a whole step, and with it
 /// everything that depends on it: over coarse grids two correct implementations come to differ in most values

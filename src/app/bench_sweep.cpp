@@ -73,7 +73,7 @@ bool engine_agrees(const CommonOptions& options, const std::vector<Calibration>&
   for (const Calibration& c : sweep) {
     const Scheme scheme = scheme_of(c);
     const auto executor = make_executor("int8", session.evaluator->lowered(scheme));
-    Simulation simulation(*session.evaluator, scheme, options.calibration_seed, agreement_examples);
+    Simulation simulation(*session.evaluator, scheme, 0, agreement_examples);
     const Agreement agreement = engine_agreement(simulation, *executor);
     if (agreement.holds()) continue;
     all = false;

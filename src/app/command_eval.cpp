@@ -51,10 +51,10 @@ int command_eval(const std::vector<std::string>& arguments) {
       "with --engine int8 or cuda: how products whose sides are not both codes run: float32, bfloat16, "
       "and on a GPU float16 (its default) or float8",
       &precision);
-  options.flag(
-      "check",
-      "with --engine int8 or cuda: also compare with the simulated scheme; exit 1 if they differ too much",
-      &check);
+  options.flag("check",
+               "with --engine int8 or cuda: also compare with the scheme simulated in double precision; exit "
+               "1 if they differ too much",
+               &check);
   if (!options.parse(arguments)) return 0;
   std::vector<std::string> engines = engine_names();
   engines.insert(engines.begin(), "simulated");
@@ -96,7 +96,8 @@ int command_eval(const std::vector<std::string>& arguments) {
     } else {
       Simulation simulation(evaluator, scheme, values.calibration_seed, check ? 0 : agreement_examples);
       agreement = engine_agreement(simulation, *executor, check);
-      if (!agreement.holds()) untimed = "it does not agree with its simulation: " + agreement.text();
+      if (!agreement.holds())
+        untimed = "it does not agree with the scheme in double precision: " + agreement.text();
     }
   } else {
     evaluation = evaluator.evaluate(scheme, values.calibration_seed);

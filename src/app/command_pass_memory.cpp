@@ -2,6 +2,7 @@
 #include <malloc.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -33,21 +34,14 @@ struct PassOptions {
   int threads = 0;
 };
 
-/// A batch's examples, and the tokens of each.
-struct BatchSize {
-  unsigned examples = 0, length = 0;
-};
-
 using Pass = std::function<void(const Batch&)>;
 
 BatchSize batch_size(const std::string& text) {
-  BatchSize size;
-  int read = 0;
-  const bool whole = std::sscanf(text.c_str(), "%4ux%4u%n", &size.examples, &size.length, &read) == 2 &&
-                     static_cast<std::size_t>(read) == text.size();
-  if (!whole || size.examples == 0 || size.length == 0)
-    throw UsageError("--batch: expected examples x tokens such as 32x128, found '" + text + "'");
-  return size;
+  const auto size = BatchSize::read(text);
+  if (!size)
+    throw UsageError("--batch: expected examples x tokens such as 32x128, each from 1 to " +
+                     std::to_string(BatchSize::most) + ", found '" + text + "'");
+  return *size;
 }
 
 /// A network, and how many token ids and positions it has.
@@ -57,9 +51,6 @@ struct Network {
 };
 
 Batch batch_of(const Network& network, const BatchSize& size) {
-  if (size.length > network.positions)
-    throw UsageError("--batch: expected at most " + std::to_string(network.positions) +
-                     " tokens, as many as the model has positions, found " + std::to_string(size.length));
   BertConfig config;
   config.vocab_size = network.vocabulary;
   return random_batch(config, size.examples, size.length);
@@ -107,7 +98,7 @@ Network float_network(const PassOptions& options) {
     const Scheme scheme = Scheme::load(options.scheme.string(), resource_root() / "configs" / "schemes");
     const BertRunner in_float(weights);
     StatisticsCollector collector(in_float.sites());
-    in_float.logits(batch_of(network, {1, calibration_length}), &collector);
+    in_float.logits(batch_of(network, {1, std::min(calibration_length, network.positions)}), &collector);
     const NetworkStatistics statistics = collector.finish();
     weights = quantize_weights(weights, scheme, &statistics);
     hook = std::make_shared<ActivationQuantizer>(scheme, SiteTable(weights.config), &statistics);
@@ -135,7 +126,9 @@ int command_pass_memory(const std::vector<std::string>& arguments) {
               "what `outlierlab pack` wrote: the integer engine, in place of --model-folder", &values.packed);
   options.flag("bfloat16", "with --packed: products of floats in bfloat16", &values.bfloat16);
   options.add("threads", "N", "0: all cores", &values.threads, 0, 4096);
-  options.add("batch", "ExT", "E examples of T tokens, 32x128 by default; several run in their order",
+  options.add("batch", "ExT",
+              "E examples of T tokens; repeatable, run in this order (default: 32 of 128, or as many as the "
+              "model has positions)",
               &batches);
   if (!options.parse(arguments)) return 0;
   if (values.packed.empty() == values.model_folder.empty())
@@ -144,11 +137,16 @@ int command_pass_memory(const std::vector<std::string>& arguments) {
     throw UsageError("pass-memory: expected --model-folder beside --scheme, found --packed");
   if (values.bfloat16 && values.packed.empty())
     throw UsageError("pass-memory: expected --packed beside --bfloat16, found --model-folder");
-  if (batches.empty()) batches = {"32x128"};
   std::vector<BatchSize> sizes;
   for (const std::string& batch : batches) sizes.push_back(batch_size(batch));
   set_threads(values.threads);
   const Network network = values.packed.empty() ? float_network(values) : engine_network(values);
+  if (sizes.empty()) sizes = {{32, std::min<std::size_t>(128, network.positions)}};
+  for (const BatchSize& size : sizes) {
+    if (size.length > network.positions)
+      throw UsageError("--batch: expected at most " + std::to_string(network.positions) +
+                       " tokens, as many as the model has positions, found " + std::to_string(size.length));
+  }
   for (const BatchSize& size : sizes) {
     const Batch batch = batch_of(network, size);
     ::malloc_trim(0);

@@ -31,8 +31,7 @@ bool depends_on_machine(const std::string& metric) {
                                            "arithmetic_intensity",
                                            "time_share",
                                            "engine_",
-                                           "simulation_agreement",
-                                           "float32_exact_agreement"};
+                                           "simulation_agreement"};
   return std::any_of(std::begin(beginnings), std::end(beginnings),
                      [&](const char* beginning) { return metric.rfind(beginning, 0) == 0; });
 }

@@ -30,7 +30,7 @@ struct DeploymentMethod {
   std::optional<double> stored_mb;  ///< the weights as a file would hold them
   /// As held in memory for this CPU, with scratch where the engine runs; on a device before the first pass.
   std::optional<double> weights_mb;
-  /// Peaks at a batch of 32 examples of 128 tokens, or as many as the model has positions.
+  /// Peaks at a batch of 32 examples, of the measured lengths up to 128 the longest.
   std::optional<double> process_mb, device_mb;
   std::optional<double> joules;  ///< of the processor or the device, per example
   /// Predictions that equal those of the simulation in double precision: the engine's, and the float32

@@ -62,11 +62,11 @@ std::string share_text(double percent) {
 
 std::string read_rounding(const std::vector<Measurement>& all) {
   std::string text;
+  const std::vector<std::string> sites = shown_sites(all);
   for (const std::string& scheme : schemes_of(all)) {
     const Measurement* const simulation = find(all, scheme, "", "float32_exact_agreement");
     const Measurement* const engine = find(all, scheme, "", "engine_exact_agreement");
     if (!simulation) continue;
-    const std::vector<std::string> sites = shown_sites(all);
     const Measurement* first = nullptr;
     for (const Measurement& m : all) {
       if (m.variant == scheme && m.metric == "values_moved" && m.estimate() > 0) {

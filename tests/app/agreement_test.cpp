@@ -1,6 +1,12 @@
 #include "app/agreement.h"
 
+#include <cstring>
+#include <memory>
+
+#include "app/resources.h"
 #include "catch.h"
+#include "engine/cpu/cpu_executor.h"
+#include "paths.h"
 
 using namespace outlierlab;
 
@@ -61,4 +67,67 @@ TEST_CASE("Agreement: accuracy within 0.2 points, or within chance of the predic
     REQUIRE(unbiased(200, 9, sign * 9));
     REQUIRE_FALSE(unbiased(200, 10, sign * 10));
   }
+}
+
+namespace {
+
+/// Says the opposite of every tenth prediction of another executor.
+class Contrary : public engine::Executor {
+ public:
+  explicit Contrary(engine::Executor& inner) : inner_(inner) {}
+  void logits(const engine::Tokens& tokens, float* logits) override {
+    inner_.logits(tokens, logits);
+    for (std::size_t e = 0; e < tokens.examples; ++e) {
+      if (seen_++ % 10 != 0) continue;
+      for (std::size_t c = 0; c < shape().labels; ++c) {
+        float& logit = logits[e * shape().labels + c];
+        logit = -logit;
+      }
+    }
+  }
+  const engine::Shape& shape() const override { return inner_.shape(); }
+  std::string description() const override { return inner_.description(); }
+  std::size_t bytes() const override { return inner_.bytes(); }
+  engine::Profile take_profile() override { return inner_.take_profile(); }
+
+ private:
+  engine::Executor& inner_;
+  std::size_t seen_ = 0;
+};
+
+}  // namespace
+
+TEST_CASE("Agreement is with double precision, and measures float32 where that decides", "[app]") {
+  EvaluatorOptions options;
+  options.task = Task::read(find_task("demo"));
+  options.model_folder = test::source("models/demo/control");
+  options.limit = 60;
+  options.calibration_size = 16;
+  Evaluator evaluator(options);
+  const Scheme scheme = Scheme::load("w8a8", resource_root() / "configs" / "schemes", {});
+  Simulation whole(evaluator, scheme), part(evaluator, scheme, 0, 40), beyond(evaluator, scheme, 0, 1000);
+  REQUIRE(whole.examples() == 60);
+  REQUIRE(part.examples() == 40);
+  REQUIRE(beyond.examples() == 60);
+  REQUIRE(part.exact().rows() == 40);
+  const Matrix& float32 = whole.float32();
+  const Matrix evaluated = evaluator.evaluate(scheme).logits;
+  REQUIRE(std::memcmp(float32.data(), evaluated.data(), evaluated.size() * sizeof(float)) == 0);
+  REQUIRE(std::memcmp(float32.data(), whole.exact().data(), evaluated.size() * sizeof(float)) != 0);
+
+  engine::CpuExecutor executor(evaluator.lowered(scheme));
+  const Agreement agreement = engine_agreement(part, executor);
+  REQUIRE(agreement.predictions >= Agreement::required_predictions);
+  REQUIRE_FALSE(agreement.float32_predictions.has_value());
+  REQUIRE(agreement.text().find("float32") == std::string::npos);
+  REQUIRE(agreement.holds());
+  const Agreement thorough = engine_agreement(part, executor, true);
+  REQUIRE(thorough.float32_predictions == part.float32_predictions());
+  REQUIRE(thorough.text().find("in float32") != std::string::npos);
+
+  Contrary contrary(executor);
+  const Agreement other = engine_agreement(part, contrary);
+  REQUIRE(other.predictions == Approx(90));
+  REQUIRE(other.float32_predictions.has_value());
+  REQUIRE_FALSE(other.holds());
 }

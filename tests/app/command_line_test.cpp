@@ -91,7 +91,8 @@ TEST_CASE("pass-memory prints the peak of one network's passes", "[app]") {
   // Simulated weights are as large as float ones.
   const double simulated = std::stod(run("pass-memory --batch 2x16 --threads 1 --scheme w8a8" + model).out);
   REQUIRE(simulated >= 0.8 * bytes);
-  for (const std::string batch : {"16", "x16", "0x16", "2x0", "2x16x3", "2*16", "99999x16", ""})
+  for (const std::string batch : {"16", "x16", "0x16", "2x0", "2x16x3", "2*16", "99999x16", "-1x16", "+2x16",
+                                  " 2x16", "2x 16", "2x+16", ""})
     require_wrong_use("pass-memory --batch '" + batch + "'" + model,
                       {"--batch", "32x128", "'" + batch + "'"});
   require_wrong_use("pass-memory --batch 1x100" + model, {"--batch", "positions", "100"});

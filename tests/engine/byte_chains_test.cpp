@@ -21,8 +21,9 @@ std::vector<char> steps_with(std::size_t count, int largest) {
   for (std::size_t i = 0; i < steps.size(); i += 2) {
     int left = largest;
     for (std::size_t k = 0; k < 2; ++k) {
-      const int weight = static_cast<int>(random.below(static_cast<std::uint64_t>(2 * left + 1))) - left;
-      steps[i + k] = static_cast<char>(std::max(weight, -127));
+      const int any = static_cast<int>(random.below(static_cast<std::uint64_t>(2 * left + 1))) - left;
+      const int weight = std::clamp(any, -127, 127);
+      steps[i + k] = static_cast<char>(weight);
       left -= std::abs(weight);
     }
   }

@@ -242,6 +242,9 @@ TEST_CASE("The shapes study times a device beside the processor, each against it
   REQUIRE(reasons.count("tiny cuda integer:w8a8") == 0);
   REQUIRE(figures.find("cuda integer:w8a8-token", parameter, "latency_p50_ms") == nullptr);
   REQUIRE(study.notes().at("agreement").count("tiny integer:w8a8") == 1);
+  const auto& clocks = study.notes().at("clock_ghz");
+  REQUIRE(clocks.size() == 1);  // the processor's cell; the device has device_state
+  REQUIRE(clocks.begin()->second.rfind("float:fp32 ", 0) == 0);
   const std::string samples =
       read_file(std::filesystem::path(study.file()).replace_filename("deployment_shapes-samples.csv"));
   REQUIRE(samples.find("variant,network,batch_x_length,round,milliseconds\n") == 0);

@@ -89,6 +89,27 @@ TEST_CASE("Where memory was measured by batch and length, the summary has the us
   REQUIRE(tables[4].rows[1] == std::vector<std::string>{"simulated w8a8", "-", "185", "-", "-"});
 }
 
+TEST_CASE("Agreement with double precision has its own columns and sentence", "[report]") {
+  ResultSet set = results(0.95, 90);
+  std::vector<Row>& rows = set.experiments["deployment"];
+  for (Row& row : rows) {
+    if (row.metric == "engine_agreement") row.metric = "engine_exact_agreement";
+    if (row.metric == "simulation_agreement") row.metric = "float32_exact_agreement";
+  }
+  const auto all = measurements(rows);
+  const std::string text = read_deployment(all);
+  INFO(text);
+  REQUIRE(text.find(
+              "It gives 99.70 % of the predictions of its simulation in double precision; the simulation in "
+              "float32 gives 99.80 %.") != std::string::npos);
+  REQUIRE(text.find("rounded otherwise") == std::string::npos);
+  const Table summary = deployment_tables("deployment", all)[0];
+  REQUIRE(summary.columns[5] == "predictions of double precision (%)");
+  REQUIRE(summary.columns[6] == "float32 simulation (%)");
+  REQUIRE(summary.rows[2][5] == "99.70");
+  REQUIRE(summary.rows[2][6] == "99.80");
+}
+
 TEST_CASE("What ran on a device stands apart, against the device's own reference", "[report]") {
   ResultSet set = results(0.95, 90);
   const Verdict without = judge_deployment(set);

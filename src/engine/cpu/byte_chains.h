@@ -21,7 +21,7 @@ struct ByteChains {
   std::uint16_t fours, pairs, singles, wides;
 };
 
-/// Brings `count` steps (at most 65,536) into the order of their chains. Within a chain, or a single step,
+/// Brings `count` steps (at most 65,535) into the order of their chains. Within a chain, or a single step,
 /// the weights of every pair (k, k + 1 with k even) and column have positive parts that add up to most_parts
 /// at most, and negative parts likewise. words[i] receives which 32-bit word of a row of bytes step i
 /// multiplies.

@@ -17,9 +17,9 @@ enum class Finish {
 /// One product of unsigned 8-bit codes with signed 8-bit codes, and what is done with each sum while it is in
 /// a register:
 ///
-///   sum[r, j]  = sum_k a[r, k] * b[k, j]                                   exact in int32
-///   real[r, j] = (sum - row_zero[r] * col_sum[j] - row_sum[r] * col_zero[j]) * row_scale[r] * col_scale[j] +
-///   bias[j] code[r, j] = clamp(round(real * inverse), low, high) + offset
+///   sum[r, j]  = sum_k a[r, k] * b[k, j]                                   exact in int32 (to a depth of
+///   65,536) real[r, j] = (sum - row_zero[r] * col_sum[j] - row_sum[r] * col_zero[j]) * row_scale[r] *
+///   col_scale[j] + bias[j] code[r, j] = clamp(round(real * inverse), low, high) + offset
 ///
 /// Arrays over columns are readable up to the next multiple of 16, a row of `a` for 64 bytes past its depth
 /// (what stands there does not matter). Columns from a multiple of 16 on can be multiplied alone: their
@@ -57,7 +57,7 @@ struct Int8Kernels {
   void (*multiply)(const Int8Product& product);
 
   /// The same for a b that is packed once and used often: what takes longer to pack and is faster to
-  /// multiply. Codes lie in +-127.
+  /// multiply. Codes lie in +-127, and `packed` on a boundary of 64 bytes.
   std::size_t (*weight_bytes)(std::size_t depth, std::size_t cols);
   void (*pack_weight)(const std::int8_t* source, std::size_t stride, std::size_t cols, std::size_t depth,
                       int flip, void* packed);

@@ -57,7 +57,7 @@ struct Steps {
 using AnyWord = std::int32_t __attribute__((may_alias));
 
 /// See int8_gemm_bytes_impl.h. A chain takes 2 LENGTH + 1 instructions for each half of a panel instead of 3
-/// LENGTH; a wide step takes 4.
+/// LENGTH; a wide step takes 5.
 struct ByteSteps {
   static constexpr int rows = 5, depth = 4;
 

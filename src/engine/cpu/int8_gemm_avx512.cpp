@@ -23,7 +23,7 @@ struct Steps {
 };
 
 /// See int8_gemm_bytes_impl.h. A chain takes 2 LENGTH + 1 instructions instead of 3 LENGTH; a
-/// wide step takes 4.
+/// wide step takes 6.
 struct ByteSteps {
   static constexpr int rows = 8, depth = 4;
 

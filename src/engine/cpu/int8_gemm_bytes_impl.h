@@ -8,9 +8,8 @@
 //     chain.add_to(sum, row, words)
 //                              sum and the products of the row's 32-bit words words[i] with step i: their
 //                              pairs are added as int16, over all of the chain, before they are widened
-//   ByteSteps::Wide            a step whose weights are int16, made of where it begins: 16 columns of the
-//   first
-//                              and third weight, then of the second and fourth
+//   ByteSteps::Wide            a step whose weights are int16, made of where it begins: the first and third
+//                              weight of 16 columns, then the second and fourth
 //     wide.add_to(sum, row, words)
 //
 // Weights known in advance. vpmaddubsw adds a pair of products u1 w1 + u2 w2 in saturating int16. With codes

@@ -220,26 +220,19 @@ inline void widen(const Int8Product& p, std::size_t depth, std::int16_t* wide) {
   }
 }
 
-/// Calls f(rows of p, those rows of a widened to int16), a chunk at a time, so that the copy stays in the
-/// cache.
-template <typename Function>
-inline void in_widened_chunks(const Int8Product& p, std::size_t chunk, bool needed, Function f) {
-  constexpr std::size_t capacity = 48 * 1024;
-  const std::size_t depth = (p.depth + 3) / 4 * 4;
-  std::int16_t small[capacity];
-  std::int16_t* wide = needed && chunk * depth > capacity ? new std::int16_t[chunk * depth] : small;
-  for (std::size_t r = 0; r < p.rows; r += chunk) {
-    const Int8Product part = rows_of(p, r, p.rows - r < chunk ? p.rows - r : chunk);
-    if (needed) widen(part, depth, wide);
-    f(part, Words{reinterpret_cast<const char*>(wide), depth * 2});
-  }
-  if (wide != small) delete[] wide;
-}
-
+/// The product with rows of a widened to int16, a chunk at a time, so that the copy stays in the cache.
 template <typename S>
 inline void multiply_widened(const Int8Product& p) {
-  in_widened_chunks(p, 4 * S::rows, true,
-                    [](const Int8Product& part, Words a) { multiply_words<S>(part, a); });
+  constexpr std::size_t chunk = 4 * S::rows, capacity = 48 * 1024;
+  const std::size_t depth = (p.depth + 3) / 4 * 4;
+  std::int16_t small[capacity];
+  std::int16_t* wide = chunk * depth > capacity ? new std::int16_t[chunk * depth] : small;
+  for (std::size_t r = 0; r < p.rows; r += chunk) {
+    const Int8Product part = rows_of(p, r, p.rows - r < chunk ? p.rows - r : chunk);
+    widen(part, depth, wide);
+    multiply_words<S>(part, {reinterpret_cast<const char*>(wide), depth * 2});
+  }
+  if (wide != small) delete[] wide;
 }
 
 template <typename S>
