@@ -1,5 +1,7 @@
 #include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "app/resources.h"
 #include "app/study.h"
@@ -9,26 +11,37 @@
 
 using namespace outlierlab;
 
-TEST_CASE("Before the first grid float32 and double precision have all values in common, later fewer",
-          "[experiments]") {
+namespace {
+
+EvaluatorOptions options_of(const std::string& task, std::filesystem::path model, std::size_t limit) {
   EvaluatorOptions options;
-  options.task = Task::read(find_task("demo"));
-  options.model_folder = test::source("models/demo/planted");
-  options.limit = 24;
+  options.task = Task::read(find_task(task));
+  options.model_folder = std::move(model);
+  options.limit = limit;
   options.calibration_size = 16;
-  Evaluator evaluator(options);
+  return options;
+}
+
+std::vector<Row> rows_of_rounding(Evaluator& evaluator) {
   StudyOptions how;
   how.experiment = "rounding";
-  how.model_name = "demo-planted";
+  how.model_name = "model";
   how.out = test::scratch("rounding");
   how.scheme_folder = resource_root() / "configs" / "schemes";
   Study study(evaluator, how);
   rounding(study);
+  return study.run();
+}
 
+}  // namespace
+
+TEST_CASE("Before the first grid float32 and double precision have all values in common, later fewer",
+          "[experiments]") {
+  Evaluator evaluator(options_of("demo", test::source("models/demo/planted"), 24));
   std::map<std::string, std::map<std::string, double>> moved;  // by scheme and site
   std::map<std::string, std::map<std::string, double>> whole;  // by scheme and metric
   std::map<std::string, std::size_t> values;
-  for (const Row& row : study.run()) {
+  for (const Row& row : rows_of_rounding(evaluator)) {
     if (row.parameter.empty()) {
       whole[row.variant][row.metric] = row.estimate;
       REQUIRE(row.n == 24u);
@@ -71,22 +84,11 @@ TEST_CASE("One rounding at the embeddings reaches most values of a real network'
           "[experiments]") {
   const auto data = test::data("qnli");
   SKIP_WITHOUT_DATA(data);
-  EvaluatorOptions options;
-  options.task = Task::read(find_task("qnli"));
-  options.model_folder = test::data("minilm-qnli");
+  EvaluatorOptions options = options_of("qnli", test::data("minilm-qnli"), 16);
   options.data_folder = data;
-  options.limit = 16;
-  options.calibration_size = 32;
-  Evaluator evaluator(options);
-  StudyOptions how;
-  how.experiment = "rounding";
-  how.model_name = "minilm-qnli";
-  how.out = test::scratch("rounding-minilm");
-  how.scheme_folder = resource_root() / "configs" / "schemes";
-  Study study(evaluator, how);
-  rounding(study);
+  Evaluator evaluator(std::move(options));
   std::map<std::string, double> moved;
-  for (const Row& row : study.run()) {
+  for (const Row& row : rows_of_rounding(evaluator)) {
     if (row.variant == "w8a8" && row.parameter == "site") moved[row.value] = row.estimate;
   }
   REQUIRE(moved.at("embeddings.sum") == 0);
