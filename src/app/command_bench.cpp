@@ -196,8 +196,7 @@ int command_bench(const std::vector<std::string>& arguments) {
     if (!agreement.holds()) {
       fmt::print(
           "{:<22} not timed: expected {} % equal predictions, or the simulation's in float32, and an "
-          "accuracy "
-          "within {} points or chance\n",
+          "accuracy within {} points or chance\n",
           name, Agreement::required_predictions, Agreement::largest_accuracy_change);
       return;
     }

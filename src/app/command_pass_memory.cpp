@@ -116,8 +116,8 @@ int command_pass_memory(const std::vector<std::string>& arguments) {
   Options options(
       "pass-memory",
       "Sets one network up and runs batches of random tokens. Before each it sets the process's peak of "
-      "memory "
-      "back, and\nafter it prints the peak in bytes (0: the system does not tell). Buffers grow to what the "
+      "memory back, and\nafter it prints the peak in bytes (0: the system does not tell). Buffers grow to "
+      "what the "
       "largest batch needs and stay:\ngive small ones first. `run deployment` starts it once per method.",
       "outlierlab pass-memory --model-folder models/demo/planted --batch 1x16 --batch 32x64");
   options.add("model-folder", "DIR", "a Hugging Face folder: the float network", &values.model_folder);

@@ -7,18 +7,11 @@
 #include <optional>
 
 #include "report/coverage.h"
+#include "report/loss.h"
 
 namespace outlierlab {
 
 namespace {
-
-const Measurement* find(const std::vector<Measurement>& all, const std::string& scheme,
-                        const std::string& value, const std::string& metric) {
-  for (const Measurement& m : all) {
-    if (m.variant == scheme && m.value == value && m.metric == metric) return &m;
-  }
-  return nullptr;
-}
 
 std::vector<std::string> schemes_of(const std::vector<Measurement>& all) {
   std::vector<std::string> names;
@@ -64,8 +57,8 @@ std::string read_rounding(const std::vector<Measurement>& all) {
   std::string text;
   const std::vector<std::string> sites = shown_sites(all);
   for (const std::string& scheme : schemes_of(all)) {
-    const Measurement* const simulation = find(all, scheme, "", "float32_exact_agreement");
-    const Measurement* const engine = find(all, scheme, "", "engine_exact_agreement");
+    const Measurement* const simulation = find_measurement(all, scheme, "", "", "float32_exact_agreement");
+    const Measurement* const engine = find_measurement(all, scheme, "", "", "engine_exact_agreement");
     if (!simulation) continue;
     const Measurement* first = nullptr;
     for (const Measurement& m : all) {
@@ -76,7 +69,8 @@ std::string read_rounding(const std::vector<Measurement>& all) {
     }
     const auto last = std::find_if(sites.rbegin(), sites.rend(),
                                    [](const std::string& site) { return ends_with(site, ".output"); });
-    const Measurement* const end = last == sites.rend() ? nullptr : find(all, scheme, *last, "values_moved");
+    const Measurement* const end =
+        last == sites.rend() ? nullptr : find_measurement(all, scheme, "site", *last, "values_moved");
     if (!text.empty()) text += " ";
     text += fmt::format("{}: ", scheme);
     if (first && count_of(*first) && end) {
@@ -99,7 +93,7 @@ std::vector<Table> rounding_tables(const std::vector<Measurement>& all) {
                     {"scheme", "simulation in float32", "integer engine", "its accuracy (points)"},
                     {}};
   const auto cell = [&](const std::string& scheme, const std::string& metric, const char* format) {
-    const Measurement* const m = find(all, scheme, "", metric);
+    const Measurement* const m = find_measurement(all, scheme, "", "", metric);
     return m ? fmt::format(fmt::runtime(format), m->estimate()) : std::string("-");
   };
   for (const std::string& scheme : schemes)
@@ -114,7 +108,7 @@ std::vector<Table> rounding_tables(const std::vector<Measurement>& all) {
   for (const std::string& site : shown_sites(all)) {
     std::vector<std::string> line = {site};
     for (const std::string& scheme : schemes) {
-      const Measurement* const m = find(all, scheme, site, "values_moved");
+      const Measurement* const m = find_measurement(all, scheme, "site", site, "values_moved");
       line.push_back(m ? share_text(m->estimate()) : "-");
     }
     values.rows.push_back(std::move(line));
