@@ -3,6 +3,7 @@
 // multiply-add) per second; the bound is in bench/README.md.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -52,15 +53,17 @@ AlignedVector<T> random_values(std::size_t n, int low, int high) {
   return values;
 }
 
-/// Codes as a trained weight has them per tensor: bell-shaped, standard deviation about 21, a few at the
-/// ends.
-AlignedVector<std::int8_t> weight_codes(std::size_t n) {
+enum class WeightScale { tensor, column };
+
+/// Codes as a trained weight has them: bell-shaped, with a standard deviation of about 21 where a tensor has one
+/// scale, of about 42 where every column has its own, and a few at the ends.
+AlignedVector<std::int8_t> weight_codes(std::size_t n, WeightScale scale) {
   Random random(11);
   AlignedVector<std::int8_t> values(n);
   for (std::int8_t& v : values) {
     int sum = 0;
     for (int i = 0; i < 12; ++i) sum += static_cast<int>(random.below(255)) - 127;
-    v = static_cast<std::int8_t>(sum / 12);
+    v = static_cast<std::int8_t>(std::clamp(sum / (scale == WeightScale::tensor ? 12 : 6), -127, 127));
   }
   values[n / 2] = 127;
   values[n / 3] = -127;
@@ -81,9 +84,9 @@ void float_product(benchmark::State& state, const ModelKernels* kernels, const e
 }
 
 void int8_product(benchmark::State& state, const engine::Int8Kernels* kernels, const engine::PeakLoop* peak,
-                  ProductShape s, engine::Finish finish) {
+                  ProductShape s, engine::Finish finish, WeightScale scale) {
   const auto a = random_values<std::uint8_t>(s.rows * s.depth + 64, 0, 255);
-  const AlignedVector<std::int8_t> w = weight_codes(s.cols * s.depth);
+  const AlignedVector<std::int8_t> w = weight_codes(s.cols * s.depth, scale);
   AlignedVector<char> packed(kernels->weight_bytes(s.depth, s.cols));
   kernels->pack_weight(w.data(), s.depth, s.cols, s.depth, 0, packed.data());
   const AlignedVector<float> row_scale(s.rows, 0.01f), col_scale(s.cols, 0.01f), bias(s.cols, 1.0f);
@@ -172,7 +175,7 @@ void fill(const dnnl::memory& part, dnnl::memory::data_type type) {
   const std::size_t n = static_cast<std::size_t>(dims[0] * dims[1]);
   using T = dnnl::memory::data_type;
   if (type == T::u8) return copy_into(part, random_values<std::uint8_t>(n, 0, 255));
-  if (type == T::s8) return copy_into(part, weight_codes(n));
+  if (type == T::s8) return copy_into(part, weight_codes(n, WeightScale::tensor));
   const AlignedVector<float> values = random_values<float>(n, -8, 8);
   if (type == T::f32) return copy_into(part, values);
   // Whole numbers this small are bfloat16 as they stand: the upper half.
@@ -233,13 +236,16 @@ void register_all() {
     const auto add_int8 = [&](const std::string& set, const engine::Int8Kernels& kernels,
                               const engine::PeakLoop& peak, bool every_finish) {
       const std::string what = "int8_" + set;
-      add(what + "_codes", int8_product, &kernels, &peak, s, Finish::codes);
+      add(what + "_codes", int8_product, &kernels, &peak, s, Finish::codes, WeightScale::tensor);
+      // Only kernels whose product of bytes saturates see what the weights are.
+      if (set == "avx2" || set == "avx512")
+        add(what + "_column_scales", int8_product, &kernels, &peak, s, Finish::codes, WeightScale::column);
       if (s.head) add(what + "_head", int8_head_product, &kernels, &peak, s);
       if (!every_finish) return;
-      add(what + "_sums", int8_product, &kernels, &peak, s, Finish::sums);
-      add(what + "_real", int8_product, &kernels, &peak, s, Finish::real);
-      add(what + "_accumulate", int8_product, &kernels, &peak, s, Finish::accumulate);
-      add(what + "_gelu_codes", int8_product, &kernels, &peak, s, Finish::gelu_codes);
+      add(what + "_sums", int8_product, &kernels, &peak, s, Finish::sums, WeightScale::tensor);
+      add(what + "_real", int8_product, &kernels, &peak, s, Finish::real, WeightScale::tensor);
+      add(what + "_accumulate", int8_product, &kernels, &peak, s, Finish::accumulate, WeightScale::tensor);
+      add(what + "_gelu_codes", int8_product, &kernels, &peak, s, Finish::gelu_codes, WeightScale::tensor);
     };
     if (isa() == Isa::portable)
       add_int8("portable", engine::portable::int8_kernels, engine::portable::int8_loop, false);

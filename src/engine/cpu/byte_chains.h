@@ -1,5 +1,6 @@
-// Which steps of a product of bytes can be added as int16. Apart from int8_gemm_bytes_impl.h, which uses it,
-// since what is compiled for one instruction set must not bring along code that others share.
+// How the weights of a product of bytes are ordered so that their products can be added as int16. Apart from
+// int8_gemm_bytes_impl.h, which uses it, since what is compiled for one instruction set must not bring along
+// code that others share.
 #pragma once
 
 #include <cstddef>
@@ -7,13 +8,19 @@
 
 namespace outlierlab::engine {
 
-/// A step of a panel: four weights, one after the other in k, of each of 16 columns.
-constexpr std::size_t byte_step_columns = 16, byte_step_bytes = 4 * byte_step_columns;
+/// A step multiplies four bytes of a row, a word, by four weights of each column, and adds them in pairs: the
+/// first and second byte, and the third and fourth. Those of a word can be put in three orders that differ in
+/// who is paired with whom.
+constexpr std::size_t byte_orders = 3;
+constexpr unsigned char byte_order[byte_orders][4] = {{0, 1, 2, 3}, {0, 2, 1, 3}, {0, 3, 1, 2}};
 
 /// The positive parts of weights that an int16 sum of products with codes up to 255 can bear, and their
 /// negative parts: 255 * 128 <= 32767.
 constexpr int most_parts = 128;
 static_assert(255 * most_parts <= 32767 && 255 * (most_parts + 1) > 32767, "the most that int16 holds");
+
+/// A strip's columns: half a panel, or all of it.
+constexpr std::size_t panel_columns = 16, panel_step_bytes = 4 * panel_columns;
 
 /// So many chains of four steps, then so many of two, then steps that stand alone, and last so many that
 /// int16 cannot bear.
@@ -21,10 +28,14 @@ struct ByteChains {
   std::uint16_t fours, pairs, singles, wides;
 };
 
-/// Brings `count` steps (at most 65,535) into the order of their chains. Within a chain, or a single step,
-/// the weights of every pair (k, k + 1 with k even) and column have positive parts that add up to most_parts
-/// at most, and negative parts likewise. words[i] receives which 32-bit word of a row of bytes step i
-/// multiplies.
-ByteChains chain_steps(char* steps, std::size_t count, std::uint16_t* words);
+/// Takes `columns` columns (8 or 16) of a panel, from `first` on, out of `count` steps of four weights of each
+/// of 16 columns, and writes their steps in the order of their chains. Within a chain, or a single step, the
+/// weights of every pair and column have positive parts that add up to most_parts at most, and negative parts
+/// likewise; each step's bytes are in the order that serves this best. `words[i]` receives which 32-bit word of
+/// a row step i multiplies, where the row is there in each byte_order, one `words_apart` words behind the
+/// other (3 * words_apart <= 65,536). A wide step is written as int16, in two halves: the first and third
+/// weight of each column, then the second and fourth. `steps` has room for as many bytes as if all were wide.
+ByteChains chain_steps(const char* panel, std::size_t count, std::size_t first, std::size_t columns,
+                       std::size_t words_apart, std::uint16_t* words, char* steps);
 
 }  // namespace outlierlab::engine

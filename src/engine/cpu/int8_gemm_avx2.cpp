@@ -56,86 +56,74 @@ struct Steps {
 
 using AnyWord = std::int32_t __attribute__((may_alias));
 
-/// See int8_gemm_bytes_impl.h. A chain takes 2 LENGTH + 1 instructions for each half of a panel instead of 3
-/// LENGTH; a wide step takes 5.
+/// See int8_gemm_bytes_impl.h. A chain takes 2 LENGTH + 1 instructions instead of 3 LENGTH; a wide step takes 6.
 struct ByteSteps {
-  static constexpr int rows = 5, depth = 4;
+  static constexpr int rows = 8, depth = 4;
+  static constexpr std::size_t columns = 8;
+  using Lanes = __m256i;
+  static Lanes& strip(Sum& sum, std::size_t s) { return s == 0 ? sum.a : sum.b; }
+  static __m256i load_step(const char* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 
   template <int LENGTH>
   struct Chain {
-    explicit Chain(const char* steps) : b(steps) {}
-    [[gnu::always_inline]] Sum add_to(Sum sum, const char* row, const std::uint16_t* words) const;
-    const char* b;
+    explicit Chain(const char* b) {
+      for (int i = 0; i < LENGTH; ++i) steps[i] = load_step(b + i * 32);
+    }
+    [[gnu::always_inline]] __m256i add_to(__m256i sum, const char* row, const std::uint16_t* words) const;
+    __m256i steps[LENGTH];
   };
 
   struct Wide {
-    explicit Wide(const char* steps) : b(steps) {}
-    [[gnu::always_inline]] Sum add_to(Sum sum, const char* row, const std::uint16_t* words) const {
-      __m256i even, odd, t;
+    explicit Wide(const char* b) : even(load_step(b)), odd(load_step(b + 32)) {}
+    [[gnu::always_inline]] __m256i add_to(__m256i sum, const char* row, const std::uint16_t* words) const {
+      __m256i x, y;
       const __m256i low_bytes = _mm256_set1_epi16(255);
-      asm("vpbroadcastd %[a], %[odd]\n\t"
-          "vpand %[mask], %[odd], %[even]\n\t"
-          "vpsrlw $8, %[odd], %[odd]\n\t"
-          "vpmaddwd %[w0], %[even], %[t]\n\t"
-          "vpmaddwd %[w1], %[even], %[even]\n\t"
-          "vpaddd %[t], %[x], %[x]\n\t"
-          "vpmaddwd %[w2], %[odd], %[t]\n\t"
-          "vpaddd %[even], %[y], %[y]\n\t"
-          "vpmaddwd %[w3], %[odd], %[odd]\n\t"
-          "vpaddd %[t], %[x], %[x]\n\t"
-          "vpaddd %[odd], %[y], %[y]"
-          : [x] "+x"(sum.a), [y] "+x"(sum.b), [even] "=&x"(even), [odd] "=&x"(odd), [t] "=&x"(t)
-          : [a] "m"(*reinterpret_cast<const AnyWord*>(row + 4 * words[0])),
-            [w0] "m"(*reinterpret_cast<const __m256i*>(b)),
-            [w1] "m"(*reinterpret_cast<const __m256i*>(b + 32)),
-            [w2] "m"(*reinterpret_cast<const __m256i*>(b + 64)),
-            [w3] "m"(*reinterpret_cast<const __m256i*>(b + 96)), [mask] "x"(low_bytes));
+      asm("vpbroadcastd %[word], %[y]\n\t"
+          "vpand %[mask], %[y], %[x]\n\t"
+          "vpsrlw $8, %[y], %[y]\n\t"
+          "vpmaddwd %[even], %[x], %[x]\n\t"
+          "vpmaddwd %[odd], %[y], %[y]\n\t"
+          "vpaddd %[x], %[sum], %[sum]\n\t"
+          "vpaddd %[y], %[sum], %[sum]"
+          : [sum] "+x"(sum), [x] "=&x"(x), [y] "=&x"(y)
+          : [word] "m"(*reinterpret_cast<const AnyWord*>(row + 4 * words[0])), [even] "x"(even), [odd] "x"(odd),
+            [mask] "x"(low_bytes));
       return sum;
     }
-    const char* b;
+    __m256i even, odd;
   };
 };
 
 template <int LENGTH>
-inline Sum ByteSteps::Chain<LENGTH>::add_to(Sum sum, const char* row, const std::uint16_t* words) const {
+inline __m256i ByteSteps::Chain<LENGTH>::add_to(__m256i sum, const char* row, const std::uint16_t* words) const {
   static_assert(LENGTH == 1 || LENGTH == 2 || LENGTH == 4, "one of the chains below");
   // In one statement each: GCC 12 would else collect products before it adds them, and spill the sums.
-#define OUTLIERLAB_FIRST(I) \
-  "vpbroadcastd %[a" I      \
-  "], %[word]\n\t"          \
-  "vpmaddubsw %[low" I      \
-  "], %[word], %[x]\n\t"    \
-  "vpmaddubsw %[high" I "], %[word], %[y]\n\t"
-#define OUTLIERLAB_NEXT(I)      \
-  "vpbroadcastd %[a" I          \
-  "], %[word]\n\t"              \
-  "vpmaddubsw %[low" I          \
-  "], %[word], %[t]\n\t"        \
-  "vpaddw %[t], %[x], %[x]\n\t" \
-  "vpmaddubsw %[high" I         \
-  "], %[word], %[t]\n\t"        \
-  "vpaddw %[t], %[y], %[y]\n\t"
+#define OUTLIERLAB_FIRST              \
+  "vpbroadcastd %[word0], %[x]\n\t" \
+  "vpmaddubsw %[step0], %[x], %[x]\n\t"
+#define OUTLIERLAB_NEXT(I)            \
+  "vpbroadcastd %[word" I             \
+  "], %[t]\n\t"                     \
+  "vpmaddubsw %[step" I               \
+  "], %[t], %[t]\n\t"               \
+  "vpaddw %[t], %[x], %[x]\n\t"
 #define OUTLIERLAB_WIDEN             \
   "vpmaddwd %[ones], %[x], %[x]\n\t" \
-  "vpmaddwd %[ones], %[y], %[y]\n\t" \
-  "vpaddd %[x], %[a], %[a]\n\t"      \
-  "vpaddd %[y], %[b], %[b]"
-#define OUTLIERLAB_STEP(I)                                           \
-  [a##I] "m"(*reinterpret_cast<const AnyWord*>(row + 4 * words[I])), \
-      [low##I] "m"(*reinterpret_cast<const __m256i*>(b + I * 64)),   \
-      [high##I] "m"(*reinterpret_cast<const __m256i*>(b + I * 64 + 32))
-#define OUTLIERLAB_SUMS \
-  [a] "+x"(sum.a), [b] "+x"(sum.b), [word] "=&x"(word), [x] "=&x"(x), [y] "=&x"(y), [t] "=&x"(t)
-  __m256i word, x, y, t;
+  "vpaddd %[x], %[sum], %[sum]"
+#define OUTLIERLAB_STEP(I) \
+  [word##I] "m"(*reinterpret_cast<const AnyWord*>(row + 4 * words[I])), [step##I] "x"(steps[I])
+#define OUTLIERLAB_SUMS [sum] "+x"(sum), [x] "=&x"(x), [t] "=&x"(t)
+  __m256i x, t;
   const __m256i ones = _mm256_set1_epi16(1);
   if constexpr (LENGTH == 1) {
-    asm(OUTLIERLAB_FIRST("0") OUTLIERLAB_WIDEN:OUTLIERLAB_SUMS : OUTLIERLAB_STEP(0), [ones] "x"(ones));
+    asm(OUTLIERLAB_FIRST OUTLIERLAB_WIDEN : OUTLIERLAB_SUMS : OUTLIERLAB_STEP(0), [ones] "x"(ones));
   } else if constexpr (LENGTH == 2) {
-    asm(OUTLIERLAB_FIRST("0") OUTLIERLAB_NEXT("1") OUTLIERLAB_WIDEN:OUTLIERLAB_SUMS
+    asm(OUTLIERLAB_FIRST OUTLIERLAB_NEXT("1") OUTLIERLAB_WIDEN
+        : OUTLIERLAB_SUMS
         : OUTLIERLAB_STEP(0), OUTLIERLAB_STEP(1), [ones] "x"(ones));
   } else {
-    asm(OUTLIERLAB_FIRST("0") OUTLIERLAB_NEXT("1") OUTLIERLAB_NEXT("2") OUTLIERLAB_NEXT("3") OUTLIERLAB_WIDEN
-:OUTLIERLAB_SUMS
+    asm(OUTLIERLAB_FIRST OUTLIERLAB_NEXT("1") OUTLIERLAB_NEXT("2") OUTLIERLAB_NEXT("3") OUTLIERLAB_WIDEN
+        : OUTLIERLAB_SUMS
         : OUTLIERLAB_STEP(0), OUTLIERLAB_STEP(1), OUTLIERLAB_STEP(2), OUTLIERLAB_STEP(3), [ones] "x"(ones));
   }
 #undef OUTLIERLAB_FIRST

@@ -26,6 +26,9 @@ struct Steps {
 /// wide step takes 6.
 struct ByteSteps {
   static constexpr int rows = 8, depth = 4;
+  static constexpr std::size_t columns = 16;
+  using Lanes = Sum;
+  static Lanes& strip(Sum& sum, std::size_t) { return sum; }
 
   template <int LENGTH>
   struct Chain {
