@@ -55,8 +55,8 @@ AlignedVector<T> random_values(std::size_t n, int low, int high) {
 
 enum class WeightScale { tensor, column };
 
-/// Codes as a trained weight has them: bell-shaped, with a standard deviation of about 21 where a tensor has one
-/// scale, of about 42 where every column has its own, and a few at the ends.
+/// Codes as a trained weight has them: bell-shaped, with a standard deviation of about 21 where a tensor has
+/// one scale, of about 42 where every column has its own, and a few at the ends.
 AlignedVector<std::int8_t> weight_codes(std::size_t n, WeightScale scale) {
   Random random(11);
   AlignedVector<std::int8_t> values(n);

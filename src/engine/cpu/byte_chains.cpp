@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <limits>
+#include <utility>
 #include <vector>
 
 namespace outlierlab::engine {
@@ -11,6 +13,7 @@ namespace {
 
 /// Each step looks for company among so many that follow it, which keeps packing linear.
 constexpr std::size_t reach = 48;
+constexpr std::size_t longest = 4;
 
 /// Eight int16 lanes: the compiler's vectors, of a width that every x86-64 has.
 using Lanes = std::int16_t __attribute__((vector_size(16)));
@@ -35,117 +38,180 @@ class Parts {
       Lanes pairs;
       std::memcpy(&pairs, step.data() + i * sizeof pairs, sizeof pairs);
       const Lanes first = (pairs << 8) >> 8, second = pairs >> 8;
-      parts_[i] = (first & (first > 0)) + (second & (second > 0));
-      parts_[vectors + i] = -(first & (first < 0)) - (second & (second < 0));
+      positive_[i] = (first & (first > 0)) + (second & (second > 0));
+      negative_[i] = -(first & (first < 0)) - (second & (second < 0));
     }
   }
-  /// The largest with those of another step.
-  int most_with(const Parts& other) const {
-    Lanes most = parts_[0] + other.parts_[0];
-    for (std::size_t i = 1; i < 2 * vectors; ++i) {
-      const Lanes sum = parts_[i] + other.parts_[i], larger = sum > most;
-      most = (sum & larger) | (most & ~larger);
+  void add(const Parts& other) {
+    for (std::size_t i = 0; i < vectors; ++i) {
+      positive_[i] += other.positive_[i];
+      negative_[i] += other.negative_[i];
     }
-    int result = 0;
-    for (std::size_t lane = 0; lane < 8; ++lane) result = std::max(result, static_cast<int>(most[lane]));
-    return result;
   }
-  void take(const Parts& other) {
-    for (std::size_t i = 0; i < 2 * vectors; ++i) parts_[i] += other.parts_[i];
+  /// The largest part of a pair together with another step's.
+  int parts_with(const Parts& other) const {
+    Lanes most = {};
+    for (std::size_t i = 0; i < vectors; ++i)
+      most = larger(most, larger(positive_[i] + other.positive_[i], negative_[i] + other.negative_[i]));
+    return largest(most);
   }
+  /// The largest sum of magnitudes, likewise.
+  int magnitudes_with(const Parts& other) const {
+    Lanes most = {};
+    for (std::size_t i = 0; i < vectors; ++i)
+      most = larger(most, positive_[i] + negative_[i] + other.positive_[i] + other.negative_[i]);
+    return largest(most);
+  }
+  /// The weights of pair `i`, two of which a column has, added up.
+  int weights(std::size_t i) const { return positive_[i / 8][i % 8] - negative_[i / 8][i % 8]; }
 
  private:
   static constexpr std::size_t vectors = sizeof(Step<COLUMNS>) / sizeof(Lanes);
-  std::array<Lanes, 2 * vectors> parts_{};
+
+  static Lanes larger(Lanes a, Lanes b) { return a > b ? a : b; }
+  static int largest(Lanes lanes) {
+    lanes = larger(lanes, __builtin_shuffle(lanes, Lanes{4, 5, 6, 7, 0, 1, 2, 3}));
+    lanes = larger(lanes, __builtin_shuffle(lanes, Lanes{2, 3, 0, 1, 6, 7, 4, 5}));
+    return std::max(lanes[0], lanes[1]);
+  }
+
+  std::array<Lanes, vectors> positive_{}, negative_{};
 };
 
-/// The parts of one step in each order of its bytes.
-template <std::size_t COLUMNS>
-struct Candidates {
-  std::array<Parts<COLUMNS>, byte_orders> orders;
-
-  /// The order that adds least to `sum`'s largest part, and that part.
-  std::pair<std::size_t, int> best(const Parts<COLUMNS>& sum) const {
-    std::pair<std::size_t, int> least = {0, orders[0].most_with(sum)};
-    for (std::size_t o = 1; o < byte_orders; ++o) {
-      const int most = orders[o].most_with(sum);
-      if (most < least.second) least = {o, most};
-    }
-    return least;
-  }
-};
-
-struct Placed {
-  std::size_t step, order;
-};
-
-template <std::size_t COLUMNS>
-ByteChains chain(const char* panel, std::size_t count, std::size_t first, std::size_t words_apart,
-                 std::uint16_t* words, char* target) {
-  std::vector<Step<COLUMNS>> steps(count);
-  std::vector<Candidates<COLUMNS>> candidates(count);
-  for (std::size_t s = 0; s < count; ++s) {
-    std::memcpy(steps[s].data(), panel + s * panel_step_bytes + 4 * first, sizeof steps[s]);
-    for (std::size_t o = 0; o < byte_orders; ++o)
-      candidates[s].orders[o] = Parts<COLUMNS>(in_order<COLUMNS>(steps[s], byte_order[o]));
-  }
-
-  std::vector<bool> taken(count);
-  std::vector<Placed> order, pairs, singles, wides;
-  std::vector<std::size_t> alone(count);  // the order that serves a step best by itself
-  for (std::size_t s = 0; s < count; ++s) {
-    const auto [best, most] = candidates[s].best({});
-    alone[s] = best;
-    if (most <= most_parts) continue;
-    wides.push_back({s, 0});
-    taken[s] = true;
-  }
-  for (std::size_t s = 0; s < count; ++s) {
-    if (taken[s]) continue;
-    std::array<Placed, 4> links = {{{s, alone[s]}}};
-    std::size_t length = 1;
-    Parts<COLUMNS> sum = candidates[s].orders[alone[s]];
-    for (std::size_t t = s + 1; t < count && t < s + reach && length < links.size(); ++t) {
-      if (taken[t]) continue;
-      const auto [best, most] = candidates[t].best(sum);
-      if (most > most_parts) continue;
-      sum.take(candidates[t].orders[best]);
-      links[length++] = {t, best};
-    }
-    if (length == 3) length = 2;
-    for (std::size_t i = 0; i < length; ++i) taken[links[i].step] = true;
-    std::vector<Placed>& list = length == 4 ? order : length == 2 ? pairs : singles;
-    list.insert(list.end(), links.begin(), links.begin() + static_cast<std::ptrdiff_t>(length));
-  }
-  const ByteChains chains = {
-      static_cast<std::uint16_t>(order.size() / 4), static_cast<std::uint16_t>(pairs.size() / 2),
-      static_cast<std::uint16_t>(singles.size()), static_cast<std::uint16_t>(wides.size())};
-  for (const std::vector<Placed>* list : {&pairs, &singles, &wides})
-    order.insert(order.end(), list->begin(), list->end());
-
-  for (std::size_t i = 0; i < count; ++i) {
-    words[i] = static_cast<std::uint16_t>(order[i].order * words_apart + order[i].step);
-    const Step<COLUMNS> step = in_order<COLUMNS>(steps[order[i].step], byte_order[order[i].order]);
-    if (i < count - wides.size()) {
-      std::memcpy(target, step.data(), sizeof step);
-      target += sizeof step;
-      continue;
-    }
-    std::array<std::int16_t, 4 * COLUMNS> wide;
-    for (std::size_t b = 0; b < step.size(); ++b)
-      wide[b % 2 * 2 * COLUMNS + b / 2] = static_cast<signed char>(step[b]);
-    std::memcpy(target, wide.data(), sizeof wide);
-    target += sizeof wide;
-  }
-  return chains;
+std::size_t kind_of(std::size_t length, bool shifted) {
+  std::size_t kind = 0;
+  while (chain_kind[kind].length != static_cast<int>(length) || chain_kind[kind].shifted != shifted) ++kind;
+  return kind;
 }
+
+template <std::size_t COLUMNS>
+class Strip {
+ public:
+  Strip(const char* panel, std::size_t count, std::size_t first)
+      : steps_(count), choices_(count), taken_(count) {
+    for (std::size_t s = 0; s < count; ++s) {
+      std::memcpy(steps_[s].data(), panel + s * panel_step_bytes + 4 * first, sizeof steps_[s]);
+      for (std::size_t o = 0; o < byte_orders; ++o) {
+        const Parts<COLUMNS> parts(in_order<COLUMNS>(steps_[s], byte_order[o]));
+        choices_[s][o] = {parts, parts.parts_with({}) <= most_parts};
+      }
+    }
+    for (std::size_t s = 0; s < count; ++s) {
+      if (!taken_[s]) find_chain(s);
+    }
+  }
+
+  ByteChains write(std::size_t words_apart, std::uint16_t* words, std::int32_t* start, char* target) const {
+    ByteChains result = {};
+    std::fill(start, start + COLUMNS, 0);
+    for (std::size_t kind = 0; kind < chain_kinds; ++kind) {
+      const auto length = static_cast<std::size_t>(chain_kind[kind].length);
+      const std::vector<Placed>& found = found_[kind];
+      result.chains[kind] = static_cast<std::uint16_t>(found.size() / length);
+      for (std::size_t i = 0; i < found.size(); ++i) {
+        if (chain_kind[kind].shifted && i % length == 0) {
+          write_shift(&found[i], length, start, target);
+          target += sizeof(Step<COLUMNS>);
+        }
+        const Step<COLUMNS> step = in_order<COLUMNS>(steps_[found[i].step], byte_order[found[i].order]);
+        std::memcpy(target, step.data(), sizeof step);
+        target += sizeof step;
+        *words++ = static_cast<std::uint16_t>(found[i].order * words_apart + found[i].step);
+      }
+    }
+    result.wides = static_cast<std::uint16_t>(wides_.size());
+    for (const std::size_t s : wides_) {
+      std::array<std::int16_t, 4 * COLUMNS> wide;
+      for (std::size_t b = 0; b < wide.size(); ++b)
+        wide[b % 2 * 2 * COLUMNS + b / 2] = static_cast<signed char>(steps_[s][b]);
+      std::memcpy(target, wide.data(), sizeof wide);
+      target += sizeof wide;
+      *words++ = static_cast<std::uint16_t>(s);
+    }
+    return result;
+  }
+
+ private:
+  /// A step with its bytes in one order, and whether no pair of its products can leave int16.
+  struct Choice {
+    Parts<COLUMNS> parts;
+    bool fits;
+  };
+  struct Placed {
+    std::size_t step, order;
+  };
+  using Measure = int (Parts<COLUMNS>::*)(const Parts<COLUMNS>&) const;
+
+  void find_chain(std::size_t s) {
+    std::vector<Placed> chain = grow(s, &Parts<COLUMNS>::parts_with, most_parts);
+    if (chain.empty()) {
+      wides_.push_back(s);
+      return;
+    }
+    bool shifted = false;
+    if (chain.size() < longest) {
+      if (chain.size() == 3) chain.pop_back();
+      const std::vector<Placed> other = grow(s, &Parts<COLUMNS>::magnitudes_with, most_magnitudes);
+      shifted = other.size() > chain.size();
+      if (shifted) chain = other;
+    }
+    for (const Placed& placed : chain) taken_[placed.step] = true;
+    std::vector<Placed>& list = found_[kind_of(chain.size(), shifted)];
+    list.insert(list.end(), chain.begin(), chain.end());
+  }
+
+  /// Step s and up to three of the steps behind it, as long as what `measure` tells of them all is within the
+  /// limit; none if no order of s's bytes is.
+  std::vector<Placed> grow(std::size_t s, Measure measure, int limit) const {
+    std::vector<Placed> chain;
+    Parts<COLUMNS> sum;
+    for (std::size_t t = s; t < steps_.size() && t < s + reach && chain.size() < longest; ++t) {
+      if (taken_[t]) continue;
+      int least = limit + 1;
+      std::size_t order = 0;
+      for (std::size_t o = 0; o < byte_orders; ++o) {
+        if (!choices_[t][o].fits) continue;
+        const int most = (choices_[t][o].parts.*measure)(sum);
+        if (most < least) {
+          least = most;
+          order = o;
+        }
+      }
+      if (least <= limit) {
+        sum.add(choices_[t][order].parts);
+        chain.push_back({t, order});
+      } else if (t == s) {
+        break;
+      }
+    }
+    return chain;
+  }
+
+  void write_shift(const Placed* chain, std::size_t length, std::int32_t* start, char* target) const {
+    std::array<std::int16_t, 2 * COLUMNS> shift;
+    for (std::size_t pair = 0; pair < shift.size(); ++pair) {
+      int weights = 0;
+      for (std::size_t i = 0; i < length; ++i)
+        weights += choices_[chain[i].step][chain[i].order].parts.weights(pair);
+      shift[pair] = static_cast<std::int16_t>(-128 * weights);
+      start[pair / 2] += 128 * weights;
+    }
+    std::memcpy(target, shift.data(), sizeof shift);
+  }
+
+  std::vector<Step<COLUMNS>> steps_;
+  std::vector<std::array<Choice, byte_orders>> choices_;
+  std::vector<bool> taken_;
+  std::array<std::vector<Placed>, chain_kinds> found_;
+  std::vector<std::size_t> wides_;
+};
 
 }  // namespace
 
 ByteChains chain_steps(const char* panel, std::size_t count, std::size_t first, std::size_t columns,
-                       std::size_t words_apart, std::uint16_t* words, char* steps) {
-  return columns == panel_columns ? chain<16>(panel, count, first, words_apart, words, steps)
-                                  : chain<8>(panel, count, first, words_apart, words, steps);
+                       std::size_t words_apart, std::uint16_t* words, std::int32_t* start, char* steps) {
+  return columns == panel_columns ? Strip<16>(panel, count, first).write(words_apart, words, start, steps)
+                                  : Strip<8>(panel, count, first).write(words_apart, words, start, steps);
 }
 
 }  // namespace outlierlab::engine

@@ -19,23 +19,45 @@ constexpr unsigned char byte_order[byte_orders][4] = {{0, 1, 2, 3}, {0, 2, 1, 3}
 constexpr int most_parts = 128;
 static_assert(255 * most_parts <= 32767 && 255 * (most_parts + 1) > 32767, "the most that int16 holds");
 
-/// A strip's columns: half a panel, or all of it.
+/// The magnitudes that it can bear where 128 times the weights is taken from the sum, which leaves the
+/// products of codes from -128 to 127: 128 * 255 <= 32767. The sum may go round on its way there.
+constexpr int most_magnitudes = 255;
+static_assert(128 * most_magnitudes <= 32767 && 128 * (most_magnitudes + 1) > 32767,
+              "the most that int16 holds");
+
 constexpr std::size_t panel_columns = 16, panel_step_bytes = 4 * panel_columns;
 
-/// So many chains of four steps, then so many of two, then steps that stand alone, and last so many that
-/// int16 cannot bear.
+/// Steps that are added before they are widened.
+struct ChainKind {
+  int length;
+  bool shifted;  ///< something is added to the sum as well: -128 times the weights, modulo 65,536
+};
+constexpr std::size_t chain_kinds = 6;
+constexpr ChainKind chain_kind[chain_kinds] = {{4, false}, {4, true}, {3, true},
+                                               {2, false}, {2, true}, {1, false}};
+
+/// So many chains of each kind, one kind after the other, and last so many steps that int16 cannot bear.
 struct ByteChains {
-  std::uint16_t fours, pairs, singles, wides;
+  std::uint16_t chains[chain_kinds], wides;
 };
 
-/// Takes `columns` columns (8 or 16) of a panel, from `first` on, out of `count` steps of four weights of each
-/// of 16 columns, and writes their steps in the order of their chains. Within a chain, or a single step, the
-/// weights of every pair and column have positive parts that add up to most_parts at most, and negative parts
-/// likewise; each step's bytes are in the order that serves this best. `words[i]` receives which 32-bit word of
-/// a row step i multiplies, where the row is there in each byte_order, one `words_apart` words behind the
-/// other (3 * words_apart <= 65,536). A wide step is written as int16, in two halves: the first and third
-/// weight of each column, then the second and fourth. `steps` has room for as many bytes as if all were wide.
+/// Bytes that a strip of `columns` columns takes at most.
+constexpr std::size_t strip_room(std::size_t count, std::size_t columns) {
+  return count * 8 * columns;  // all wide; with a shift for two steps it is six for four
+}
+
+/// Takes `columns` columns (8 or 16) of a panel, a strip, from `first` on, out of `count` steps of four
+/// weights of each of 16 columns, and writes the strip's steps in the order of their chains. No pair of a
+/// step's products leaves int16: its weights' positive parts add up to most_parts at most, and their negative
+/// parts likewise; nor do the sums of a chain, whose parts or, where it is shifted, magnitudes hold for all
+/// of its steps. Each step's bytes are in the order that serves this best. A shifted chain begins with its
+/// shift, an int16 for each pair of each column. A wide step is written as int16, in two halves: the first
+/// and third weight of each column, then the second and fourth.
+///
+/// `words[i]` receives which 32-bit word of a row step i multiplies, where the row is there in each
+/// byte_order, one `words_apart` words behind the other (3 * words_apart <= 65,536); `start[c]` what the
+/// shifts have taken from a column's sum.
 ByteChains chain_steps(const char* panel, std::size_t count, std::size_t first, std::size_t columns,
-                       std::size_t words_apart, std::uint16_t* words, char* steps);
+                       std::size_t words_apart, std::uint16_t* words, std::int32_t* start, char* steps);
 
 }  // namespace outlierlab::engine

@@ -56,22 +56,61 @@ struct Steps {
 
 using AnyWord = std::int32_t __attribute__((may_alias));
 
-/// See int8_gemm_bytes_impl.h. A chain takes 2 LENGTH + 1 instructions instead of 3 LENGTH; a wide step takes 6.
+/// See int8_gemm_bytes_impl.h. A chain takes 2 LENGTH + 1 instructions instead of 3 LENGTH, one more with a
+/// shift; a wide step takes 6.
 struct ByteSteps {
-  static constexpr int rows = 8, depth = 4;
+  static constexpr int rows = 6, depth = 4;
   static constexpr std::size_t columns = 8;
   using Lanes = __m256i;
   static Lanes& strip(Sum& sum, std::size_t s) { return s == 0 ? sum.a : sum.b; }
-  static __m256i load_step(const char* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+  static __m256i load_step(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+  static Lanes plus(Lanes lanes, const std::int32_t* p) { return _mm256_add_epi32(lanes, load_step(p)); }
 
-  template <int LENGTH>
+  template <int LENGTH, bool SHIFTED>
   struct Chain {
     explicit Chain(const char* b) {
-      for (int i = 0; i < LENGTH; ++i) steps[i] = load_step(b + i * 32);
+      if (SHIFTED) shift = load_step(b);
+      for (int i = 0; i < LENGTH; ++i) steps[i] = load_step(b + (i + SHIFTED) * 32);
     }
-    [[gnu::always_inline]] __m256i add_to(__m256i sum, const char* row, const std::uint16_t* words) const;
-    __m256i steps[LENGTH];
+    [[gnu::always_inline]] __m256i add_to(__m256i sum, const char* row, const std::uint16_t* words) const {
+      __m256i pairs = products(row, words[0], steps[0]);
+      if constexpr (SHIFTED) add_pairs(pairs, shift);
+      for (int i = 1; i < LENGTH; ++i) add_products(pairs, row, words[i], steps[i]);
+      widen(sum, pairs);
+      return sum;
+    }
+    __m256i shift, steps[LENGTH];
   };
+
+  // GCC 12, left to itself, collects products before it adds them, and spills the sums for it.
+  static __m256i products(const char* row, std::size_t word, __m256i step) {
+    __m256i pairs;
+    asm("vpbroadcastd %[word], %[pairs]\n\t"
+        "vpmaddubsw %[step], %[pairs], %[pairs]"
+        : [pairs] "=&x"(pairs)
+        : [word] "m"(word_at(row, word)), [step] "x"(step));
+    return pairs;
+  }
+  static void add_products(__m256i& pairs, const char* row, std::size_t word, __m256i step) {
+    __m256i more;
+    asm("vpbroadcastd %[word], %[more]\n\t"
+        "vpmaddubsw %[step], %[more], %[more]\n\t"
+        "vpaddw %[more], %[pairs], %[pairs]"
+        : [pairs] "+x"(pairs), [more] "=&x"(more)
+        : [word] "m"(word_at(row, word)), [step] "x"(step));
+  }
+  static void add_pairs(__m256i& pairs, __m256i shift) {
+    asm("vpaddw %[shift], %[pairs], %[pairs]" : [pairs] "+x"(pairs) : [shift] "x"(shift));
+  }
+  static void widen(__m256i& sum, __m256i pairs) {
+    asm("vpmaddwd %[ones], %[pairs], %[pairs]\n\t"
+        "vpaddd %[pairs], %[sum], %[sum]"
+        : [sum] "+x"(sum), [pairs] "+x"(pairs)
+        : [ones] "x"(_mm256_set1_epi16(1)));
+  }
+  static const AnyWord& word_at(const char* row, std::size_t word) {
+    return *reinterpret_cast<const AnyWord*>(row + 4 * word);
+  }
 
   struct Wide {
     explicit Wide(const char* b) : even(load_step(b)), odd(load_step(b + 32)) {}
@@ -86,53 +125,12 @@ struct ByteSteps {
           "vpaddd %[x], %[sum], %[sum]\n\t"
           "vpaddd %[y], %[sum], %[sum]"
           : [sum] "+x"(sum), [x] "=&x"(x), [y] "=&x"(y)
-          : [word] "m"(*reinterpret_cast<const AnyWord*>(row + 4 * words[0])), [even] "x"(even), [odd] "x"(odd),
-            [mask] "x"(low_bytes));
+          : [word] "m"(word_at(row, words[0])), [even] "x"(even), [odd] "x"(odd), [mask] "x"(low_bytes));
       return sum;
     }
     __m256i even, odd;
   };
 };
-
-template <int LENGTH>
-inline __m256i ByteSteps::Chain<LENGTH>::add_to(__m256i sum, const char* row, const std::uint16_t* words) const {
-  static_assert(LENGTH == 1 || LENGTH == 2 || LENGTH == 4, "one of the chains below");
-  // In one statement each: GCC 12 would else collect products before it adds them, and spill the sums.
-#define OUTLIERLAB_FIRST              \
-  "vpbroadcastd %[word0], %[x]\n\t" \
-  "vpmaddubsw %[step0], %[x], %[x]\n\t"
-#define OUTLIERLAB_NEXT(I)            \
-  "vpbroadcastd %[word" I             \
-  "], %[t]\n\t"                     \
-  "vpmaddubsw %[step" I               \
-  "], %[t], %[t]\n\t"               \
-  "vpaddw %[t], %[x], %[x]\n\t"
-#define OUTLIERLAB_WIDEN             \
-  "vpmaddwd %[ones], %[x], %[x]\n\t" \
-  "vpaddd %[x], %[sum], %[sum]"
-#define OUTLIERLAB_STEP(I) \
-  [word##I] "m"(*reinterpret_cast<const AnyWord*>(row + 4 * words[I])), [step##I] "x"(steps[I])
-#define OUTLIERLAB_SUMS [sum] "+x"(sum), [x] "=&x"(x), [t] "=&x"(t)
-  __m256i x, t;
-  const __m256i ones = _mm256_set1_epi16(1);
-  if constexpr (LENGTH == 1) {
-    asm(OUTLIERLAB_FIRST OUTLIERLAB_WIDEN : OUTLIERLAB_SUMS : OUTLIERLAB_STEP(0), [ones] "x"(ones));
-  } else if constexpr (LENGTH == 2) {
-    asm(OUTLIERLAB_FIRST OUTLIERLAB_NEXT("1") OUTLIERLAB_WIDEN
-        : OUTLIERLAB_SUMS
-        : OUTLIERLAB_STEP(0), OUTLIERLAB_STEP(1), [ones] "x"(ones));
-  } else {
-    asm(OUTLIERLAB_FIRST OUTLIERLAB_NEXT("1") OUTLIERLAB_NEXT("2") OUTLIERLAB_NEXT("3") OUTLIERLAB_WIDEN
-        : OUTLIERLAB_SUMS
-        : OUTLIERLAB_STEP(0), OUTLIERLAB_STEP(1), OUTLIERLAB_STEP(2), OUTLIERLAB_STEP(3), [ones] "x"(ones));
-  }
-#undef OUTLIERLAB_FIRST
-#undef OUTLIERLAB_NEXT
-#undef OUTLIERLAB_WIDEN
-#undef OUTLIERLAB_STEP
-#undef OUTLIERLAB_SUMS
-  return sum;
-}
 
 }  // namespace outlierlab::avx2
 

@@ -22,21 +22,24 @@ struct Steps {
   }
 };
 
-/// See int8_gemm_bytes_impl.h. A chain takes 2 LENGTH + 1 instructions instead of 3 LENGTH; a
-/// wide step takes 6.
+/// See int8_gemm_bytes_impl.h. A chain takes 2 LENGTH + 1 instructions instead of 3 LENGTH, one more with a
+/// shift; a wide step takes 6.
 struct ByteSteps {
   static constexpr int rows = 8, depth = 4;
   static constexpr std::size_t columns = 16;
   using Lanes = Sum;
   static Lanes& strip(Sum& sum, std::size_t) { return sum; }
+  static Lanes plus(Lanes lanes, const std::int32_t* p) { return add(lanes, load_sum(p)); }
 
-  template <int LENGTH>
+  template <int LENGTH, bool SHIFTED>
   struct Chain {
     explicit Chain(const char* b) {
-      for (int i = 0; i < LENGTH; ++i) steps[i] = _mm512_loadu_si512(b + i * 64);
+      if (SHIFTED) shift = _mm512_loadu_si512(b);
+      for (int i = 0; i < LENGTH; ++i) steps[i] = _mm512_loadu_si512(b + (i + SHIFTED) * 64);
     }
     [[gnu::always_inline]] Sum add_to(Sum sum, const char* row, const std::uint16_t* words) const {
       __m512i pairs = products(row + 4 * words[0], steps[0]);
+      if constexpr (SHIFTED) pairs = _mm512_add_epi16(pairs, shift);
       for (int i = 1; i < LENGTH; ++i)
         pairs = _mm512_add_epi16(pairs, products(row + 4 * words[i], steps[i]));
       return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
@@ -46,7 +49,7 @@ struct ByteSteps {
       __builtin_memcpy(&four, word, sizeof four);
       return _mm512_maddubs_epi16(_mm512_set1_epi32(four), step);
     }
-    __m512i steps[LENGTH];
+    __m512i shift, steps[LENGTH];
   };
 
   struct Wide {

@@ -6,7 +6,9 @@
 //   ByteSteps::depth           4
 //   ByteSteps::columns         of a strip: 16, or 8 where a vector of sums holds no more
 //   ByteSteps::Lanes           a strip's sums, and ByteSteps::strip(sum, s), those of strip s in a panel's
-//   ByteSteps::Chain<L>        L steps of a strip (1, 2 or 4), made of where they begin
+//   ByteSteps::plus(lanes, p)  with an int32 of p added to each
+//   ByteSteps::Chain<L, S>     L steps of a strip (1 to 4), made of where they begin; S: a shift is before
+//   them
 //     chain.add_to(lanes, row, words)
 //                              lanes and the products of the row's 32-bit words words[i] with step i: their
 //                              pairs are added as int16, over all of the chain, before they are widened
@@ -22,9 +24,11 @@
 //
 // Fewer are, since a word's four bytes can be paired in three ways: rows are copied once in each order of
 // their bytes, and every step takes the order that suits its weights. Steps whose sums, too, hold in every
-// column are added before they are widened: in chains of four or of two. Which steps those are, the packing
-// chooses (byte_chains.h), since their order does not matter: the strip says which word of which copy each
-// step multiplies. A strip of eight columns leaves more of that freedom than one of sixteen.
+// column are added before they are widened, in chains. More sums hold once 128 times the weights is taken
+// from them, a shift that the chain adds to its sum modulo 65,536 and that the sums of all chains start with
+// again. Which steps stand together, the packing chooses (byte_chains.h), since their order does not matter:
+// the strip says which word of which copy each step multiplies. A strip of eight columns leaves more of that
+// freedom than one of sixteen.
 #pragma once
 
 #include <type_traits>
@@ -42,6 +46,7 @@ constexpr std::size_t strips = panel_cols / ByteSteps::columns, strip_step_bytes
 
 /// Before each strip's words and steps.
 struct alignas(64) StripHead {
+  std::int32_t start[ByteSteps::columns];  ///< of each column's sum
   ByteChains chains;
 };
 
@@ -58,7 +63,7 @@ inline std::size_t words_bytes(std::size_t count) {
 /// Room for a strip all of whose steps are wide.
 inline std::size_t strip_bytes(std::size_t depth) {
   const std::size_t count = steps_of<ByteSteps>(depth);
-  return sizeof(StripHead) + words_bytes(count) + count * 2 * strip_step_bytes;
+  return sizeof(StripHead) + words_bytes(count) + engine::strip_room(count, ByteSteps::columns);
 }
 
 inline std::size_t weight_bytes(std::size_t depth, std::size_t cols) {
@@ -76,8 +81,9 @@ inline void pack_weight(const std::int8_t* source, std::size_t stride, std::size
     for (std::size_t s = 0; s < strips; ++s, strip += strip_bytes(depth)) {
       StripHead& head = *reinterpret_cast<StripHead*>(strip);
       auto* const words = reinterpret_cast<std::uint16_t*>(strip + sizeof head);
-      head.chains = engine::chain_steps(panel, count, s * ByteSteps::columns, ByteSteps::columns,
-                                        copy_bytes(depth) / 4, words, strip + sizeof head + words_bytes(count));
+      head.chains =
+          engine::chain_steps(panel, count, s * ByteSteps::columns, ByteSteps::columns, copy_bytes(depth) / 4,
+                              words, head.start, strip + sizeof head + words_bytes(count));
     }
   }
   delete[] panel;
@@ -94,26 +100,32 @@ struct ChainedSteps {
     const char* strip = panel;
 #pragma GCC unroll 2
     for (std::size_t s = 0; s < strips; ++s, strip += strip_bytes(depth)) {
-      const ByteChains chains = reinterpret_cast<const StripHead*>(strip)->chains;
+      const StripHead& head = *reinterpret_cast<const StripHead*>(strip);
       const char* b = strip + sizeof(StripHead);
       const auto* words = reinterpret_cast<const std::uint16_t*>(b);
       b += words_bytes(steps_of<ByteSteps>(depth));
       // Copies whose address nobody takes: they stay in registers.
       ByteSteps::Lanes local[ROWS];
 #pragma GCC unroll 12
-      for (int r = 0; r < ROWS; ++r) local[r] = ByteSteps::strip(sum[r][0], s);
-      const auto add_chains = [&](auto length, std::size_t left) __attribute__((always_inline)) {
-        constexpr int LENGTH = decltype(length)::value;
-        for (; left > 0; --left, b += LENGTH * strip_step_bytes, words += LENGTH) {
-          const ByteSteps::Chain<LENGTH> chain(b);
+      for (int r = 0; r < ROWS; ++r) local[r] = ByteSteps::plus(ByteSteps::strip(sum[r][0], s), head.start);
+      const auto add_chains = [&](auto kind) __attribute__((always_inline)) {
+        constexpr engine::ChainKind chains = engine::chain_kind[decltype(kind)::value];
+        for (std::size_t left = head.chains.chains[decltype(kind)::value]; left > 0; --left) {
+          const ByteSteps::Chain<chains.length, chains.shifted> chain(b);
 #pragma GCC unroll 12
           for (int r = 0; r < ROWS; ++r) local[r] = chain.add_to(local[r], row + r * row_bytes, words);
+          b += (chains.length + chains.shifted) * strip_step_bytes;
+          words += chains.length;
         }
       };
-      add_chains(std::integral_constant<int, 4>(), chains.fours);
-      add_chains(std::integral_constant<int, 2>(), chains.pairs);
-      add_chains(std::integral_constant<int, 1>(), chains.singles);
-      for (std::size_t left = chains.wides; left > 0; --left, b += 2 * strip_step_bytes, ++words) {
+      static_assert(engine::chain_kinds == 6, "the kinds below");
+      add_chains(std::integral_constant<int, 0>());
+      add_chains(std::integral_constant<int, 1>());
+      add_chains(std::integral_constant<int, 2>());
+      add_chains(std::integral_constant<int, 3>());
+      add_chains(std::integral_constant<int, 4>());
+      add_chains(std::integral_constant<int, 5>());
+      for (std::size_t left = head.chains.wides; left > 0; --left, b += 2 * strip_step_bytes, ++words) {
         const ByteSteps::Wide wide(b);
 #pragma GCC unroll 12
         for (int r = 0; r < ROWS; ++r) local[r] = wide.add_to(local[r], row + r * row_bytes, words);
