@@ -14,7 +14,6 @@ struct DeploymentPlan {
   std::vector<std::size_t> examples = {1, 8, 32, 128}, lengths = {16, 64, 128, 256, 512};
   /// Energy and time shares are measured on one batch: many tokens, of a length that is usual.
   std::size_t measured_examples = 32, measured_length = 128;
-  double seconds = 8;         ///< of a cell's timing, once it has its least number of rounds
   double energy_seconds = 2;  ///< of passes between two readings, at least
 };
 
@@ -27,6 +26,6 @@ struct DeploymentShape {
   std::vector<std::pair<std::size_t, std::size_t>> cells;  ///< examples, length
 };
 
-void deployment_shapes(Study& study, const std::vector<DeploymentShape>& shapes, double seconds);
+void deployment_shapes(Study& study, const std::vector<DeploymentShape>& shapes);
 
 }  // namespace outlierlab

@@ -69,7 +69,7 @@ class RandomNetwork {
   }
 
   /// Times an engine's methods on one batch.
-  CellTimes time(const TimedEngine& engine, std::size_t examples, std::size_t length, double limit) {
+  CellTimes time(const TimedEngine& engine, std::size_t examples, std::size_t length) {
     const Batch batch = random_batch(config(), examples, length);
     Matrix logits(examples, config().labels.size());
     const Scheme simulated = study_.scheme("w8a8");
@@ -92,7 +92,7 @@ class RandomNetwork {
     }
     CellTimes times;
     times.seconds = time_cell(study_, engine, fmt::format("{} {}x{}", name_, examples, length), contenders,
-                              examples * length, limit);
+                              examples * length, study_.options().cell_seconds);
     if (engine.is_device) {
       for (const auto& [variant, executor] : executors) times.device_bytes[variant] = executor->bytes();
     }
@@ -198,7 +198,7 @@ std::vector<Row> rows_of(const CellTimes& times, const Method& method, std::size
 
 }  // namespace
 
-void deployment_shapes(Study& study, const std::vector<DeploymentShape>& shapes, double seconds) {
+void deployment_shapes(Study& study, const std::vector<DeploymentShape>& shapes) {
   const auto current = std::make_shared<CurrentNetwork>(study);
   const PassSamples samples(study, "network,batch_x_length");
   for (const DeploymentShape& shape : shapes) {
@@ -212,7 +212,7 @@ void deployment_shapes(Study& study, const std::vector<DeploymentShape>& shapes,
                           RandomNetwork& network = current->of(shape);
                           if (!network.may_be_timed(engine, method)) return std::vector<Row>();
                           if (!*times) {
-                            *times = network.time(engine, n, tokens, seconds);
+                            *times = network.time(engine, n, tokens);
                             samples.keep(shape.name + "," + value, (*times)->seconds);
                           }
                           return rows_of(**times, method, n, tokens);
@@ -224,10 +224,8 @@ void deployment_shapes(Study& study, const std::vector<DeploymentShape>& shapes,
 }
 
 void deployment_shapes(Study& study) {
-  deployment_shapes(study,
-                    {{"bert-base", 768, 12, 12, 3072, {{1, 32}, {1, 128}, {8, 128}, {32, 128}}},
-                     {"bert-large", 1024, 24, 16, 4096, {{1, 32}, {8, 128}}}},
-                    8);
+  deployment_shapes(study, {{"bert-base", 768, 12, 12, 3072, {{1, 32}, {1, 128}, {8, 128}, {32, 128}}},
+                            {"bert-large", 1024, 24, 16, 4096, {{1, 32}, {8, 128}}}});
 }
 
 }  // namespace outlierlab

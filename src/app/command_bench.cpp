@@ -99,8 +99,8 @@ int command_bench(const std::vector<std::string>& arguments) {
   CommonOptions values;
   values.limit = 1000;
   std::uint64_t repeats = 5;
-  std::vector<std::string> schemes = {"w8a8",      "w8a8-token",   "peg-6-permuted",
-                                      "mp-xhy-16", "mp-channel-1", "w8a8-token-linear", "llm-int8"};
+  std::vector<std::string> schemes = {"w8a8",         "w8a8-token",        "peg-6-permuted", "mp-xhy-16",
+                                      "mp-channel-1", "w8a8-token-linear", "llm-int8"};
   Options options("bench",
                   "Times float, simulated and integer evaluation and the capture of statistics against each "
                   "other;\nor, with --sweep, a sweep against separate evaluations; or, with --startup, the "

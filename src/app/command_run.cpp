@@ -83,7 +83,7 @@ std::vector<std::string> timed_by(const std::string& name) {
 }
 
 void run_one(const Experiment& experiment, Session& session, const CommonOptions& options,
-             const std::string& engine_name, const std::vector<std::string>& arguments) {
+             const std::string& engine_name, double cell_seconds, const std::vector<std::string>& arguments) {
   Provenance provenance = session_provenance(session, "run", arguments);
   provenance.set("experiment", experiment.name);
   std::string overrides;
@@ -103,6 +103,7 @@ void run_one(const Experiment& experiment, Session& session, const CommonOptions
   study_options.engine = engine_named(engine_name);
   if (engine_name == "cuda") study_options.executor = engine_name;
   study_options.timed = timed_by(engine_name);
+  study_options.cell_seconds = cell_seconds;
   study_options.progress = [&progress](std::size_t done, std::size_t total, const std::string&) {
     progress(done, total);
   };
@@ -164,12 +165,19 @@ int command_run(const std::vector<std::string>& arguments) {
       "deployment_shapes time all that is there, or int8 or cuda alone; roofline measures the CPU, and a GPU "
       "that is there unless this is int8",
       &engine_name);
+  double cell_seconds = StudyOptions().cell_seconds;
+  options.add(
+      "cell-seconds", "N",
+      "deployment and deployment_shapes: so long each cell is timed, its methods together, unless all "
+      "medians are narrow before; rare latencies (p95, p99) want more",
+      &cell_seconds, 0, 3600);
   if (!options.parse(arguments)) return 0;
   engine_named(engine_name);
   if (engine_name == "cuda") require_engine(engine_name);
   const std::vector<const Experiment*> chosen = choose(names);
   Session session = open_session(values, values.out);
-  for (const Experiment* experiment : chosen) run_one(*experiment, session, values, engine_name, arguments);
+  for (const Experiment* experiment : chosen)
+    run_one(*experiment, session, values, engine_name, cell_seconds, arguments);
   return 0;
 }
 

@@ -35,6 +35,7 @@ struct StudyOptions {
   bool resume = false;
   StudyEngine engine = StudyEngine::simulated;
   std::string executor = "int8";  ///< what executes integers (see make_executor())
+  double cell_seconds = 8;        ///< of a cell's timing, once it has its least number of rounds
   /// The engines that studies of time and memory measure, and how each is made.
   std::vector<std::string> timed = {"int8"};
   std::function<TimedEngine(const std::string&)> make_timed = timed_engine;

@@ -77,14 +77,14 @@ Strip strip_of(const std::vector<char>& panel, std::size_t count, std::size_t fi
   strip.chains = chain_steps(panel.data(), count, first, columns, words_apart, strip.words.data(),
                              strip.start.data(), bytes.data());
   const char* from = bytes.data();
-  for (std::size_t kind = 0; kind < chain_kinds; ++kind) {
-    for (int i = 0; i < strip.chains.chains[kind]; ++i) {
-      if (chain_kind[kind].shifted) {
+  for (std::size_t kind = 0; kind < chain_kind_count; ++kind) {
+    for (int i = 0; i < strip.chains.count[kind]; ++i) {
+      if (chain_kinds[kind].shifted) {
         strip.shifts.emplace_back(2 * columns);
         std::memcpy(strip.shifts.back().data(), from, 4 * columns);
         from += 4 * columns;
       }
-      for (int k = 0; k < chain_kind[kind].length; ++k, from += 4 * columns) {
+      for (int k = 0; k < chain_kinds[kind].length; ++k, from += 4 * columns) {
         const auto* weights = reinterpret_cast<const signed char*>(from);
         strip.steps.emplace_back(weights, weights + 4 * columns);
       }
@@ -144,13 +144,13 @@ TEST_CASE("Chains of byte steps keep every step once and every sum within int16"
         Most of_one, of_plain, of_shifted;
         std::vector<std::int32_t> start(columns);
         bool shifts_right = true;
-        for (std::size_t kind = 0; kind < chain_kinds; ++kind) {
-          const auto length = static_cast<std::size_t>(chain_kind[kind].length);
-          for (int i = 0; i < strip.chains.chains[kind]; ++i, s += length) {
+        for (std::size_t kind = 0; kind < chain_kind_count; ++kind) {
+          const auto length = static_cast<std::size_t>(chain_kinds[kind].length);
+          for (int i = 0; i < strip.chains.count[kind]; ++i, s += length) {
             for (std::size_t k = 0; k < length; ++k)
               of_one.parts = std::max(of_one.parts, most_of(strip.steps, s + k, 1).parts);
             const Most here = most_of(strip.steps, s, length);
-            if (!chain_kind[kind].shifted) {
+            if (!chain_kinds[kind].shifted) {
               of_plain.parts = std::max(of_plain.parts, here.parts);
               continue;
             }
@@ -173,7 +173,7 @@ TEST_CASE("Chains of byte steps keep every step once and every sum within int16"
         CHECK(s + strip.chains.wides == count);
         if (largest <= most_parts) CHECK(strip.chains.wides == 0);
         // Four of a quarter each always fit.
-        if (largest <= most_parts / 4) CHECK(strip.chains.chains[0] == count / 4);
+        if (largest <= most_parts / 4) CHECK(strip.chains.count[0] == count / 4);
       }
     }
   }
@@ -188,7 +188,7 @@ TEST_CASE("A step whose pairs would leave int16 is paired otherwise", "[engine]"
   }
   for (const std::size_t columns : {8u, 16u}) {
     const Strip strip = strip_of(panel, 1, 0, columns, 8);
-    CHECK(strip.chains.chains[chain_kinds - 1] == 1);
+    CHECK(strip.chains.count[chain_kind_count - 1] == 1);
     CHECK(strip.words[0] == 16);
     CHECK(Step(strip.steps[0].begin(), strip.steps[0].begin() + 4) == Step{100, 7, 90, 20});
   }

@@ -171,27 +171,57 @@ TEST_CASE("Weights of which few, some or many pairs exceed int16 give exact sums
   }
 }
 
-TEST_CASE("Sums at the very edge of int16 are exact", "[engine]") {
-  // All codes 255, and weights of which one, two or four steps make a sum of 255 * 128 of either sign: one
-  // more would not fit. Every third column has the other sign, some pairs are of one weight, some of two.
-  for (const int pair : {128, 127, 64, 65, 63, 32, 33, 31, 16}) {
-    for (const std::size_t depth : {4u, 8u, 16u, 30u, 384u}) {
-      Problem problem(7, depth, 35, 255, 0);
-      for (std::size_t j = 0; j < problem.cols; ++j) {
-        for (std::size_t k = 0; k < depth; ++k) {
-          const int first = j % 2 ? std::min(pair, 127) : pair / 2;
-          const int weight = k % 2 ? pair - first : first;
-          problem.b[j * depth + k] = static_cast<std::int8_t>(j % 3 ? weight : -weight);
-        }
+TEST_CASE("Weights are exact for more rows than are copied at once, and for the deepest", "[engine]") {
+  struct Size {
+    std::size_t rows, depth, cols;
+  };
+  // 15,000 is more than the copies' usual memory holds of a tile.
+  for (const Size size : {Size{230, 384, 17}, Size{61, 3072, 17}, Size{9, 15000, 17}, Size{1, 4096, 33}}) {
+    const Problem problem(size.rows, size.depth, size.cols, 0, -127);
+    for (const Int8Kernels* kernels : kernels_of_this_cpu()) {
+      AlignedVector<char> packed;
+      std::vector<std::int32_t> sums(size.rows * size.cols);
+      kernels->multiply_weight(problem.product(*kernels, true, packed, Finish::sums, sums.data()));
+      INFO(kernels->name << ", " << size.rows << " rows of " << size.depth);
+      for (std::size_t i = 0; i < size.rows; ++i) {
+        for (std::size_t j = 0; j < size.cols; ++j) REQUIRE(sums[i * size.cols + j] == problem.sum(i, j));
       }
-      for (const Int8Kernels* kernels : kernels_of_this_cpu()) {
-        AlignedVector<char> packed;
-        std::vector<std::int32_t> sums(problem.rows * problem.cols);
-        kernels->multiply_weight(problem.product(*kernels, true, packed, Finish::sums, sums.data()));
-        INFO(kernels->name << ", pairs of " << pair << ", depth " << depth);
+    }
+  }
+}
+
+TEST_CASE("Sums at the very edge of int16 are exact", "[engine]") {
+  // Weights of which one to four steps make a sum of 255 * 128 of either sign, or 128 * 255 once shifted, and
+  // codes at both ends. Every third column has the other sign, some pairs are of one weight, some of two,
+  // every fifth column's are of both signs.
+  const auto code_at = [](int pattern, std::size_t k) {
+    const bool high = pattern == 0 || (pattern == 2 && k % 2 == 0) || (pattern == 3 && k / 4 % 2 == 0);
+    return static_cast<std::uint8_t>(high ? 255 : 0);
+  };
+  for (const int pair : {128, 127, 64, 65, 63, 85, 84, 86, 42, 43, 32, 33, 31, 16}) {
+    for (const std::size_t depth : {4u, 8u, 12u, 16u, 30u, 384u}) {
+      for (int pattern = 0; pattern < 4; ++pattern) {
+        Problem problem(7, depth, 35, 255, 0);
         for (std::size_t i = 0; i < problem.rows; ++i) {
-          for (std::size_t j = 0; j < problem.cols; ++j)
-            REQUIRE(sums[i * problem.cols + j] == problem.sum(i, j));
+          for (std::size_t k = 0; k < depth; ++k) problem.a[i * problem.lda + k] = code_at(pattern, k);
+        }
+        for (std::size_t j = 0; j < problem.cols; ++j) {
+          for (std::size_t k = 0; k < depth; ++k) {
+            const int first = j % 2 ? std::min(pair, 127) : pair / 2;
+            const int weight = k % 2 ? pair - first : first;
+            const bool negative = j % 5 == 4 ? k / 4 % 2 == 0 : j % 3 == 0;
+            problem.b[j * depth + k] = static_cast<std::int8_t>(negative ? -weight : weight);
+          }
+        }
+        for (const Int8Kernels* kernels : kernels_of_this_cpu()) {
+          AlignedVector<char> packed;
+          std::vector<std::int32_t> sums(problem.rows * problem.cols);
+          kernels->multiply_weight(problem.product(*kernels, true, packed, Finish::sums, sums.data()));
+          INFO(kernels->name << ", pairs of " << pair << ", depth " << depth << ", codes " << pattern);
+          for (std::size_t i = 0; i < problem.rows; ++i) {
+            for (std::size_t j = 0; j < problem.cols; ++j)
+              REQUIRE(sums[i * problem.cols + j] == problem.sum(i, j));
+          }
         }
       }
     }

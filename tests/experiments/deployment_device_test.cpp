@@ -110,6 +110,7 @@ StudyOptions options_of(const std::string& experiment, std::vector<std::string> 
   options.model_name = "small";
   options.out = test::scratch("device-study");
   options.scheme_folder = resource_root() / "configs" / "schemes";
+  options.cell_seconds = 0.01;
   options.timed = std::move(engines);
   options.make_timed = engine_named;
   return options;
@@ -121,7 +122,7 @@ DeploymentPlan small_plan() {
   plan.lengths = {16, 512};  // the network has 64 positions
   plan.measured_examples = 2;
   plan.measured_length = 16;
-  plan.seconds = plan.energy_seconds = 0.01;
+  plan.energy_seconds = 0.01;
   return plan;
 }
 
@@ -224,7 +225,7 @@ TEST_CASE("The shapes study times a device beside the processor, each against it
           "[experiments][engine]") {
   Evaluator evaluator = small_evaluator();
   Study study(evaluator, options_of("deployment_shapes", {"int8", "cuda"}));
-  deployment_shapes(study, {{"tiny", 32, 1, 1, 64, {{1, 16}}}}, 0.01);
+  deployment_shapes(study, {{"tiny", 32, 1, 1, 64, {{1, 16}}}});
   const Figures figures(study.run());
   const std::string parameter = "tiny batch x length";
   for (const char* variant : {"float:fp32", "float:bf16", "simulated:w8a8", "integer:w8a8",
@@ -265,7 +266,7 @@ TEST_CASE("Only what an engine refuses is left out: a wrong option or a failure 
     INFO(experiment);
     const auto state = [&](Study& study) {
       if (experiment == std::string("deployment")) return deployment(study, small_plan());
-      deployment_shapes(study, {{"tiny", 32, 1, 1, 64, {{1, 16}}}}, 0.01);
+      deployment_shapes(study, {{"tiny", 32, 1, 1, 64, {{1, 16}}}});
     };
     StudyOptions wrong = options_of(experiment, {"cuda"});
     wrong.overrides = {"activations.calibrator=no-such"};
@@ -294,12 +295,12 @@ TEST_CASE("A resumed shapes study times nothing again for a method that is refus
   StudyOptions options = options_of("deployment_shapes", {"cuda"});
   const std::vector<DeploymentShape> shapes = {{"tiny", 32, 1, 1, 64, {{1, 16}, {2, 16}}}};
   Study whole(evaluator, options);
-  deployment_shapes(whole, shapes, 0.01);
+  deployment_shapes(whole, shapes);
   const std::size_t rows = whole.run().size();
   REQUIRE(whole.notes().at("device_state").size() == 2);
   options.resume = true;
   Study again(evaluator, options);
-  deployment_shapes(again, shapes, 0.01);
+  deployment_shapes(again, shapes);
   REQUIRE(again.run().size() == rows);
   REQUIRE(again.notes().count("device_state") == 0);
   REQUIRE(again.notes().at("not_timed") == whole.notes().at("not_timed"));

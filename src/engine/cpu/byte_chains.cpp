@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <limits>
-#include <utility>
 #include <vector>
 
 namespace outlierlab::engine {
@@ -80,7 +78,7 @@ class Parts {
 
 std::size_t kind_of(std::size_t length, bool shifted) {
   std::size_t kind = 0;
-  while (chain_kind[kind].length != static_cast<int>(length) || chain_kind[kind].shifted != shifted) ++kind;
+  while (chain_kinds[kind].length != static_cast<int>(length) || chain_kinds[kind].shifted != shifted) ++kind;
   return kind;
 }
 
@@ -104,12 +102,12 @@ class Strip {
   ByteChains write(std::size_t words_apart, std::uint16_t* words, std::int32_t* start, char* target) const {
     ByteChains result = {};
     std::fill(start, start + COLUMNS, 0);
-    for (std::size_t kind = 0; kind < chain_kinds; ++kind) {
-      const auto length = static_cast<std::size_t>(chain_kind[kind].length);
+    for (std::size_t kind = 0; kind < chain_kind_count; ++kind) {
+      const auto length = static_cast<std::size_t>(chain_kinds[kind].length);
       const std::vector<Placed>& found = found_[kind];
-      result.chains[kind] = static_cast<std::uint16_t>(found.size() / length);
+      result.count[kind] = static_cast<std::uint16_t>(found.size() / length);
       for (std::size_t i = 0; i < found.size(); ++i) {
-        if (chain_kind[kind].shifted && i % length == 0) {
+        if (chain_kinds[kind].shifted && i % length == 0) {
           write_shift(&found[i], length, start, target);
           target += sizeof(Step<COLUMNS>);
         }
@@ -150,7 +148,6 @@ class Strip {
     }
     bool shifted = false;
     if (chain.size() < longest) {
-      if (chain.size() == 3) chain.pop_back();
       const std::vector<Placed> other = grow(s, &Parts<COLUMNS>::magnitudes_with, most_magnitudes);
       shifted = other.size() > chain.size();
       if (shifted) chain = other;
@@ -202,7 +199,7 @@ class Strip {
   std::vector<Step<COLUMNS>> steps_;
   std::vector<std::array<Choice, byte_orders>> choices_;
   std::vector<bool> taken_;
-  std::array<std::vector<Placed>, chain_kinds> found_;
+  std::array<std::vector<Placed>, chain_kind_count> found_;
   std::vector<std::size_t> wides_;
 };
 

@@ -27,23 +27,25 @@ static_assert(128 * most_magnitudes <= 32767 && 128 * (most_magnitudes + 1) > 32
 
 constexpr std::size_t panel_columns = 16, panel_step_bytes = 4 * panel_columns;
 
-/// Steps that are added before they are widened.
+/// Steps that are added before they are widened: as many as possible, and shifted only where that makes them
+/// more, since a shift takes an instruction as a step's addition does.
 struct ChainKind {
   int length;
-  bool shifted;  ///< something is added to the sum as well: -128 times the weights, modulo 65,536
+  bool shifted;  ///< -128 times the weights is added to the sum as well
 };
-constexpr std::size_t chain_kinds = 6;
-constexpr ChainKind chain_kind[chain_kinds] = {{4, false}, {4, true}, {3, true},
-                                               {2, false}, {2, true}, {1, false}};
+constexpr std::size_t chain_kind_count = 7;
+constexpr ChainKind chain_kinds[chain_kind_count] = {{4, false}, {4, true}, {3, false}, {3, true},
+                                                     {2, false}, {2, true}, {1, false}};
 
 /// So many chains of each kind, one kind after the other, and last so many steps that int16 cannot bear.
 struct ByteChains {
-  std::uint16_t chains[chain_kinds], wides;
+  std::uint16_t count[chain_kind_count], wides;
 };
 
-/// Bytes that a strip of `columns` columns takes at most.
+/// Bytes that a strip of `columns` columns takes at most: all of its steps are wide. (A chain of two with its
+/// shift takes 12 bytes a column, two wide steps 16.)
 constexpr std::size_t strip_room(std::size_t count, std::size_t columns) {
-  return count * 8 * columns;  // all wide; with a shift for two steps it is six for four
+  return count * 8 * columns;
 }
 
 /// Takes `columns` columns (8 or 16) of a panel, a strip, from `first` on, out of `count` steps of four
@@ -51,8 +53,8 @@ constexpr std::size_t strip_room(std::size_t count, std::size_t columns) {
 /// step's products leaves int16: its weights' positive parts add up to most_parts at most, and their negative
 /// parts likewise; nor do the sums of a chain, whose parts or, where it is shifted, magnitudes hold for all
 /// of its steps. Each step's bytes are in the order that serves this best. A shifted chain begins with its
-/// shift, an int16 for each pair of each column. A wide step is written as int16, in two halves: the first
-/// and third weight of each column, then the second and fourth.
+/// shift, an int16 for each pair of each column. A wide step, its bytes in their first order, is written as
+/// int16, in two halves: the first and third weight of each column, then the second and fourth.
 ///
 /// `words[i]` receives which 32-bit word of a row step i multiplies, where the row is there in each
 /// byte_order, one `words_apart` words behind the other (3 * words_apart <= 65,536); `start[c]` what the

@@ -56,8 +56,8 @@ struct Steps {
 
 using AnyWord = std::int32_t __attribute__((may_alias));
 
-/// See int8_gemm_bytes_impl.h. A chain takes 2 LENGTH + 1 instructions instead of 3 LENGTH, one more with a
-/// shift; a wide step takes 6.
+/// See int8_gemm_bytes_impl.h. Besides a broadcast per step, a chain takes 2 LENGTH + 1 instructions instead
+/// of 3 LENGTH, one more with a shift; a wide step takes 6.
 struct ByteSteps {
   static constexpr int rows = 6, depth = 4;
   static constexpr std::size_t columns = 8;
@@ -69,7 +69,7 @@ struct ByteSteps {
   template <int LENGTH, bool SHIFTED>
   struct Chain {
     explicit Chain(const char* b) {
-      if (SHIFTED) shift = load_step(b);
+      if constexpr (SHIFTED) shift = load_step(b);
       for (int i = 0; i < LENGTH; ++i) steps[i] = load_step(b + (i + SHIFTED) * 32);
     }
     [[gnu::always_inline]] __m256i add_to(__m256i sum, const char* row, const std::uint16_t* words) const {

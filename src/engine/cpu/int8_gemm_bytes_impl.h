@@ -19,16 +19,16 @@
 // Weights known in advance. vpmaddubsw adds a pair of products u1 w1 + u2 w2 in saturating int16. With codes
 // u up to 255 a sum of such products stays in int16 if the weights' positive parts, and their negative parts,
 // add up to 128 at most (255 * 128 <= 32767). Symmetric codes of a bell-shaped weight rarely break that for a
-// pair, those with a scale per column in one of a hundred to one of ten. A step in which any pair of a strip
-// does is stored as int16, and the row's bytes are widened in registers.
+// pair, those with a scale per column in one of a hundred to one of ten. A word's four bytes can be paired in
+// three ways: rows are copied once in each order of their bytes, and every step takes the order that suits
+// its weights. Only a step of which some pair breaks the rule in each order is stored as int16, and the row's
+// bytes are widened in registers.
 //
-// Fewer are, since a word's four bytes can be paired in three ways: rows are copied once in each order of
-// their bytes, and every step takes the order that suits its weights. Steps whose sums, too, hold in every
-// column are added before they are widened, in chains. More sums hold once 128 times the weights is taken
-// from them, a shift that the chain adds to its sum modulo 65,536 and that the sums of all chains start with
-// again. Which steps stand together, the packing chooses (byte_chains.h), since their order does not matter:
-// the strip says which word of which copy each step multiplies. A strip of eight columns leaves more of that
-// freedom than one of sixteen.
+// Steps whose sums, too, hold in every column are added before they are widened, in chains. More sums hold
+// once 128 times the weights is taken from them, a shift that the chain adds to its sum modulo 65,536 and
+// that the sums of all chains start with again. Which steps stand together, the packing chooses
+// (byte_chains.h), since their order does not matter: the strip says which word of which copy each step
+// multiplies. A strip of eight columns leaves more of that freedom than one of sixteen.
 #pragma once
 
 #include <type_traits>
@@ -50,9 +50,10 @@ struct alignas(64) StripHead {
   ByteChains chains;
 };
 
-/// Bytes of a row in one order: whole vectors.
+/// Bytes of a row in one order: an odd number of cache lines, so that neither the copies of a row nor the
+/// rows of a tile meet in few sets of the cache.
 inline std::size_t copy_bytes(std::size_t depth) {
-  return (depth + 31) / 32 * 32;
+  return ((depth + 63) / 64 | 1) * 64;
 }
 
 /// Room for the word of each step.
@@ -109,22 +110,23 @@ struct ChainedSteps {
 #pragma GCC unroll 12
       for (int r = 0; r < ROWS; ++r) local[r] = ByteSteps::plus(ByteSteps::strip(sum[r][0], s), head.start);
       const auto add_chains = [&](auto kind) __attribute__((always_inline)) {
-        constexpr engine::ChainKind chains = engine::chain_kind[decltype(kind)::value];
-        for (std::size_t left = head.chains.chains[decltype(kind)::value]; left > 0; --left) {
-          const ByteSteps::Chain<chains.length, chains.shifted> chain(b);
+        constexpr engine::ChainKind of = engine::chain_kinds[decltype(kind)::value];
+        for (std::size_t left = head.chains.count[decltype(kind)::value]; left > 0; --left) {
+          const ByteSteps::Chain<of.length, of.shifted> chain(b);
 #pragma GCC unroll 12
           for (int r = 0; r < ROWS; ++r) local[r] = chain.add_to(local[r], row + r * row_bytes, words);
-          b += (chains.length + chains.shifted) * strip_step_bytes;
-          words += chains.length;
+          b += (of.length + of.shifted) * strip_step_bytes;
+          words += of.length;
         }
       };
-      static_assert(engine::chain_kinds == 6, "the kinds below");
+      static_assert(engine::chain_kind_count == 7, "the kinds below");
       add_chains(std::integral_constant<int, 0>());
       add_chains(std::integral_constant<int, 1>());
       add_chains(std::integral_constant<int, 2>());
       add_chains(std::integral_constant<int, 3>());
       add_chains(std::integral_constant<int, 4>());
       add_chains(std::integral_constant<int, 5>());
+      add_chains(std::integral_constant<int, 6>());
       for (std::size_t left = head.chains.wides; left > 0; --left, b += 2 * strip_step_bytes, ++words) {
         const ByteSteps::Wide wide(b);
 #pragma GCC unroll 12
@@ -160,14 +162,17 @@ inline void copy_in_orders(const std::uint8_t* a, std::size_t lda, std::size_t r
   }
 }
 
-/// A chunk of rows at a time, so that their copies stay in the cache.
+/// A chunk of rows at a time, of whole tiles, so that their copies stay in the cache: as few chunks as that
+/// allows, all about as large, since each reads all of the weight.
 inline void multiply_weight(const Int8Product& p) {
-  constexpr std::size_t capacity = 128 * 1024;
-  const std::size_t row_bytes = 3 * copy_bytes(p.depth), panel_bytes = strips * strip_bytes(p.depth);
-  const std::size_t fitting = capacity / row_bytes / ByteSteps::rows * ByteSteps::rows;
-  const std::size_t chunk = fitting > 0 ? fitting : ByteSteps::rows;
-  unsigned char small[capacity];
-  unsigned char* copies = fitting > 0 ? small : new unsigned char[chunk * row_bytes];
+  constexpr std::size_t capacity = 256 * 1024, tile = ByteSteps::rows;
+  const std::size_t row_bytes = engine::byte_orders * copy_bytes(p.depth);
+  const std::size_t panel_bytes = strips * strip_bytes(p.depth);
+  const std::size_t fitting = capacity / row_bytes < tile ? tile : capacity / row_bytes / tile * tile;
+  const std::size_t chunks = p.rows > fitting ? (p.rows + fitting - 1) / fitting : 1;
+  const std::size_t chunk = (p.rows + chunks * tile - 1) / (chunks * tile) * tile;
+  alignas(64) unsigned char small[capacity];
+  unsigned char* copies = chunk * row_bytes > capacity ? new unsigned char[chunk * row_bytes] : small;
   const char* b = static_cast<const char*>(p.b);
   for (std::size_t r = 0; r < p.rows; r += chunk) {
     const Int8Product part = rows_of(p, r, p.rows - r < chunk ? p.rows - r : chunk);

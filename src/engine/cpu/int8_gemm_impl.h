@@ -13,7 +13,7 @@
 //                              column's sum
 //
 // Sets without an instruction that multiplies unsigned by signed bytes exactly (AVX2's saturates) widen both
-// to int16.
+// to int16; for weights, see int8_gemm_bytes_impl.h.
 #pragma once
 
 #include "core/simd.h"
