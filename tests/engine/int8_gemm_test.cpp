@@ -171,11 +171,10 @@ TEST_CASE("Weights of which few, some or many pairs exceed int16 give exact sums
   }
 }
 
-TEST_CASE("Weights are exact for more rows than are copied at once, and for the deepest", "[engine]") {
+TEST_CASE("Sums of many rows and of great depth are exact", "[engine]") {
   struct Size {
     std::size_t rows, depth, cols;
   };
-  // 15,000 is more than the copies' usual memory holds of a tile.
   for (const Size size : {Size{230, 384, 17}, Size{61, 3072, 17}, Size{9, 15000, 17}, Size{1, 4096, 33}}) {
     const Problem problem(size.rows, size.depth, size.cols, 0, -127);
     for (const Int8Kernels* kernels : kernels_of_this_cpu()) {
@@ -191,8 +190,8 @@ TEST_CASE("Weights are exact for more rows than are copied at once, and for the 
 }
 
 TEST_CASE("Sums at the very edge of int16 are exact", "[engine]") {
-  // Weights of which one to four steps make a sum of 255 * 128 of either sign, or 128 * 255 once shifted, and
-  // codes at both ends. Every third column has the other sign, some pairs are of one weight, some of two,
+  // Weights of which one to four steps make a sum of 255 * 128 of either sign, or just not, and codes at both
+  // ends. Every third column has the other sign, some pairs are of one weight, some of two,
   // every fifth column's are of both signs.
   const auto code_at = [](int pattern, std::size_t k) {
     const bool high = pattern == 0 || (pattern == 2 && k % 2 == 0) || (pattern == 3 && k / 4 % 2 == 0);

@@ -56,81 +56,95 @@ struct Steps {
 
 using AnyWord = std::int32_t __attribute__((may_alias));
 
-/// See int8_gemm_bytes_impl.h. Besides a broadcast per step, a chain takes 2 LENGTH + 1 instructions instead
-/// of 3 LENGTH, one more with a shift; a wide step takes 6.
+/// See int8_gemm_bytes_impl.h. A chain takes 2 LENGTH + 1 instructions for each half of a panel instead of 3
+/// LENGTH; a wide step takes 5.
 struct ByteSteps {
-  static constexpr int rows = 6, depth = 4;
-  static constexpr std::size_t columns = 8;
-  using Lanes = __m256i;
-  static Lanes& strip(Sum& sum, std::size_t s) { return s == 0 ? sum.a : sum.b; }
-  static __m256i load_step(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
-  static Lanes plus(Lanes lanes, const std::int32_t* p) { return _mm256_add_epi32(lanes, load_step(p)); }
+  static constexpr int rows = 5, depth = 4;
 
-  template <int LENGTH, bool SHIFTED>
+  template <int LENGTH>
   struct Chain {
-    explicit Chain(const char* b) {
-      if constexpr (SHIFTED) shift = load_step(b);
-      for (int i = 0; i < LENGTH; ++i) steps[i] = load_step(b + (i + SHIFTED) * 32);
-    }
-    [[gnu::always_inline]] __m256i add_to(__m256i sum, const char* row, const std::uint16_t* words) const {
-      __m256i pairs = products(row, words[0], steps[0]);
-      if constexpr (SHIFTED) add_pairs(pairs, shift);
-      for (int i = 1; i < LENGTH; ++i) add_products(pairs, row, words[i], steps[i]);
-      widen(sum, pairs);
-      return sum;
-    }
-    __m256i shift, steps[LENGTH];
+    explicit Chain(const char* steps) : b(steps) {}
+    [[gnu::always_inline]] Sum add_to(Sum sum, const char* row, const std::uint16_t* words) const;
+    const char* b;
   };
-
-  // GCC 12, left to itself, collects products before it adds them, and spills the sums for it.
-  static __m256i products(const char* row, std::size_t word, __m256i step) {
-    __m256i pairs;
-    asm("vpbroadcastd %[word], %[pairs]\n\t"
-        "vpmaddubsw %[step], %[pairs], %[pairs]"
-        : [pairs] "=&x"(pairs)
-        : [word] "m"(word_at(row, word)), [step] "x"(step));
-    return pairs;
-  }
-  static void add_products(__m256i& pairs, const char* row, std::size_t word, __m256i step) {
-    __m256i more;
-    asm("vpbroadcastd %[word], %[more]\n\t"
-        "vpmaddubsw %[step], %[more], %[more]\n\t"
-        "vpaddw %[more], %[pairs], %[pairs]"
-        : [pairs] "+x"(pairs), [more] "=&x"(more)
-        : [word] "m"(word_at(row, word)), [step] "x"(step));
-  }
-  static void add_pairs(__m256i& pairs, __m256i shift) {
-    asm("vpaddw %[shift], %[pairs], %[pairs]" : [pairs] "+x"(pairs) : [shift] "x"(shift));
-  }
-  static void widen(__m256i& sum, __m256i pairs) {
-    asm("vpmaddwd %[ones], %[pairs], %[pairs]\n\t"
-        "vpaddd %[pairs], %[sum], %[sum]"
-        : [sum] "+x"(sum), [pairs] "+x"(pairs)
-        : [ones] "x"(_mm256_set1_epi16(1)));
-  }
-  static const AnyWord& word_at(const char* row, std::size_t word) {
-    return *reinterpret_cast<const AnyWord*>(row + 4 * word);
-  }
 
   struct Wide {
-    explicit Wide(const char* b) : even(load_step(b)), odd(load_step(b + 32)) {}
-    [[gnu::always_inline]] __m256i add_to(__m256i sum, const char* row, const std::uint16_t* words) const {
-      __m256i x, y;
+    explicit Wide(const char* steps) : b(steps) {}
+    [[gnu::always_inline]] Sum add_to(Sum sum, const char* row, const std::uint16_t* words) const {
+      __m256i even, odd, t;
       const __m256i low_bytes = _mm256_set1_epi16(255);
-      asm("vpbroadcastd %[word], %[y]\n\t"
-          "vpand %[mask], %[y], %[x]\n\t"
-          "vpsrlw $8, %[y], %[y]\n\t"
-          "vpmaddwd %[even], %[x], %[x]\n\t"
-          "vpmaddwd %[odd], %[y], %[y]\n\t"
-          "vpaddd %[x], %[sum], %[sum]\n\t"
-          "vpaddd %[y], %[sum], %[sum]"
-          : [sum] "+x"(sum), [x] "=&x"(x), [y] "=&x"(y)
-          : [word] "m"(word_at(row, words[0])), [even] "x"(even), [odd] "x"(odd), [mask] "x"(low_bytes));
+      asm("vpbroadcastd %[a], %[odd]\n\t"
+          "vpand %[mask], %[odd], %[even]\n\t"
+          "vpsrlw $8, %[odd], %[odd]\n\t"
+          "vpmaddwd %[w0], %[even], %[t]\n\t"
+          "vpmaddwd %[w1], %[even], %[even]\n\t"
+          "vpaddd %[t], %[x], %[x]\n\t"
+          "vpmaddwd %[w2], %[odd], %[t]\n\t"
+          "vpaddd %[even], %[y], %[y]\n\t"
+          "vpmaddwd %[w3], %[odd], %[odd]\n\t"
+          "vpaddd %[t], %[x], %[x]\n\t"
+          "vpaddd %[odd], %[y], %[y]"
+          : [x] "+x"(sum.a), [y] "+x"(sum.b), [even] "=&x"(even), [odd] "=&x"(odd), [t] "=&x"(t)
+          : [a] "m"(*reinterpret_cast<const AnyWord*>(row + 4 * words[0])),
+            [w0] "m"(*reinterpret_cast<const __m256i*>(b)),
+            [w1] "m"(*reinterpret_cast<const __m256i*>(b + 32)),
+            [w2] "m"(*reinterpret_cast<const __m256i*>(b + 64)),
+            [w3] "m"(*reinterpret_cast<const __m256i*>(b + 96)), [mask] "x"(low_bytes));
       return sum;
     }
-    __m256i even, odd;
+    const char* b;
   };
 };
+
+template <int LENGTH>
+inline Sum ByteSteps::Chain<LENGTH>::add_to(Sum sum, const char* row, const std::uint16_t* words) const {
+  static_assert(LENGTH == 1 || LENGTH == 2 || LENGTH == 4, "one of the chains below");
+  // In one statement each: GCC 12 would else collect products before it adds them, and spill the sums.
+#define OUTLIERLAB_FIRST(I) \
+  "vpbroadcastd %[a" I      \
+  "], %[word]\n\t"          \
+  "vpmaddubsw %[low" I      \
+  "], %[word], %[x]\n\t"    \
+  "vpmaddubsw %[high" I "], %[word], %[y]\n\t"
+#define OUTLIERLAB_NEXT(I)      \
+  "vpbroadcastd %[a" I          \
+  "], %[word]\n\t"              \
+  "vpmaddubsw %[low" I          \
+  "], %[word], %[t]\n\t"        \
+  "vpaddw %[t], %[x], %[x]\n\t" \
+  "vpmaddubsw %[high" I         \
+  "], %[word], %[t]\n\t"        \
+  "vpaddw %[t], %[y], %[y]\n\t"
+#define OUTLIERLAB_WIDEN             \
+  "vpmaddwd %[ones], %[x], %[x]\n\t" \
+  "vpmaddwd %[ones], %[y], %[y]\n\t" \
+  "vpaddd %[x], %[a], %[a]\n\t"      \
+  "vpaddd %[y], %[b], %[b]"
+#define OUTLIERLAB_STEP(I)                                           \
+  [a##I] "m"(*reinterpret_cast<const AnyWord*>(row + 4 * words[I])), \
+      [low##I] "m"(*reinterpret_cast<const __m256i*>(b + I * 64)),   \
+      [high##I] "m"(*reinterpret_cast<const __m256i*>(b + I * 64 + 32))
+#define OUTLIERLAB_SUMS \
+  [a] "+x"(sum.a), [b] "+x"(sum.b), [word] "=&x"(word), [x] "=&x"(x), [y] "=&x"(y), [t] "=&x"(t)
+  __m256i word, x, y, t;
+  const __m256i ones = _mm256_set1_epi16(1);
+  if constexpr (LENGTH == 1) {
+    asm(OUTLIERLAB_FIRST("0") OUTLIERLAB_WIDEN:OUTLIERLAB_SUMS : OUTLIERLAB_STEP(0), [ones] "x"(ones));
+  } else if constexpr (LENGTH == 2) {
+    asm(OUTLIERLAB_FIRST("0") OUTLIERLAB_NEXT("1") OUTLIERLAB_WIDEN:OUTLIERLAB_SUMS
+        : OUTLIERLAB_STEP(0), OUTLIERLAB_STEP(1), [ones] "x"(ones));
+  } else {
+    asm(OUTLIERLAB_FIRST("0") OUTLIERLAB_NEXT("1") OUTLIERLAB_NEXT("2") OUTLIERLAB_NEXT("3") OUTLIERLAB_WIDEN
+:OUTLIERLAB_SUMS
+        : OUTLIERLAB_STEP(0), OUTLIERLAB_STEP(1), OUTLIERLAB_STEP(2), OUTLIERLAB_STEP(3), [ones] "x"(ones));
+  }
+#undef OUTLIERLAB_FIRST
+#undef OUTLIERLAB_NEXT
+#undef OUTLIERLAB_WIDEN
+#undef OUTLIERLAB_STEP
+#undef OUTLIERLAB_SUMS
+  return sum;
+}
 
 }  // namespace outlierlab::avx2
 

@@ -22,42 +22,36 @@ struct Steps {
   }
 };
 
-/// See int8_gemm_bytes_impl.h. Besides a broadcast per step, a chain takes 2 LENGTH + 1 instructions instead
-/// of 3 LENGTH, one more with a shift; a wide step takes 6.
+/// See int8_gemm_bytes_impl.h. A chain takes 2 LENGTH + 1 instructions instead of 3 LENGTH; a
+/// wide step takes 6.
 struct ByteSteps {
   static constexpr int rows = 8, depth = 4;
-  static constexpr std::size_t columns = 16;
-  using Lanes = Sum;
-  static Lanes& strip(Sum& sum, std::size_t) { return sum; }
-  static __m512i broadcast(const char* row, std::size_t word) {
-    std::int32_t four;
-    __builtin_memcpy(&four, row + 4 * word, sizeof four);
-    return _mm512_set1_epi32(four);
-  }
-  static Lanes plus(Lanes lanes, const std::int32_t* p) { return add(lanes, load_sum(p)); }
 
-  template <int LENGTH, bool SHIFTED>
+  template <int LENGTH>
   struct Chain {
     explicit Chain(const char* b) {
-      if constexpr (SHIFTED) shift = _mm512_loadu_si512(b);
-      for (int i = 0; i < LENGTH; ++i) steps[i] = _mm512_loadu_si512(b + (i + SHIFTED) * 64);
+      for (int i = 0; i < LENGTH; ++i) steps[i] = _mm512_loadu_si512(b + i * 64);
     }
     [[gnu::always_inline]] Sum add_to(Sum sum, const char* row, const std::uint16_t* words) const {
-      __m512i pairs = products(row, words[0], steps[0]);
-      if constexpr (SHIFTED) pairs = _mm512_add_epi16(pairs, shift);
-      for (int i = 1; i < LENGTH; ++i) pairs = _mm512_add_epi16(pairs, products(row, words[i], steps[i]));
+      __m512i pairs = products(row + 4 * words[0], steps[0]);
+      for (int i = 1; i < LENGTH; ++i)
+        pairs = _mm512_add_epi16(pairs, products(row + 4 * words[i], steps[i]));
       return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
     }
-    static __m512i products(const char* row, std::size_t word, __m512i step) {
-      return _mm512_maddubs_epi16(broadcast(row, word), step);
+    static __m512i products(const char* word, __m512i step) {
+      std::int32_t four;
+      __builtin_memcpy(&four, word, sizeof four);
+      return _mm512_maddubs_epi16(_mm512_set1_epi32(four), step);
     }
-    __m512i shift, steps[LENGTH];
+    __m512i steps[LENGTH];
   };
 
   struct Wide {
     explicit Wide(const char* b) : even(_mm512_loadu_si512(b)), odd(_mm512_loadu_si512(b + 64)) {}
     [[gnu::always_inline]] Sum add_to(Sum sum, const char* row, const std::uint16_t* words) const {
-      const __m512i bytes = broadcast(row, words[0]);
+      std::int32_t four;
+      __builtin_memcpy(&four, row + 4 * words[0], sizeof four);
+      const __m512i bytes = _mm512_set1_epi32(four);
       const __m512i first = _mm512_madd_epi16(_mm512_and_si512(bytes, _mm512_set1_epi16(255)), even),
                     second = _mm512_madd_epi16(_mm512_srli_epi16(bytes, 8), odd);
       return _mm512_add_epi32(sum, _mm512_add_epi32(first, second));

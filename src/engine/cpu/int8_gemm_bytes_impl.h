@@ -4,31 +4,23 @@
 //
 //   ByteSteps::rows            the register tile, one panel wide
 //   ByteSteps::depth           4
-//   ByteSteps::columns         of a strip: 16, or 8 where a vector of sums holds no more
-//   ByteSteps::Lanes           a strip's sums, and ByteSteps::strip(sum, s), those of strip s in a panel's
-//   ByteSteps::plus(lanes, p)  with an int32 of p added to each
-//   ByteSteps::Chain<L, S>     L steps of a strip (1 to 4), made of where they begin; S: a shift is before
-//   them
-//     chain.add_to(lanes, row, words)
-//                              lanes and the products of the row's 32-bit words words[i] with step i: their
+//   ByteSteps::Chain<L>        L steps of a panel (1, 2 or 4), made of where they begin
+//     chain.add_to(sum, row, words)
+//                              sum and the products of the row's 32-bit words words[i] with step i: their
 //                              pairs are added as int16, over all of the chain, before they are widened
 //   ByteSteps::Wide            a step whose weights are int16, made of where it begins: the first and third
-//                              weight of the strip's columns, then the second and fourth
-//     wide.add_to(lanes, row, words)
+//                              weight of 16 columns, then the second and fourth
+//     wide.add_to(sum, row, words)
 //
 // Weights known in advance. vpmaddubsw adds a pair of products u1 w1 + u2 w2 in saturating int16. With codes
 // u up to 255 a sum of such products stays in int16 if the weights' positive parts, and their negative parts,
 // add up to 128 at most (255 * 128 <= 32767). Symmetric codes of a bell-shaped weight rarely break that for a
-// pair, those with a scale per column in one of a hundred to one of ten. A word's four bytes can be paired in
-// three ways: rows are copied once in each order of their bytes, and every step takes the order that suits
-// its weights. Only a step of which some pair breaks the rule in each order is stored as int16, and the row's
-// bytes are widened in registers.
+// pair, those with a scale per column in one of a hundred. A step in which any of the 32 pairs does is stored
+// as int16, and the row's bytes are widened in registers.
 //
-// Steps whose sums, too, hold in every column are added before they are widened, in chains. More sums hold
-// once 128 times the weights is taken from them, a shift that the chain adds to its sum modulo 65,536 and
-// that the sums of all chains start with again. Which steps stand together, the packing chooses
-// (byte_chains.h), since their order does not matter: the strip says which word of which copy each step
-// multiplies. A strip of eight columns leaves more of that freedom than one of sixteen.
+// Steps whose sums, too, hold in every column are added before they are widened: in chains of four or of two.
+// Which steps those are, the packing chooses, since their order does not matter: the panel says which word of
+// the row each step multiplies.
 #pragma once
 
 #include <type_traits>
@@ -40,152 +32,102 @@ namespace outlierlab::OUTLIERLAB_ISA_NAMESPACE {
 
 using engine::ByteChains;
 
-static_assert(step_bytes == engine::panel_step_bytes, "strips are of this product's panels");
+static_assert(step_bytes == engine::byte_step_bytes, "chains are of this product's steps");
 
-constexpr std::size_t strips = panel_cols / ByteSteps::columns, strip_step_bytes = 4 * ByteSteps::columns;
-
-/// Before each strip's words and steps.
-struct alignas(64) StripHead {
-  std::int32_t start[ByteSteps::columns];  ///< of each column's sum
+/// Before each panel's words and steps.
+struct alignas(64) PanelHead {
   ByteChains chains;
 };
-
-/// Bytes of a row in one order: an odd number of cache lines, so that neither the copies of a row nor the
-/// rows of a tile meet in few sets of the cache.
-inline std::size_t copy_bytes(std::size_t depth) {
-  return ((depth + 63) / 64 | 1) * 64;
-}
 
 /// Room for the word of each step.
 inline std::size_t words_bytes(std::size_t count) {
   return (count * sizeof(std::uint16_t) + 63) / 64 * 64;
 }
 
-/// Room for a strip all of whose steps are wide.
-inline std::size_t strip_bytes(std::size_t depth) {
+/// Room for a panel all of whose steps are wide.
+inline std::size_t weight_panel_bytes(std::size_t depth) {
   const std::size_t count = steps_of<ByteSteps>(depth);
-  return sizeof(StripHead) + words_bytes(count) + engine::strip_room(count, ByteSteps::columns);
+  return sizeof(PanelHead) + words_bytes(count) + count * 2 * step_bytes;
 }
 
 inline std::size_t weight_bytes(std::size_t depth, std::size_t cols) {
-  return (cols + panel_cols - 1) / panel_cols * strips * strip_bytes(depth);
+  return (cols + panel_cols - 1) / panel_cols * weight_panel_bytes(depth);
+}
+
+/// Turns `count` steps of bytes into as many of int16, from the last to the first: they grow in their place.
+inline void widen_steps(char* steps, std::size_t count) {
+  for (std::size_t s = count; s-- > 0;) {
+    signed char bytes[step_bytes];
+    std::int16_t wide[step_bytes];
+    __builtin_memcpy(bytes, steps + s * step_bytes, step_bytes);
+    for (std::size_t c = 0; c < panel_cols; ++c) {
+      for (std::size_t k = 0; k < 4; ++k) wide[k % 2 * 2 * panel_cols + 2 * c + k / 2] = bytes[4 * c + k];
+    }
+    __builtin_memcpy(steps + s * sizeof wide, wide, sizeof wide);
+  }
 }
 
 inline void pack_weight(const std::int8_t* source, std::size_t stride, std::size_t cols, std::size_t depth,
                         int flip, void* packed) {
   const std::size_t count = steps_of<ByteSteps>(depth);
-  char* strip = static_cast<char*>(packed);
-  char* const panel = new char[count * step_bytes];
   for (std::size_t j = 0; j < cols; j += panel_cols) {
+    char* panel = static_cast<char*>(packed) + j / panel_cols * weight_panel_bytes(depth);
     const std::size_t here = cols - j < panel_cols ? cols - j : panel_cols;
-    int8_pack_transposed<ByteSteps>(source + j * stride, stride, here, depth, flip, panel);
-    for (std::size_t s = 0; s < strips; ++s, strip += strip_bytes(depth)) {
-      StripHead& head = *reinterpret_cast<StripHead*>(strip);
-      auto* const words = reinterpret_cast<std::uint16_t*>(strip + sizeof head);
-      head.chains =
-          engine::chain_steps(panel, count, s * ByteSteps::columns, ByteSteps::columns, copy_bytes(depth) / 4,
-                              words, head.start, strip + sizeof head + words_bytes(count));
-    }
+    PanelHead& head = *reinterpret_cast<PanelHead*>(panel);
+    auto* const words = reinterpret_cast<std::uint16_t*>(panel + sizeof head);
+    char* const steps = panel + sizeof head + words_bytes(count);
+    int8_pack_transposed<ByteSteps>(source + j * stride, stride, here, depth, flip, steps);
+    head.chains = engine::chain_steps(steps, count, words);
+    widen_steps(steps + (count - head.chains.wides) * step_bytes, head.chains.wides);
   }
-  delete[] panel;
 }
 
 /// All steps of a panel.
 struct ChainedSteps {
-  const char* panel;
-  std::size_t depth;
+  const PanelHead& head;
+  std::size_t count;
 
   template <int ROWS, int PANELS>
   [[gnu::always_inline]] void add_to(Sum (&sum)[ROWS][PANELS], const char* row, std::size_t row_bytes) const {
     static_assert(PANELS == 1, "one panel at a time");
-    const char* strip = panel;
-#pragma GCC unroll 2
-    for (std::size_t s = 0; s < strips; ++s, strip += strip_bytes(depth)) {
-      const StripHead& head = *reinterpret_cast<const StripHead*>(strip);
-      const char* b = strip + sizeof(StripHead);
-      const auto* words = reinterpret_cast<const std::uint16_t*>(b);
-      b += words_bytes(steps_of<ByteSteps>(depth));
-      // Copies whose address nobody takes: they stay in registers.
-      ByteSteps::Lanes local[ROWS];
+    // Copies whose address nobody takes: they stay in registers.
+    Sum local[ROWS];
 #pragma GCC unroll 12
-      for (int r = 0; r < ROWS; ++r) local[r] = ByteSteps::plus(ByteSteps::strip(sum[r][0], s), head.start);
-      const auto add_chains = [&](auto kind) __attribute__((always_inline)) {
-        constexpr engine::ChainKind of = engine::chain_kinds[decltype(kind)::value];
-        for (std::size_t left = head.chains.count[decltype(kind)::value]; left > 0; --left) {
-          const ByteSteps::Chain<of.length, of.shifted> chain(b);
+    for (int r = 0; r < ROWS; ++r) local[r] = sum[r][0];
+    const char* b = reinterpret_cast<const char*>(&head + 1);
+    const auto* words = reinterpret_cast<const std::uint16_t*>(b);
+    b += words_bytes(count);
+    const auto add_chains = [&](auto length, std::size_t chains) __attribute__((always_inline)) {
+      constexpr int LENGTH = decltype(length)::value;
+      for (; chains > 0; --chains, b += LENGTH * step_bytes, words += LENGTH) {
+        const ByteSteps::Chain<LENGTH> chain(b);
 #pragma GCC unroll 12
-          for (int r = 0; r < ROWS; ++r) local[r] = chain.add_to(local[r], row + r * row_bytes, words);
-          b += (of.length + of.shifted) * strip_step_bytes;
-          words += of.length;
-        }
-      };
-      static_assert(engine::chain_kind_count == 7, "the kinds below");
-      add_chains(std::integral_constant<int, 0>());
-      add_chains(std::integral_constant<int, 1>());
-      add_chains(std::integral_constant<int, 2>());
-      add_chains(std::integral_constant<int, 3>());
-      add_chains(std::integral_constant<int, 4>());
-      add_chains(std::integral_constant<int, 5>());
-      add_chains(std::integral_constant<int, 6>());
-      for (std::size_t left = head.chains.wides; left > 0; --left, b += 2 * strip_step_bytes, ++words) {
-        const ByteSteps::Wide wide(b);
-#pragma GCC unroll 12
-        for (int r = 0; r < ROWS; ++r) local[r] = wide.add_to(local[r], row + r * row_bytes, words);
+        for (int r = 0; r < ROWS; ++r) local[r] = chain.add_to(local[r], row + r * row_bytes, words);
       }
+    };
+    add_chains(std::integral_constant<int, 4>(), head.chains.fours);
+    add_chains(std::integral_constant<int, 2>(), head.chains.pairs);
+    add_chains(std::integral_constant<int, 1>(), head.chains.singles);
+    for (std::size_t left = head.chains.wides; left > 0; --left, b += 2 * step_bytes, ++words) {
+      const ByteSteps::Wide wide(b);
 #pragma GCC unroll 12
-      for (int r = 0; r < ROWS; ++r) ByteSteps::strip(sum[r][0], s) = local[r];
+      for (int r = 0; r < ROWS; ++r) local[r] = wide.add_to(local[r], row + r * row_bytes, words);
     }
+#pragma GCC unroll 12
+    for (int r = 0; r < ROWS; ++r) sum[r][0] = local[r];
   }
 };
 
-/// Copies `rows` rows of codes in each order of their bytes, one after the other.
-inline void copy_in_orders(const std::uint8_t* a, std::size_t lda, std::size_t rows, std::size_t depth,
-                           unsigned char* target) {
-  static_assert(engine::byte_orders == 3, "the copies below");
-  const std::size_t copy = copy_bytes(depth);
-  const auto shuffle_of = [](const unsigned char(&order)[4]) {
-    alignas(16) unsigned char bytes[16];
-    for (unsigned i = 0; i < 16; ++i) bytes[i] = static_cast<unsigned char>(i / 4 * 4 + order[i % 4]);
-    return _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(bytes)));
-  };
-  const __m256i second = shuffle_of(engine::byte_order[1]), third = shuffle_of(engine::byte_order[2]);
-  for (std::size_t r = 0; r < rows; ++r, a += lda, target += 3 * copy) {
-    for (std::size_t k = 0; k < depth; k += 32) {
-      const __m256i codes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(a + k));
-      const auto put = [&](std::size_t order, __m256i bytes) {
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(target + order * copy + k), bytes);
-      };
-      put(0, codes);
-      put(1, _mm256_shuffle_epi8(codes, second));
-      put(2, _mm256_shuffle_epi8(codes, third));
-    }
-  }
-}
-
-/// A chunk of rows at a time, of whole tiles, so that their copies stay in the cache: as few chunks as that
-/// allows, all about as large, since each reads all of the weight.
 inline void multiply_weight(const Int8Product& p) {
-  constexpr std::size_t capacity = 256 * 1024, tile = ByteSteps::rows;
-  const std::size_t row_bytes = engine::byte_orders * copy_bytes(p.depth);
-  const std::size_t panel_bytes = strips * strip_bytes(p.depth);
-  const std::size_t fitting = capacity / row_bytes < tile ? tile : capacity / row_bytes / tile * tile;
-  const std::size_t chunks = p.rows > fitting ? (p.rows + fitting - 1) / fitting : 1;
-  const std::size_t chunk = (p.rows + chunks * tile - 1) / (chunks * tile) * tile;
-  alignas(64) unsigned char small[capacity];
-  unsigned char* copies = chunk * row_bytes > capacity ? new unsigned char[chunk * row_bytes] : small;
+  const std::size_t panel_bytes = weight_panel_bytes(p.depth), count = steps_of<ByteSteps>(p.depth);
   const char* b = static_cast<const char*>(p.b);
-  for (std::size_t r = 0; r < p.rows; r += chunk) {
-    const Int8Product part = rows_of(p, r, p.rows - r < chunk ? p.rows - r : chunk);
-    copy_in_orders(part.a, part.lda, part.rows, part.depth, copies);
-    const Words rows = {reinterpret_cast<const char*>(copies), row_bytes};
-    with_finish(part.finish, [&](auto finish, const engine::GeluCoefficients* gelu) {
-      for (std::size_t j = 0; j < part.cols; j += panel_cols) {
-        const ChainedSteps steps = {b + j / panel_cols * panel_bytes, part.depth};
-        int8_panels<decltype(finish)::value, 1, ByteSteps::rows>(part, rows, steps, j, gelu);
-      }
-    });
-  }
-  if (copies != small) delete[] copies;
+  with_finish(p.finish, [&](auto finish, const engine::GeluCoefficients* gelu) {
+    for (std::size_t j = 0; j < p.cols; j += panel_cols) {
+      const auto& head = *reinterpret_cast<const PanelHead*>(b + j / panel_cols * panel_bytes);
+      int8_panels<decltype(finish)::value, 1, ByteSteps::rows>(p, {reinterpret_cast<const char*>(p.a), p.lda},
+                                                               ChainedSteps{head, count}, j, gelu);
+    }
+  });
 }
 
 }  // namespace outlierlab::OUTLIERLAB_ISA_NAMESPACE
