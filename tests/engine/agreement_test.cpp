@@ -259,6 +259,7 @@ std::vector<Scheme> executable_schemes() {
   all.push_back(scheme("w8a8", {"activations.layer.1.output.bits=32"}));
   all.push_back(scheme("w8a8", {"activations.*.output.bits=32"}));
   all.push_back(scheme("w8a8", {"activations.embeddings.norm.bits=16"}));
+  all.push_back(scheme("w8a8-token-linear"));
   return all;
 }
 
