@@ -20,6 +20,7 @@
 #include "engine/cuda/cuda_executor.h"
 #include "engine/device_monitor.h"
 #include "engine/packed_file.h"
+#include "engine/refusal.h"
 #include "gpu/random_model.h"
 
 namespace outlierlab::engine::bench {
@@ -329,13 +330,53 @@ std::optional<double> joules_per_pass(Executor& executor, const RandomTokens& to
   return (*after - *before) / static_cast<double>(passes);
 }
 
+/// Clocks and reasons for a lower one as NVML tells them after each block of passes.
+class ClockRecord {
+ public:
+  explicit ClockRecord(const DeviceMonitor& monitor) : monitor_(monitor) {}
+  void look() {
+    if (const std::optional<unsigned> clock = monitor_.multiprocessor_clock()) clocks_.push_back(*clock);
+    if (const std::optional<std::string> reasons = monitor_.throttle_reasons()) reasons_.insert(*reasons);
+  }
+  std::optional<unsigned> median() const {
+    if (clocks_.empty()) return std::nullopt;
+    std::vector<unsigned> sorted = clocks_;
+    std::sort(sorted.begin(), sorted.end());
+    return sorted[(sorted.size() - 1) / 2];
+  }
+  const std::set<std::string>& reasons() const { return reasons_; }
+
+ private:
+  const DeviceMonitor& monitor_;
+  std::vector<unsigned> clocks_;
+  std::set<std::string> reasons_;
+};
+
+std::string joined(const std::set<std::string>& texts) {
+  std::string all;
+  for (const std::string& text : texts) all += (all.empty() ? "" : "; ") + text;
+  return all.empty() ? "unknown" : all;
+}
+
+/// What is left of a run is worth nothing once the device fails: every later call gives the same error, under
+/// the name of another configuration.
+void require_device(const Options& options, const Configuration& c, const Error& error) {
+  try {
+    synchronize_cuda_device(options.device);
+  } catch (const Error& later) {
+    throw Error(c.name + ": " + error.what() + "; the device has failed with it: " + later.what());
+  }
+}
+
 void time_batch(std::vector<Configuration>& all, const Options& options, std::size_t batch,
-                std::size_t length, const DeviceMonitor& monitor, Rows& rows, std::string& all_passes) {
+                std::size_t length, const DeviceMonitor& monitor, Rows& rows, std::string& all_passes,
+                std::set<std::string>& throttled) {
   const Shape& shape = all[0].model->shape;
   const RandomTokens tokens(shape, std::vector<std::size_t>(batch, length), 7);
   std::vector<float> logits(batch * shape.labels);
   std::map<std::string, std::vector<double>> samples;
-  constexpr std::size_t warm_up = 10, block = 10;
+  // Before a block, what the configuration before it has put out of the caches is read again.
+  constexpr std::size_t warm_up = 10, block = 10, before_block = 2;
   const std::string value = std::to_string(batch) + "x" + std::to_string(length);
   std::vector<Configuration*> here;
   for (Configuration& c : all) {
@@ -346,13 +387,18 @@ void time_batch(std::vector<Configuration>& all, const Options& options, std::si
     } catch (const Error& error) {
       // The device's memory may not suffice; smaller batches and other configurations still run.
       std::printf("%-8s %-16s left out: %s\n", value.c_str(), c.name.c_str(), error.what());
+      require_device(options, c, error);
     }
   }
   // Configurations take turns, so that a drift of the clock meets all of them.
+  std::map<std::string, ClockRecord> clocks;
+  for (const Configuration* c : here) clocks.emplace(c->name, monitor);
   for (std::size_t done = 0; done < options.repeats; done += block) {
     for (const Configuration* c : here) {
+      for (std::size_t i = 0; i < before_block; ++i) seconds_of(*c->executor, tokens, logits);
       for (std::size_t i = 0; i < std::min(block, options.repeats - done); ++i)
         samples[c->name].push_back(seconds_of(*c->executor, tokens, logits));
+      clocks.at(c->name).look();
     }
   }
   std::optional<Quantile> base;
@@ -389,17 +435,17 @@ void time_batch(std::vector<Configuration>& all, const Options& options, std::si
       add_median("speedup", base->value / middle.value, base->low / middle.high, base->high / middle.low);
     const std::optional<double> joules = joules_per_pass(*c.executor, tokens, monitor, logits);
     if (joules) add("energy_per_token_mj", 1e3 * *joules / count);
-    const std::optional<unsigned> clock = monitor.multiprocessor_clock();
+    const ClockRecord& record = clocks.at(c.name);
+    throttled.insert(record.reasons().begin(), record.reasons().end());
+    const std::optional<unsigned> clock = record.median();
     if (clock) add("multiprocessor_clock_mhz", *clock);
     std::printf("%-8s %-16s p50 %8.3f ms [%.3f, %.3f]  p95 %8.3f  p99 %8.3f  %10.0f tokens/s", value.c_str(),
                 c.name.c_str(), 1e3 * middle.value, 1e3 * middle.low, 1e3 * middle.high,
                 1e3 * quantile(sorted, 0.95).value, 1e3 * quantile(sorted, 0.99).value, count / middle.value);
     if (base) std::printf("  %.2fx fp16", base->value / middle.value);
     if (joules) std::printf("  %.3f mJ/token", 1e3 * *joules / count);
-    std::printf("%s\n", clock ? ("  at " + std::to_string(*clock) +
-                                 " MHz, throttled by: " + monitor.throttle_reasons().value_or("unknown"))
-                                    .c_str()
-                              : "");
+    if (clock) std::printf("  at %u MHz, throttled by: %s", *clock, joined(record.reasons()).c_str());
+    std::printf("\n");
   }
 }
 
@@ -500,6 +546,16 @@ std::vector<Configuration> configurations(const Options& options, std::string& m
   return all;
 }
 
+/// An error's text as a JSON string holds it.
+std::string escaped(const std::string& text) {
+  std::string safe;
+  for (const char c : text) {
+    if (c == '"' || c == '\\') safe += '\\';
+    safe += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+  }
+  return safe;
+}
+
 std::string json_text(const std::optional<std::string>& text) {
   return text ? "\"" + *text + "\"" : "null";
 }
@@ -528,7 +584,7 @@ int run(const Options& options) {
     how.real = c.real;
     try {
       c.executor = make_cuda_executor(c.model, how);
-    } catch (const Error& error) {
+    } catch (const Refusal& error) {
       // Turing has no bfloat16, and what came before Ada no float8.
       if (c.integer || (c.real != RealPrecision::bfloat16 && c.real != RealPrecision::float8)) throw;
       std::printf("%-16s left out: %s\n", c.name.c_str(), error.what());
@@ -542,6 +598,7 @@ int run(const Options& options) {
       check_agreement(c, how, rows);
     } catch (const Error& error) {
       std::printf("%-16s FAILS: %s\n", c.name.c_str(), error.what());
+      require_device(options, c, error);
     }
     agree = agree && c.agrees;
     if (c.real != RealPrecision::float8 || c.integer) {
@@ -551,11 +608,17 @@ int run(const Options& options) {
     }
   }
   std::string passes = "variant,batch_x_length,round,milliseconds\n";
-  for (const std::size_t batch : options.batches) {
-    for (const std::size_t length : options.lengths)
-      time_batch(all, options, batch, length, monitor, rows, passes);
+  std::set<std::string> throttled;
+  std::optional<std::string> failure;
+  try {
+    for (const std::size_t batch : options.batches) {
+      for (const std::size_t length : options.lengths)
+        time_batch(all, options, batch, length, monitor, rows, passes, throttled);
+    }
+    report_products(all, options, rows, products);
+  } catch (const Error& error) {
+    failure = error.what();  // of batches that were timed before it, the rows stand
   }
-  report_products(all, options, rows, products);
   if (!options.csv.empty()) write_file_atomically(options.csv, rows.csv());
   if (!options.samples.empty()) write_file_atomically(options.samples, passes);
   if (!options.json.empty()) {
@@ -567,12 +630,13 @@ int run(const Options& options) {
         "{\n  \"program\": \"gpu_bench\",\n  \"device\": " + json_text(description) +
             ",\n  \"driver\": " + json_text(monitor.driver()) +
             ",\n  \"multiprocessor_clock_mhz\": " + number(monitor.multiprocessor_clock()) +
-            ",\n  \"memory_clock_mhz\": " + number(monitor.memory_clock()) +
-            ",\n  \"temperature_c\": " + number(monitor.temperature()) +
-            ",\n  \"throttled_by\": " + json_text(monitor.throttle_reasons()) +
+            ",\n  \"memory_clock_mhz\": " + number(monitor.memory_clock()) + ",\n  \"temperature_c\": " +
+            number(monitor.temperature()) + ",\n  \"throttled_by\": \"" + joined(throttled) + "\"" +
+            ",\n  \"failed\": " + json_text(failure ? std::optional(escaped(*failure)) : std::nullopt) +
             ",\n  \"compiler\": \"" __VERSION__ "\",\n  \"repeats\": " + std::to_string(options.repeats) +
             ",\n  \"products\": [\n    " + products + "\n  ]\n}\n");
   }
+  if (failure) throw Error(*failure);
   if (!agree) std::cerr << "gpu_bench: what does not agree with the CPU executor was not timed\n";
   return agree ? 0 : 1;
 }

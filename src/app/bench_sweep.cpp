@@ -84,39 +84,43 @@ bool engine_agrees(const CommonOptions& options, const std::vector<Calibration>&
 
 }  // namespace
 
-Json bench_sweep(const CommonOptions& options, std::size_t count) {
+Json bench_sweep(const CommonOptions& options, std::size_t count, const std::vector<std::string>& only) {
   const std::vector<Calibration> sweep = variants(count);
   const TemporaryFolder folder;
-  Json rows = Json::array();
-  std::vector<std::pair<std::string, StudyEngine>> engines = {{"simulated", StudyEngine::simulated}};
-  if (engine_agrees(options, sweep)) engines.emplace_back("int8", StudyEngine::integer);
-  engines.emplace_back("auto", StudyEngine::automatic);
+  const auto wanted = [&](const char* name) {
+    return only.empty() || std::find(only.begin(), only.end(), name) != only.end();
+  };
+  std::vector<std::pair<std::string, StudyEngine>> engines;
+  if (wanted("simulated")) engines.emplace_back("simulated", StudyEngine::simulated);
+  if (wanted("int8") && engine_agrees(options, sweep)) engines.emplace_back("int8", StudyEngine::integer);
+  if (wanted("auto")) engines.emplace_back("auto", StudyEngine::automatic);
+  const auto seconds_apart = [&](const std::string& name, StudyEngine engine) {
+    double sum = 0;
+    for (std::size_t i = 0; i < sweep.size(); ++i) {
+      const std::string one = fmt::format("{}-{}", name, i);
+      sum += seconds_of([&] { run_study(options, {sweep[i]}, folder.path(), one, engine); });
+    }
+    return sum;
+  };
   fmt::print("{} calibrators of W8A8, {} threads\n\n{:<12} {:>10} {:>12} {:>8}\n", count, threads(), "engine",
              "sweep, s", "separate, s", "ratio");
-  double simulated = 0;
+  const double simulated = seconds_apart("simulated", StudyEngine::simulated);
+  Json rows = Json::array();
   for (const auto& [name, engine] : engines) {
     const double together =
-        seconds_of([&, e = engine, n = name] { run_study(options, sweep, folder.path(), n, e); });
-    double apart = simulated;
-    if (engine != StudyEngine::automatic) {
-      apart = 0;
-      for (std::size_t i = 0; i < sweep.size(); ++i) {
-        const std::string one = fmt::format("{}-{}", name, i);
-        apart += seconds_of([&, e = engine] { run_study(options, {sweep[i]}, folder.path(), one, e); });
-      }
-    }
-    if (engine == StudyEngine::simulated) simulated = apart;
-    const auto add = [&](const std::string& label, double separate) {
-      fmt::print("{:<12} {:>10.2f} {:>12.2f} {:>8.3f}\n", label, together, separate, together / separate);
+        seconds_of([&, e = engine, n = name + "-sweep"] { run_study(options, sweep, folder.path(), n, e); });
+    const auto add = [&, &name = name](const std::string& against, double separate) {
+      fmt::print("{:<12} {:>10.2f} {:>12.2f} {:>8.3f}\n", against == name ? name : name + " *", together,
+                 separate, together / separate);
       rows.push_back({{"engine", name},
-                      {"against", label == name ? name : "simulated"},
+                      {"against", against},
                       {"variants", count},
                       {"sweep_seconds", together},
                       {"separate_seconds", separate},
                       {"ratio", together / separate}});
     };
-    if (engine != StudyEngine::automatic) add(name, apart);
-    if (engine != StudyEngine::simulated) add(name + " *", simulated);
+    if (engine == StudyEngine::integer) add(name, seconds_apart(name, engine));
+    add("simulated", simulated);
     std::fflush(stdout);
   }
   fmt::print("\n* against separate evaluations that simulate, as `outlierlab eval` does by default\n");

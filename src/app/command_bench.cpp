@@ -110,7 +110,9 @@ int command_bench(const std::vector<std::string>& arguments) {
              {"model", "task", "data", "limit", "json", "threads", "batch-size", "calibration-size"});
   options.add("repeats", "N", "timed passes of each contender, after one untimed", &repeats, 1, 1000);
   std::vector<std::string> only;
-  options.add("only", "NAME", "fp32 and this contender of the table alone; repeatable", &only);
+  options.add("only", "NAME",
+              "fp32 and this contender of the table alone; with --sweep: simulated, int8 or auto; repeatable",
+              &only);
   bool clock = false;
   options.flag("clock", "runs each contender of float once more and tells the clock of the cores meanwhile",
                &clock);
@@ -128,24 +130,24 @@ int command_bench(const std::vector<std::string>& arguments) {
   }
   known.push_back("bf16");
   for (const std::string& name : only) {
-    if (std::find(known.begin(), known.end(), name) == known.end()) fail_unknown("contender", name, known);
+    const std::vector<std::string>& names = sweep > 0 ? sweep_engines : known;
+    if (std::find(names.begin(), names.end(), name) == names.end())
+      fail_unknown(sweep > 0 ? "sweep" : "contender", name, names);
   }
   const auto wanted = [&](const std::string& name) {
     return only.empty() || std::find(only.begin(), only.end(), name) != only.end();
   };
   if (sweep > 0 && startup) throw UsageError("--sweep: expected no --startup beside it, found both");
-  if (sweep > 0 || startup) {
-    for (const char* name : {"only", "clock"}) {
-      if (options.given(name))
-        throw UsageError(fmt::format("--{}: expected neither --sweep nor --startup beside it, found --{}",
-                                     name, startup ? "startup" : "sweep"));
-    }
-  }
+  if (startup && options.given("only"))
+    throw UsageError("--only: expected no --startup beside it, found both");
+  if ((sweep > 0 || startup) && clock)
+    throw UsageError(fmt::format("--clock: expected neither --sweep nor --startup beside it, found --{}",
+                                 startup ? "startup" : "sweep"));
   if (sweep > 0 && options.given("repeats"))
     throw UsageError("--repeats: expected no --sweep beside it (each study is timed once), found both");
   set_threads(values.threads);
   if (sweep > 0)
-    return bench_of_sessions(values, "sweep", arguments, [&] { return bench_sweep(values, sweep); });
+    return bench_of_sessions(values, "sweep", arguments, [&] { return bench_sweep(values, sweep, only); });
   if (startup)
     return bench_of_sessions(values, "startup", arguments, [&] { return bench_startup(values, repeats); });
   Session session = open_session(values);

@@ -229,6 +229,16 @@ TEST_CASE("bench --startup, --sweep and --only time what they say", "[app]") {
     REQUIRE(row.at("ratio").get<double>() ==
             Approx(row.at("sweep_seconds").get<double>() / row.at("separate_seconds").get<double>()));
   }
+  const Outcome automatic =
+      run("bench --model demo-planted --sweep 2 --only auto --limit 16 --calibration-size 16 --json " +
+          quoted(json));
+  INFO(automatic.err);
+  REQUIRE(automatic.code == 0);
+  const auto third = nlohmann::json::parse(read_file(json)).at("sweep");
+  REQUIRE(third.size() == 1);
+  REQUIRE(third[0].at("engine") == "auto");
+  REQUIRE(third[0].at("against") == "simulated");
+  REQUIRE(third[0].at("separate_seconds").get<double>() > 0);
   REQUIRE(run("bench --sweep 2 --startup").code == 2);
   REQUIRE(run("bench --sweep 2 --only fp32").code == 2);
   REQUIRE(run("bench --startup --only fp32").code == 2);

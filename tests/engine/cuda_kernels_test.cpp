@@ -562,9 +562,9 @@ TEST_CASE("The attention kernels on matrix instructions agree with the plain one
     const Heads heads({5, 300, 64, 1, 129}, depth, random);
     const std::size_t width = static_cast<std::size_t>(heads.heads * depth);
     const DeviceArray<float> expected(static_cast<std::size_t>(heads.rows) * width), found(expected.size());
-    const auto both = [&](AttentionTask task, AttentionKernel kernel) {
+    const auto both = [&](AttentionTask task, AttentionKernel kernel, std::size_t shared_bytes = 99 * 1024) {
       task.context_real_stride = static_cast<int>(width);
-      REQUIRE(kernel_for(task, 99 * 1024) == kernel);
+      REQUIRE(kernel_for(task, shared_bytes) == kernel);
       task.context = expected.data();
       attend(AttentionKernel::any, task, nullptr);
       task.context = found.data();
@@ -584,9 +584,13 @@ TEST_CASE("The attention kernels on matrix instructions agree with the plain one
       REQUIRE(both(integer, AttentionKernel::codes) < 3 * step);
       integer.probs = on(affine(-0.1f, 0.4f));
       REQUIRE(both(integer, AttentionKernel::codes) < 3 * step);
+      // Too little shared memory for all keys: chunk by chunk, to the bit.
+      const std::vector<float> whole(found.data(), found.data() + found.size());
+      REQUIRE(both(integer, AttentionKernel::codes_by_chunk, 24 * 1024) < 3 * step);
+      REQUIRE(std::vector<float>(found.data(), found.data() + found.size()) == whole);
     }
-    // Too little shared memory for all keys: the plain kernel takes it.
-    REQUIRE(kernel_for(integer, 16 * 1024) == AttentionKernel::any);
+    // Too little for a chunk: the plain kernel takes it.
+    REQUIRE(kernel_for(integer, 8 * 1024) == AttentionKernel::any);
 
     for (const RealType type : {RealType::float16, RealType::bfloat16}) {
       const double rounding = type == RealType::float16 ? 0.002 : 0.016;

@@ -51,57 +51,55 @@ __device__ inline void transpose_bytes(std::uint32_t (&w)[4]) {
   for (int i = 0; i < 4; ++i) w[i] = t[i];
 }
 
+/// Makes w[k] what w[(k + turn) % 4] was.
+__device__ inline void rotate(std::uint32_t (&w)[4], int turn) {
+  if (turn & 1) {
+    const std::uint32_t first = w[0];
+#pragma unroll
+    for (int k = 0; k < 3; ++k) w[k] = w[k + 1];
+    w[3] = first;
+  }
+  if (turn & 2) {
+#pragma unroll
+    for (int k = 0; k < 2; ++k) {
+      const std::uint32_t w_k = w[k];
+      w[k] = w[k + 2];
+      w[k + 2] = w_k;
+    }
+  }
+}
+
 // --- codes ---
 
-/// The block's shared memory for keys padded to a multiple of chunk_keys.
+/// The block's shared memory for so many keys at once, a multiple of chunk_keys.
 template <int DEPTH>
 struct CodesMemory {
   static constexpr int key_stride = DEPTH + 16;  ///< eight keys' words lie in different banks
-  __host__ __device__ static int value_stride(int padded) { return padded + 16; }
-  __host__ __device__ static int value_at(int padded) { return padded * key_stride; }
-  __host__ __device__ static int key_sums_at(int padded) {
-    return value_at(padded) + DEPTH * value_stride(padded);
-  }
-  __host__ __device__ static int value_sums_at(int padded) { return key_sums_at(padded) + 4 * padded; }
-  __host__ __device__ static int bytes(int padded) { return value_sums_at(padded) + 4 * DEPTH; }
+  __host__ __device__ static int value_stride(int held) { return held + 16; }
+  __host__ __device__ static int value_at(int held) { return held * key_stride; }
+  __host__ __device__ static int key_sums_at(int held) { return value_at(held) + DEPTH * value_stride(held); }
+  __host__ __device__ static int value_sums_at(int held) { return key_sums_at(held) + 4 * held; }
+  __host__ __device__ static int bytes(int held) { return value_sums_at(held) + 4 * DEPTH; }
 };
 
-/// Keys as they are; values transposed, [depth, keys], and in each 16 keys in the order in which the lanes of
-/// a matrix instruction hold the probabilities: key 8 h + 2 t + b is at 4 t + 2 h + b. What is beyond the
-/// last key is 0.
+/// Puts the keys [key0, key0 + held) into shared memory, as they are, and their sums.
 template <int DEPTH>
-__device__ inline void load_keys_and_values(const AttentionTask& task, int first, int n, int padded, int head,
-                                            unsigned char* shared) {
+__device__ inline void load_keys(const AttentionTask& task, int first, int n, int key0, int held, int head,
+                                 unsigned char* shared) {
   using Memory = CodesMemory<DEPTH>;
   const int thread = static_cast<int>(threadIdx.x);
   const std::int8_t* keys = task.key.codes + static_cast<std::size_t>(first) * task.key.stride + head * DEPTH;
-  for (int i = thread; i < padded * (DEPTH / 16); i += threads) {
+  for (int i = thread; i < held * (DEPTH / 16); i += threads) {
     const int key = i / (DEPTH / 16), chunk = i % (DEPTH / 16) * 16;
     uint4 word = make_uint4(0, 0, 0, 0);
-    if (key < n)
-      word = *reinterpret_cast<const uint4*>(keys + static_cast<std::size_t>(key) * task.key.stride + chunk);
+    if (key0 + key < n)
+      word = *reinterpret_cast<const uint4*>(keys + static_cast<std::size_t>(key0 + key) * task.key.stride +
+                                             chunk);
     *reinterpret_cast<uint4*>(shared + key * Memory::key_stride + chunk) = word;
   }
-  const std::int8_t* values =
-      task.value.codes + static_cast<std::size_t>(first) * task.value.stride + head * DEPTH;
-  unsigned char* transposed = shared + Memory::value_at(padded);
-  for (int i = thread; i < padded / 4 * (DEPTH / 4); i += threads) {
-    const int depth = i % (DEPTH / 4) * 4, group = i / (DEPTH / 4) / 4, t = i / (DEPTH / 4) % 4;
-    std::uint32_t w[4];
-#pragma unroll
-    for (int k = 0; k < 4; ++k) {
-      const int key = 16 * group + 8 * (k / 2) + 2 * t + k % 2;
-      w[k] = key < n ? word_at(values + static_cast<std::size_t>(key) * task.value.stride + depth) : 0u;
-    }
-    transpose_bytes(w);
-#pragma unroll
-    for (int k = 0; k < 4; ++k)
-      *reinterpret_cast<std::uint32_t*>(transposed + (depth + k) * Memory::value_stride(padded) + 16 * group +
-                                        4 * t) = w[k];
-  }
   __syncthreads();
-  auto* key_sums = reinterpret_cast<std::int32_t*>(shared + Memory::key_sums_at(padded));
-  for (int key = thread; key < padded; key += threads) {
+  auto* key_sums = reinterpret_cast<std::int32_t*>(shared + Memory::key_sums_at(held));
+  for (int key = thread; key < held; key += threads) {
     std::int32_t sum = 0;
 #pragma unroll
     for (int c = 0; c < DEPTH; c += 4)
@@ -109,19 +107,53 @@ __device__ inline void load_keys_and_values(const AttentionTask& task, int first
                       0x01010101u, sum);
     key_sums[key] = sum;
   }
-  auto* value_sums = reinterpret_cast<std::int32_t*>(shared + Memory::value_sums_at(padded));
+  __syncthreads();
+}
+
+/// The same of values, transposed, [depth, keys], and in each 16 keys in the order in which the lanes of a
+/// matrix instruction hold the probabilities: key 8 h + 2 t + b is at 4 t + 2 h + b. What is beyond the last
+/// key is 0. Sums are those of all keys up to these.
+template <int DEPTH>
+__device__ inline void load_values(const AttentionTask& task, int first, int n, int key0, int held, int head,
+                                   unsigned char* shared) {
+  using Memory = CodesMemory<DEPTH>;
+  const int thread = static_cast<int>(threadIdx.x);
+  const std::int8_t* values =
+      task.value.codes + static_cast<std::size_t>(first) * task.value.stride + head * DEPTH;
+  unsigned char* transposed = shared + Memory::value_at(held);
+  // Eight lanes read 32 bytes of a row; four such rows make a warp's.
+  for (int i = thread; i < held / 4 * (DEPTH / 4); i += threads) {
+    const int word = i % 8, depth = 4 * (word + i / 32 * 8 % (DEPTH / 4)), group = i / DEPTH, t = i / 8 % 4;
+    std::uint32_t w[4];
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      const int key = key0 + 16 * group + 8 * (k / 2) + 2 * t + k % 2;
+      w[k] = key < n ? word_at(values + static_cast<std::size_t>(key) * task.value.stride + depth) : 0u;
+    }
+    transpose_bytes(w);
+    // Depths of the lanes are 16 banks apart, two of 32; with another of the four words first, eight.
+    const int turn = word / 2;
+    rotate(w, turn);
+#pragma unroll
+    for (int k = 0; k < 4; ++k)
+      *reinterpret_cast<std::uint32_t*>(transposed + (depth + (k + turn) % 4) * Memory::value_stride(held) +
+                                        16 * group + 4 * t) = w[k];
+  }
+  __syncthreads();
+  auto* value_sums = reinterpret_cast<std::int32_t*>(shared + Memory::value_sums_at(held));
   for (int c = thread; c < DEPTH; c += threads) {
-    std::int32_t sum = 0;
-    for (int key = 0; key < padded; key += 4)
+    std::int32_t sum = key0 == 0 ? 0 : value_sums[c];
+    for (int key = 0; key < held; key += 4)
       sum = dot_bytes(
-          *reinterpret_cast<const std::uint32_t*>(transposed + c * Memory::value_stride(padded) + key),
+          *reinterpret_cast<const std::uint32_t*>(transposed + c * Memory::value_stride(held) + key),
           0x01010101u, sum);
     value_sums[c] = sum;
   }
   __syncthreads();
 }
 
-template <int DEPTH>
+/// BY_CHUNK: shared memory holds one chunk of keys after another, once per pass, and the values of the last.
+template <int DEPTH, bool BY_CHUNK>
 __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task) {
   using Memory = CodesMemory<DEPTH>;
   constexpr int depth_steps = DEPTH / 32, tiles = chunk_keys / 8;
@@ -131,11 +163,22 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
   if (block_first >= n) return;
   unsigned char* const shared = shared_memory();
   const int padded = round_up(n, chunk_keys), chunks = padded / chunk_keys;
-  load_keys_and_values<DEPTH>(task, first, n, padded, head, shared);
+  const int held = BY_CHUNK ? chunk_keys : padded;
+  if constexpr (!BY_CHUNK) {
+    load_keys<DEPTH>(task, first, n, 0, held, head, shared);
+    load_values<DEPTH>(task, first, n, 0, held, head, shared);
+  }
+  const auto hold = [&](int chunk, bool values) {
+    if constexpr (BY_CHUNK) {
+      __syncthreads();  // of the chunk before, all warps are done
+      load_keys<DEPTH>(task, first, n, chunk * chunk_keys, held, head, shared);
+      if (values) load_values<DEPTH>(task, first, n, chunk * chunk_keys, held, head, shared);
+    }
+  };
   const int warp = static_cast<int>(threadIdx.x) / warp_size,
             lane = static_cast<int>(threadIdx.x) % warp_size;
   const int group = lane / 4, quad = lane % 4, query0 = block_first + warp * warp_queries;
-  if (query0 >= n) return;
+  if (!BY_CHUNK && query0 >= n) return;  // no barrier of the block follows
 
   // This lane's rows of the instructions are queries query0 + group and the eighth after.
   const int query[2] = {query0 + group, query0 + group + 8};
@@ -160,14 +203,14 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
   const std::int32_t query_zero = static_cast<std::int32_t>(task.query.grid.offset) - code_shift,
                      key_zero = static_cast<std::int32_t>(task.key.grid.offset) - code_shift;
   const float scale = task.query.grid.scale * (1.0f / sqrtf(static_cast<float>(DEPTH))) * task.key.grid.scale;
-  const auto* key_sums = reinterpret_cast<const std::int32_t*>(shared + Memory::key_sums_at(padded));
+  const auto* key_sums = reinterpret_cast<const std::int32_t*>(shared + Memory::key_sums_at(held));
 
   // s[t][e]: query e / 2, key 8 t + 2 quad + e % 2 of the chunk.
   float s[tiles][4];
   const auto compute_scores = [&](int chunk) {
 #pragma unroll
     for (int t = 0; t < tiles; ++t) {
-      const int key0 = chunk * chunk_keys + 8 * t;
+      const int key0 = (BY_CHUNK ? 0 : chunk * chunk_keys) + 8 * t;  // in shared memory
       std::int32_t sum[4] = {0, 0, 0, 0};
       const auto* row =
           reinterpret_cast<const std::int8_t*>(shared + (key0 + group) * Memory::key_stride + 4 * quad);
@@ -178,9 +221,9 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
       }
 #pragma unroll
       for (int e = 0; e < 4; ++e) {
-        const int key = key0 + 2 * quad + e % 2;
+        const int at = key0 + 2 * quad + e % 2, key = chunk * chunk_keys + 8 * t + 2 * quad + e % 2;
         const std::int32_t exact =
-            sum[e] - query_zero * key_sums[key] - key_zero * query_sum[e / 2] + DEPTH * query_zero * key_zero;
+            sum[e] - query_zero * key_sums[at] - key_zero * query_sum[e / 2] + DEPTH * query_zero * key_zero;
         float v = static_cast<float>(exact) * scale;
         if (scores.kind == FormatKind::tensor) v = steps(scores.grid, v) * scores.grid.scale;
         s[t][e] = key < n ? v : -INFINITY;
@@ -189,6 +232,7 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
   };
   float top[2] = {-INFINITY, -INFINITY};
   for (int chunk = 0; chunk < chunks; ++chunk) {
+    hold(chunk, false);
     compute_scores(chunk);
 #pragma unroll
     for (int t = 0; t < tiles; ++t) {
@@ -200,7 +244,10 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
   top[1] = quad_max(top[1]);
   float total[2] = {0.0f, 0.0f};
   for (int chunk = 0; chunk < chunks; ++chunk) {
-    if (chunks > 1) compute_scores(chunk);
+    if (chunks > 1) {
+      hold(chunk, false);
+      compute_scores(chunk);
+    }
 #pragma unroll
     for (int t = 0; t < tiles; ++t) {
 #pragma unroll
@@ -215,8 +262,9 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
 
   std::int32_t sum[DEPTH / 8][4] = {};
   std::int32_t prob_sum[2] = {0, 0};
-  const unsigned char* transposed = shared + Memory::value_at(padded);
+  const unsigned char* transposed = shared + Memory::value_at(held);
   for (int chunk = 0; chunk < chunks; ++chunk) {
+    hold(chunk, true);
     if (chunks > 1) {
       compute_scores(chunk);
 #pragma unroll
@@ -247,8 +295,8 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
       }
 #pragma unroll
       for (int d = 0; d < DEPTH / 8; ++d) {
-        const unsigned char* column = transposed + (8 * d + group) * Memory::value_stride(padded) +
-                                      chunk * chunk_keys + 32 * step + 4 * quad;
+        const unsigned char* column = transposed + (8 * d + group) * Memory::value_stride(held) +
+                                      (BY_CHUNK ? 0 : chunk * chunk_keys) + 32 * step + 4 * quad;
         const std::uint32_t b[2] = {*reinterpret_cast<const std::uint32_t*>(column),
                                     *reinterpret_cast<const std::uint32_t*>(column + 16)};
         mma_int8(sum[d], p, b);
@@ -261,7 +309,7 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
   const std::int32_t prob_zero = static_cast<std::int32_t>(probs.grid.offset) - code_shift,
                      value_zero = static_cast<std::int32_t>(task.value.grid.offset) - code_shift;
   const float context_scale = probs.grid.scale * task.value.grid.scale;
-  const auto* value_sums = reinterpret_cast<const std::int32_t*>(shared + Memory::value_sums_at(padded));
+  const auto* value_sums = reinterpret_cast<const std::int32_t*>(shared + Memory::value_sums_at(held));
 #pragma unroll
   for (int d = 0; d < DEPTH / 8; ++d) {
 #pragma unroll
@@ -353,7 +401,9 @@ __global__ void __launch_bounds__(threads) reals_kernel(const AttentionTask task
   }
 
   const Format scores = of_head(task.scores, head), probs = of_head(task.probs, head);
-  const float scale = 1.0f / sqrtf(static_cast<float>(DEPTH));
+  // Without grids, scores stay as the products are, and the power of two of a multiply-add is the
+  // exponential of scaled ones.
+  const float scale = 1.0f / sqrtf(static_cast<float>(DEPTH)), power = scale * 1.44269504f;
   float out[DEPTH / 8][4] = {};
   float top[2] = {-INFINITY, -INFINITY}, total[2] = {0.0f, 0.0f}, factor[2] = {0.0f, 0.0f};
   for (int step = 0; step < steps_of_passes; ++step) {
@@ -382,7 +432,7 @@ __global__ void __launch_bounds__(threads) reals_kernel(const AttentionTask task
     for (int t = 0; t < tiles; ++t) {
 #pragma unroll
       for (int e = 0; e < 4; ++e) {
-        float v = s[t][e] * scale;
+        float v = ROUNDED ? s[t][e] * scale : s[t][e];
         if (ROUNDED && scores.kind == FormatKind::tensor) v = steps(scores.grid, v) * scores.grid.scale;
         s[t][e] = tile * tile_keys + 8 * t + 2 * quad + e % 2 < n ? v : -INFINITY;
         higher[e / 2] = fmaxf(higher[e / 2], s[t][e]);
@@ -402,7 +452,7 @@ __global__ void __launch_bounds__(threads) reals_kernel(const AttentionTask task
       for (int side = 0; side < 2; ++side) {
         // Every tile has a key, so `higher` is finite.
         higher[side] = quad_max(higher[side]);
-        const float shrink = fast_exp(top[side] - higher[side]);
+        const float shrink = fast_power(power * (top[side] - higher[side]));
         top[side] = higher[side];
         total[side] *= shrink;
 #pragma unroll
@@ -417,7 +467,8 @@ __global__ void __launch_bounds__(threads) reals_kernel(const AttentionTask task
       for (int t = 0; t < tiles; ++t) {
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
-          s[t][e] = fast_exp(s[t][e] - top[e / 2]);
+          s[t][e] = ROUNDED ? fast_exp(s[t][e] - top[e / 2])
+                            : fast_power(fmaf(s[t][e], power, -power * top[e / 2]));
           if (!ROUNDED || pass == 1) total[e / 2] += s[t][e];
         }
       }
@@ -624,10 +675,10 @@ bool aligned(const HeadRows& rows, int depth, bool codes) {
                : rows.real && rows.real_stride % 8 == 0 && depth % 8 == 0;
 }
 
-std::size_t codes_bytes(const AttentionTask& task) {
-  const int padded = round_up(task.longest, chunk_keys);
-  return static_cast<std::size_t>(task.depth == 64 ? CodesMemory<64>::bytes(padded)
-                                                   : CodesMemory<32>::bytes(padded));
+std::size_t codes_bytes(const AttentionTask& task, bool by_chunk) {
+  const int held = by_chunk ? chunk_keys : round_up(task.longest, chunk_keys);
+  return static_cast<std::size_t>(task.depth == 64 ? CodesMemory<64>::bytes(held)
+                                                   : CodesMemory<32>::bytes(held));
 }
 
 }  // namespace
@@ -637,9 +688,10 @@ AttentionKernel kernel_for(const AttentionTask& task, std::size_t shared_bytes) 
   if (!size || task.seen_scores || task.seen_probs) return AttentionKernel::any;
   if (task.integer_scores && task.integer_context && elementwise(task.scores) && elementwise(task.probs) &&
       !task.query.row_scale && !task.key.row_scale && aligned(task.query, task.depth, true) &&
-      aligned(task.key, task.depth, true) && aligned(task.value, task.depth, true) &&
-      codes_bytes(task) <= shared_bytes)
-    return AttentionKernel::codes;
+      aligned(task.key, task.depth, true) && aligned(task.value, task.depth, true)) {
+    if (codes_bytes(task, false) <= shared_bytes) return AttentionKernel::codes;
+    if (codes_bytes(task, true) <= shared_bytes) return AttentionKernel::codes_by_chunk;
+  }
   const auto two_bytes = [&](const HeadRows& rows) {
     return !rows.codes && rows.type != RealType::float32 && rows.type == task.query.type &&
            aligned(rows, task.depth, false);
@@ -661,8 +713,12 @@ void attend(AttentionKernel kernel, const AttentionTask& task, Stream stream) {
   };
   switch (kernel) {
     case AttentionKernel::codes:
-      launch("attention codes_kernel", task.depth == 64 ? codes_kernel<64> : codes_kernel<32>,
-             grid(block_queries), threads, codes_bytes(task), stream, task);
+      launch("attention codes_kernel", task.depth == 64 ? codes_kernel<64, false> : codes_kernel<32, false>,
+             grid(block_queries), threads, codes_bytes(task, false), stream, task);
+      break;
+    case AttentionKernel::codes_by_chunk:
+      launch("attention codes_kernel", task.depth == 64 ? codes_kernel<64, true> : codes_kernel<32, true>,
+             grid(block_queries), threads, codes_bytes(task, true), stream, task);
       break;
     case AttentionKernel::reals: {
       const bool bfloat16 = task.query.type == RealType::bfloat16, wide = task.depth == 64;

@@ -38,14 +38,17 @@ struct AttentionTask {
 
 /// How a task can be computed.
 enum class AttentionKernel {
-  /// Integer matrix instructions for both products, on static grids. One warp keeps the scores of 16 queries
-  /// and 128 keys
-  /// in registers; longer examples compute them again for each of the three passes over them (largest, sum,
-  /// codes).
+  /// Integer matrix instructions for both products, on static grids; shared memory holds an example's keys
+  /// and
+  /// values. One warp keeps the scores of 16 queries and 128 keys in registers; longer examples compute them
+  /// again for each of the three passes over them (largest, sum, codes).
   codes,
+  /// The same to the bit for examples whose keys and values do not fit (Turing's 64 KiB: more than 384 of
+  /// depth 64): 128 keys at a time, read again in each pass.
+  codes_by_chunk,
   /// float16 or bfloat16 matrix instructions, sums in float32, softmax over a stream of keys
-  /// (FlashAttention-2's
-  /// order): the baseline's. Where scores or probabilities have grids, three passes as above.
+  /// (FlashAttention-2's order): the baseline's. Where scores or probabilities have grids, three passes as
+  /// above.
   reals,
   /// One warp per query on the ordinary units; takes every format and head size.
   any

@@ -20,10 +20,12 @@ void check(cublasStatus_t status, const char* call, const std::string& asked) {
     throw Error(std::string(call) + " (" + asked + "): " + cublasLtGetStatusString(status));
 }
 
-/// There is no such product, or not by this algorithm: what another way may do.
+/// There is no such product, or not by this algorithm: what another way may do. A device that has failed
+/// says so in the next call, too.
 bool refuses(cublasStatus_t status) {
   return status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE ||
-         status == CUBLAS_STATUS_ARCH_MISMATCH;
+         status == CUBLAS_STATUS_ARCH_MISMATCH || status == CUBLAS_STATUS_ALLOC_FAILED ||
+         status == CUBLAS_STATUS_INTERNAL_ERROR;
 }
 
 constexpr std::size_t workspace_bytes = 32u << 20;
@@ -119,7 +121,7 @@ Key key_of(const BlasProduct& p) {
           number(p.lda),
           number(p.ldb),
           number(p.ldo),
-          number(p.rows),
+          number(alike_rows(p.rows)),
           number(p.columns),
           number(p.depth),
           alignment_of(p.a),

@@ -29,6 +29,15 @@ struct BlasProduct {
   bool gelu = false;           ///< after the bias; in the tanh approximation (within 5e-4 of GELU)
 };
 
+/// Products of as many rows are one shape: they share their algorithms, and the choice among them. Powers of
+/// two up to 64, then multiples of 64.
+inline int alike_rows(int rows) {
+  if (rows > 64) return (rows + 63) / 64 * 64;
+  int power = 1;
+  while (power < rows) power *= 2;
+  return power;
+}
+
 /// cublasLt refuses to run an algorithm that its heuristic has offered and its check let pass. Nothing has
 /// been put into the stream; another way may do.
 class BlasRefusal : public Error {
@@ -36,7 +45,8 @@ class BlasRefusal : public Error {
   using Error::Error;
 };
 
-/// cublasLt: its handle, a workspace, and the algorithms that its heuristic offers for each shape.
+/// cublasLt: its handle, a workspace, and the algorithms that its heuristic offers for each shape. For
+/// another number of alike_rows() cublasLt may refuse one of them.
 class Blas {
  public:
   Blas();

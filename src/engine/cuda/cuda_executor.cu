@@ -17,6 +17,11 @@ CudaDevice cuda_device(int device) {
   return {facts.name, facts.major, facts.minor, facts.memory_bytes, facts.bus_id};
 }
 
+void synchronize_cuda_device(int device) {
+  cuda::select_device(device);
+  cuda::synchronize_device();
+}
+
 std::unique_ptr<CudaExecutor> make_cuda_executor(std::shared_ptr<const Model> model,
                                                  const CudaOptions& options) {
   return cuda::make_executor(std::move(model), options);

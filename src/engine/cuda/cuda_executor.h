@@ -82,6 +82,9 @@ struct CudaDevice {
 int cuda_devices();
 /// Throws Error for a device that is not there.
 CudaDevice cuda_device(int device);
+/// Waits for all that this process has put on a device. Throws Error where that failed: after an illegal
+/// access every later call does.
+void synchronize_cuda_device(int device);
 /// Throws Error for a device that is not there, and for what it cannot execute (named, with what would be
 /// needed).
 std::unique_ptr<CudaExecutor> make_cuda_executor(std::shared_ptr<const Model> model,

@@ -164,8 +164,9 @@ __device__ inline std::uint64_t matrix_at(const void* p) {
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 /// d = a * b + d for a warpgroup: A is 64 x 32 bytes, B 128 x 32 by columns, each warp's 16 rows of D are 16
-/// of mma_int8()'s results side by side.
-__device__ inline void multiply_warpgroup(std::int32_t (&d)[16][4], std::uint64_t a, std::uint64_t b) {
+/// of mma_int8()'s results side by side. In line in any case: no call may have its sums while it runs.
+__device__ __forceinline__ void multiply_warpgroup(std::int32_t (&d)[16][4], std::uint64_t a,
+                                                   std::uint64_t b) {
 #define OUTLIERLAB_SUMS(j) "+r"(d[j][0]), "+r"(d[j][1]), "+r"(d[j][2]), "+r"(d[j][3])
   asm volatile(
       "{\n.reg .pred add;\nsetp.ne.b32 add, %66, 0;\n"
@@ -263,11 +264,15 @@ __device__ inline void set_bits_atomically(std::uint32_t* word, std::uint32_t bi
   atomicOr(word, bits);
 }
 
+/// 2^x to 2 units in the last place.
+__device__ inline float fast_power(float x) {
+  float power;
+  asm("ex2.approx.ftz.f32 %0, %1;\n" : "=f"(power) : "f"(x));
+  return power;
+}
 /// e^x to about 2 units in the last place plus 2^-22 |x|.
 __device__ inline float fast_exp(float x) {
-  float power;
-  asm("ex2.approx.ftz.f32 %0, %1;\n" : "=f"(power) : "f"(x * 1.44269504f));
-  return power;
+  return fast_power(x * 1.44269504f);
 }
 /// 1 / x to about 1 unit in the last place; x is normal.
 __device__ inline float fast_reciprocal(float x) {

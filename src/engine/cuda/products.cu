@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <cmath>
 #include <cstring>
 #include <numeric>
 #include <utility>
@@ -17,7 +19,13 @@ namespace {
 constexpr int lt_ways = 3;
 /// Most memory for int32 sums of cublasLt.
 constexpr std::size_t most_sum_bytes = std::size_t{256} << 20;
-constexpr int repetitions = 5;
+/// Runs of a product in the first graph that is timed, and at most.
+constexpr int repetitions = 5, most_repetitions = 500;
+/// What a graph is to take, beside which a launch counts for little; graphs of which the fastest counts.
+constexpr double graph_seconds = 5e-4;
+constexpr int timing_rounds = 2;
+/// Work before anything is timed, in which a device that rested gets to its clock.
+constexpr double spin_seconds = 0.05;
 
 /// Counts places where two arrays of words differ.
 __global__ void differences_kernel(const std::uint32_t* a, const std::uint32_t* b, std::size_t count,
@@ -86,10 +94,9 @@ void Products::multiply(const DeviceLinear& linear, const Operand& left, int row
 
 Products::Choice Products::choose(const Call& call, Stream stream) {
   if (call.linear.integer() && only_ >= 0) return {only_, 0, 0};
-  // Rows that need the same number of 64-row tiles are one shape.
   const Key key = {
       call.linear.integer(),
-      (call.rows + 63) / 64,
+      alike_rows(call.rows),
       call.linear.columns(),
       call.linear.depth(),
       static_cast<int>(call.linear.segments_.size()),
@@ -210,16 +217,39 @@ Products::Choice Products::measure(const Call& call, const std::vector<int>& way
 /// Of one run of a way that has run before. In a graph, as passes have it: by itself, a small product takes
 /// less time than its launch.
 double Products::seconds_of(const Call& call, int way, Stream stream) {
-  const auto repeat = [&] {
-    for (int i = 0; i < repetitions; ++i) run(call, way, stream);
+  const auto repeated = [&](int runs) {
+    return Graph::capture(stream, [&] {
+      for (int i = 0; i < runs; ++i) run(call, way, stream);
+    });
   };
-  const Graph graph = Graph::capture(stream, repeat);
   Stopwatch watch;
-  graph.launch(stream);  // while it runs, what is timed gets to the device
-  watch.start(stream);
-  graph.launch(stream);
-  watch.stop(stream);
-  return watch.seconds() / repetitions;
+  const auto timed = [&](const Graph& graph) {
+    graph.launch(stream);  // while it runs, what is timed gets to the device
+    watch.start(stream);
+    graph.launch(stream);
+    watch.stop(stream);
+    return watch.seconds();
+  };
+  Graph graph = repeated(repetitions);
+  spin(graph, stream);
+  const double once = std::max(timed(graph) / repetitions, 1e-7);
+  const int runs =
+      std::clamp(static_cast<int>(std::ceil(graph_seconds / once)), repetitions, most_repetitions);
+  if (runs > repetitions) graph = repeated(runs);
+  double best = timed(graph);
+  for (int round = 1; round < timing_rounds; ++round) best = std::min(best, timed(graph));
+  return best / runs;
+}
+
+/// Keeps the device busy for a while, once.
+void Products::spin(const Graph& graph, Stream stream) {
+  if (warm_) return;
+  warm_ = true;
+  const auto start = std::chrono::steady_clock::now();
+  do {
+    graph.launch(stream);
+    synchronize(stream);
+  } while (std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() < spin_seconds);
 }
 
 /// Whether cublasLt did not refuse, when it came to it.

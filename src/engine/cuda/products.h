@@ -70,6 +70,7 @@ class Products {
   void run(const Call& call, int way, Stream stream);
   bool runs(const Call& call, int way, Stream stream);
   double seconds_of(const Call& call, int way, Stream stream);
+  void spin(const Graph& graph, Stream stream);
   void run_integer(const Call& call, int way, Stream stream);
   void run_real(const Call& call, int algorithm, Stream stream);
   Int8Product integer_product(const Call& call) const;
@@ -85,6 +86,7 @@ class Products {
   DeviceArray<unsigned char> reference_;
   DeviceArray<std::int32_t> differences_;
   unsigned generation_ = 0;
+  bool warm_ = false;  ///< spin() has been there
   std::map<Key, Choice> choices_;
   std::vector<std::string> dropped_;
 };

@@ -131,6 +131,10 @@ void synchronize(Stream stream) {
   check(cudaStreamSynchronize(native(stream)), "cudaStreamSynchronize", "the executor's work");
 }
 
+void synchronize_device() {
+  check(cudaDeviceSynchronize(), "cudaDeviceSynchronize", "all that is under way");
+}
+
 Stopwatch::Stopwatch() {
   for (void*& event : events_) {
     cudaEvent_t created = nullptr;

@@ -45,6 +45,8 @@ void copy_on_device(void* to, const void* from, std::size_t bytes, Stream stream
 Stream create_stream();
 void destroy_stream(Stream stream) noexcept;
 void synchronize(Stream stream);
+/// All streams of this thread's device.
+void synchronize_device();
 
 /// Seconds that the device took for what body() put into the stream.
 class Stopwatch {

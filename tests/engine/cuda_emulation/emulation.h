@@ -340,6 +340,9 @@ inline std::uint8_t float_to_e4m3(float v) {
   return static_cast<std::uint8_t>(sign | (exponent == -6 ? units : ((exponent + 7) << 3) + units - 8));
 }
 
+inline float fast_power(float x) {
+  return std::exp2(x);
+}
 inline float fast_exp(float x) {
   return std::exp(x);
 }
