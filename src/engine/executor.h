@@ -14,7 +14,7 @@ struct Tokens {
   const std::int32_t* ids = nullptr;        ///< [tokens]
   const std::uint8_t* types = nullptr;      ///< [tokens]
   const std::int32_t* positions = nullptr;  ///< [tokens] row of the position embedding
-  const std::size_t* offsets = nullptr;     ///< [examples + 1]
+  const std::size_t* offsets = nullptr;     ///< [examples + 1], from 0 on
   std::size_t examples = 0;
 
   std::size_t count() const { return examples == 0 ? 0 : offsets[examples]; }
@@ -56,7 +56,7 @@ class Executor {
  public:
   virtual ~Executor() = default;
   /// Class logits [examples, labels] into `logits`. Throws Error for ids, types or positions that the model
-  /// lacks.
+  /// lacks, an empty example, and one longer than the model's positions.
   virtual void logits(const Tokens& tokens, float* logits) = 0;
   virtual const Shape& shape() const = 0;
   /// "cpu avx512 vnni", "cuda sm_90 NVIDIA H100, float16, graphs", ...

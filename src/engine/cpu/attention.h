@@ -9,8 +9,8 @@ namespace outlierlab::engine {
 struct HeadRows {
   const std::uint8_t* codes = nullptr;
   const float* values = nullptr;
-  const float* row_scale = nullptr;  ///< [rows]; one value repeated for a static grid
-  const std::int32_t* row_zero = nullptr;
+  const float* row_scale = nullptr;        ///< [rows]; one value repeated for a static grid
+  const std::int32_t* row_zero = nullptr;  ///< [rows]
 };
 
 /// Per-thread memory of attend().
@@ -19,6 +19,7 @@ struct AttentionScratch {
   AlignedVector<float> real_panels, scores, col_scale, row_scale, context;
   AlignedVector<std::int32_t> col_sum, col_zero, row_sum, row_zero;
   AlignedVector<std::uint8_t> probs;
+  /// Makes room for heads of this depth and examples up to this length (tokens); keeps what is larger.
   void reserve(std::size_t length, std::size_t depth);
 };
 
@@ -37,13 +38,15 @@ struct AttentionTask {
   std::size_t first = 0, length = 0, head = 0;
   HeadRows query, key, value;
   std::uint8_t* context_codes = nullptr;
-  std::size_t context_stride = 0;
+  std::size_t context_stride = 0;  ///< from row to row of either, in elements
   float* context_values = nullptr;
-  SiteObserver* observer = nullptr;
-  std::size_t scores_site = 0, observer_row = 0;
-  Profile* profile = nullptr;  ///< not null: where the time goes is added
+  SiteObserver* observer = nullptr;               ///< null: none
+  std::size_t scores_site = 0, observer_row = 0;  ///< the site's number; the batch's row of row `first`
+  Profile* profile = nullptr;                     ///< not null: where the time goes is added
 };
 
+/// softmax(query * key^T / sqrt(depth)) * value of one head and example, with the plan's sites rounded to
+/// their grids. The scratch must have been reserved for the plan's depth and at least the task's length.
 void attend(const AttentionPlan& plan, const AttentionTask& task, AttentionScratch& scratch);
 
 }  // namespace outlierlab::engine

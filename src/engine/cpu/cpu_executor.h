@@ -10,7 +10,7 @@ struct CpuOptions {
   RealPrecision real = RealPrecision::float32;  ///< float32 or bfloat16
   int threads = 0;                              ///< 0: as core/parallel.h says
   bool profile = false;              ///< measure where the time goes (costs a few clock reads per block)
-  SiteObserver* observer = nullptr;  ///< sees every site; not thread-safe use needs threads = 1
+  SiteObserver* observer = nullptr;  ///< sees every site; one that is not thread-safe needs threads = 1
 };
 
 /// Executes a Model in integers on the CPU.

@@ -17,9 +17,12 @@ enum class Finish {
 /// One product of unsigned 8-bit codes with signed 8-bit codes, and what is done with each sum while it is in
 /// a register:
 ///
-///   sum[r, j]  = sum_k a[r, k] * b[k, j]                                   exact in int32 (to a depth of
-///   65,536) real[r, j] = (sum - row_zero[r] * col_sum[j] - row_sum[r] * col_zero[j]) * row_scale[r] *
-///   col_scale[j] + bias[j] code[r, j] = clamp(round(real * inverse), low, high) + offset
+///   sum[r, j]  = sum_k a[r, k] * b[k, j], exact in int32 to a depth of 65,536
+///
+///   real[r, j] = (sum - row_zero[r] * col_sum[j] - row_sum[r] * col_zero[j])
+///                * row_scale[r] * col_scale[j] + bias[j]
+///
+///   code[r, j] = clamp(round(real * inverse), low, high) + offset
 ///
 /// Arrays over columns are readable up to the next multiple of 16, a row of `a` for 64 bytes past its depth
 /// (what stands there does not matter). Columns from a multiple of 16 on can be multiplied alone: their
@@ -27,15 +30,15 @@ enum class Finish {
 struct Int8Product {
   const std::uint8_t* a = nullptr;  ///< [rows, lda]; lda and depth are multiples of 4
   std::size_t lda = 0, rows = 0, depth = 0, cols = 0;
-  const void* b = nullptr;  ///< packed by the same kernels
-  const float* row_scale = nullptr;
-  const std::int32_t* row_zero = nullptr;
-  bool uniform = false;  ///< every row has row_scale[0] and row_zero[0]
-  const float* col_scale = nullptr;
-  const std::int32_t* col_sum = nullptr;
-  const std::int32_t* row_sum = nullptr;   ///< null: b has zero points 0
-  const std::int32_t* col_zero = nullptr;  ///< with row_sum
-  const float* bias = nullptr;             ///< null: none
+  const void* b = nullptr;                 ///< packed by the same kernels
+  const float* row_scale = nullptr;        ///< [rows]
+  const std::int32_t* row_zero = nullptr;  ///< [rows]
+  bool uniform = false;                    ///< every row has row_scale[0] and row_zero[0]
+  const float* col_scale = nullptr;        ///< [cols]
+  const std::int32_t* col_sum = nullptr;   ///< [cols] sums of b over k
+  const std::int32_t* row_sum = nullptr;   ///< [rows] of a - row_zero; null: col_zero is 0
+  const std::int32_t* col_zero = nullptr;  ///< [cols], with row_sum
+  const float* bias = nullptr;             ///< [cols]; null: none
   Finish finish = Finish::real;
   void* c = nullptr;    ///< [rows, ldc] of int32, float or bytes
   std::size_t ldc = 0;  ///< in elements

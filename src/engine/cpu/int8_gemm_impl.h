@@ -1,16 +1,15 @@
 // The product of int8_gemm.h, written once. The file that includes this defines, in its namespace, what
 // differs between instruction sets:
 //
-//   Sum                        16 int32 lanes: zero_sum(), load_sum(p), store_sum(p, s), store_sum_first(p,
-//   s, n),
-//                              subtract_product(s, x, y) = s - x * y with x in every lane, to_float(s)
+//   Sum                     16 int32 lanes: zero_sum(), load_sum(p), store_sum(p, s),
+//                           store_sum_first(p, s, n), to_float(s),
+//                           subtract_product(s, x, y) = s - x * y with x in every lane
 //   a struct S of one step:
-//     S::rows, S::panels       the register tile
-//     S::depth                 how many k one 32-bit word of a row holds: 4 bytes, or 2 int16
-//     S::Panel, S::load(p)     one step of 16 columns of b
-//     S::broadcast(word)       a word of a row for S::dot(sum, a, panel), which adds the S::depth products to
-//     each
-//                              column's sum
+//     S::rows, S::panels    the register tile
+//     S::depth              how many k one 32-bit word of a row holds: 4 bytes, or 2 int16
+//     S::Panel, S::load(p)  one step of 16 columns of b
+//     S::broadcast(word)    a word of a row for S::dot(sum, a, panel), which adds the
+//                           S::depth products to each column's sum
 //
 // Sets without an instruction that multiplies unsigned by signed bytes exactly (AVX2's saturates) widen both
 // to int16; for weights, see int8_gemm_bytes_impl.h.

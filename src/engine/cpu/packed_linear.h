@@ -53,7 +53,7 @@ struct LeftRows {
 struct Target {
   Finish finish = Finish::real;  ///< real, codes or gelu_codes; the last two only where can_fuse()
   void* data = nullptr;
-  std::size_t stride = 0;
+  std::size_t stride = 0;             ///< from row to row, in elements: floats, or bytes of codes
   const RowFormat* format = nullptr;  ///< the grid of the codes
 };
 

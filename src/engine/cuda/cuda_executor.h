@@ -27,7 +27,7 @@ struct CudaOptions {
   bool graphs = true;
   /// Time the ways to compute each product when its shape is first seen, and take the fastest.
   bool tune = true;
-  /// All integer products by this one of integer_ways(); -1: the fastest.
+  /// All integer products by this one of cuda_integer_ways(); -1: the fastest.
   int way = -1;
   bool profile = false;  ///< time the parts of each pass; without graphs
   SiteObserver* observer = nullptr;
@@ -35,14 +35,15 @@ struct CudaOptions {
 
 /// Executes a Model on a CUDA device of compute capability 7.5 or higher.
 ///
-/// Between kernels a quantized site is codes, one byte per value: integer products end in the kernel that
-/// quantizes for the next site (bias, GELU and all), and one warp takes a row through both residual sites and
-/// the LayerNorm to the next codes. Sums of products of codes are exact in int32, and what follows is the
-/// same sequence of float32 operations as on the CPU without contraction, stored as float32 where it is not
-/// codes at once. The two differ in the order of LayerNorm's and softmax's sums and that of kept channels and
-/// codes, in exp and tanh, and in GELU, whose erf is within 1.5e-7 here. So where all products are of codes
-/// and no values of attention are coded per token, logits do not depend on RealPrecision, and agree with
-/// CpuExecutor's but for codes whose value lies so close to a boundary (tests/engine/agreement_test.cpp).
+/// Between kernels a quantized site is codes, one byte per value (two of 9 to 16 bits): integer products end
+/// in the kernel that quantizes for the next site (bias, GELU and all), and one warp takes a row through both
+/// residual sites and the LayerNorm to the next codes. Sums of products of codes are exact in int32, and what
+/// follows is the same sequence of float32 operations as on the CPU without contraction, stored as float32
+/// where it is not codes at once. The two differ in the order of LayerNorm's and softmax's sums and that of
+/// kept channels and codes, in exp and tanh, and in GELU, whose erf is within 1.5e-7 here. So where all
+/// products are of codes and no values of attention are coded per token, logits do not depend on
+/// RealPrecision, and agree with CpuExecutor's but for codes whose value lies so close to a boundary
+/// (tests/engine/agreement_test.cpp).
 ///
 /// Products whose sides are not both codes, and attention's with values per token, round their operands to
 /// RealPrecision and sum in float32. In a model with codes, results on the way to a residual sum are codes or
@@ -56,8 +57,9 @@ struct CudaOptions {
 ///
 /// Slow for now: values per token and float32 (their attention runs on the ordinary units, one query per
 /// warp), head sizes other than 32 and 64, and rows of which most values are outliers beside the codes.
-/// Refused: rows of more than 4,096 values, bfloat16 before compute capability 8.0, float8 before 8.9. What
-/// `src/lower` refuses (blocks, weights of 9 to 16 bits) never gets here.
+/// Refused: rows of more than 4,096 values, batches of more than 65,535 examples, bfloat16 before compute
+/// capability 8.0, float8 before 8.9. What `src/lower` refuses (blocks, weights of 9 to 16 bits) never gets
+/// here.
 ///
 /// Profiles are the device's time by what ran; quantize and dequantize stay 0: they are part of the kernels.
 ///
@@ -89,8 +91,9 @@ void synchronize_cuda_device(int device);
 /// needed).
 std::unique_ptr<CudaExecutor> make_cuda_executor(std::shared_ptr<const Model> model,
                                                  const CudaOptions& options = {});
-/// Operations (two per multiply-add) per second of cublasLt's best algorithm on a large square product: what
-/// a share of the peak is measured against. int8 where `integer`, else `real`.
+/// Operations (two per multiply-add) per second of cublasLt's best algorithm on a product of 8192 x 8192 x
+/// 8192: what a share of the peak is measured against. int8 where `integer`, else `real`; 0 where cublasLt
+/// has no algorithm. Throws Error for a device that is not there or lacks the memory (at most 0.6 GB).
 double cuda_peak(int device, bool integer, RealPrecision real);
 /// The ways of integer products, for CudaOptions::way.
 std::vector<std::string> cuda_integer_ways();

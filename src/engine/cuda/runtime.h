@@ -48,7 +48,7 @@ void synchronize(Stream stream);
 /// All streams of this thread's device.
 void synchronize_device();
 
-/// Seconds that the device took for what body() put into the stream.
+/// Seconds that the device took for what was put into a stream between start() and stop().
 class Stopwatch {
  public:
   Stopwatch();

@@ -98,7 +98,7 @@ __device__ inline Grid grid_of_range(const Format& f, float lo, float hi) {
 }
 
 /// v times the normal distribution's integral up to v, by Abramowitz and Stegun's 7.1.26 for erf:
-/// within 1.5e-7 of it, in half the instructions of erff(), which cost as much as the product before them.
+/// within 1.5e-7 of it, in about half the instructions of erff().
 __device__ inline float gelu(float v) {
   const float x = fabsf(v) * 0.70710678f;
   const float t = fast_reciprocal(fmaf(0.3275911f, x, 1.0f));
