@@ -19,8 +19,8 @@ namespace {
 constexpr int lt_ways = 3;
 /// Most memory for int32 sums of cublasLt.
 constexpr std::size_t most_sum_bytes = std::size_t{256} << 20;
-/// Runs of a product in the first graph that is timed, and at most.
-constexpr int repetitions = 5, most_repetitions = 500;
+/// Runs of a product in the first graph, which tells how many the next is to have, and at most.
+constexpr int first_runs = 2, most_runs = 500;
 /// What a graph is to take, beside which a launch counts for little; graphs of which the fastest counts.
 constexpr double graph_seconds = 5e-4;
 constexpr int timing_rounds = 2;
@@ -230,12 +230,11 @@ double Products::seconds_of(const Call& call, int way, Stream stream) {
     watch.stop(stream);
     return watch.seconds();
   };
-  Graph graph = repeated(repetitions);
+  Graph graph = repeated(first_runs);
   spin(graph, stream);
-  const double once = std::max(timed(graph) / repetitions, 1e-7);
-  const int runs =
-      std::clamp(static_cast<int>(std::ceil(graph_seconds / once)), repetitions, most_repetitions);
-  if (runs > repetitions) graph = repeated(runs);
+  const double once = std::max(timed(graph) / first_runs, 1e-7);
+  const int runs = std::clamp(static_cast<int>(std::ceil(graph_seconds / once)), first_runs, most_runs);
+  if (runs > first_runs) graph = repeated(runs);
   double best = timed(graph);
   for (int round = 1; round < timing_rounds; ++round) best = std::min(best, timed(graph));
   return best / runs;
@@ -442,13 +441,14 @@ double Products::peak(bool integer, bool eight, RealType type, Stream stream) {
   p.out = out.data();
   p.lda = p.ldb = p.ldo = p.rows = p.columns = p.depth = size;
   Stopwatch watch;
+  constexpr int runs = 5;
   double best = 0;
   for (int algorithm = 0; algorithm < blas.algorithms(p); ++algorithm) {
     blas.multiply(p, algorithm, stream);
     watch.start(stream);
-    for (int i = 0; i < repetitions; ++i) blas.multiply(p, algorithm, stream);
+    for (int i = 0; i < runs; ++i) blas.multiply(p, algorithm, stream);
     watch.stop(stream);
-    const double seconds = watch.seconds() / repetitions;
+    const double seconds = watch.seconds() / runs;
     if (seconds > 0) best = std::max(best, 2.0 * size * static_cast<double>(elements) / seconds);
   }
   return best;
