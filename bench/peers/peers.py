@@ -24,7 +24,8 @@ PEERS = ["torch-fp32", "torch-fp32-pad128", "torch-bf16", "torch-int8-dynamic", 
          "ort-int8-static", "ct2-fp32", "ct2-int8"]
 OURS = {"outlierlab-fp32": ["--scheme", "fp32"],
         "outlierlab-bf16": ["--scheme", "fp32", "--engine", "int8", "--precision", "bfloat16"]}
-for scheme in ["w8a8", "w8a8-token", "w8a8-token-linear", "w8a8-token-linear-mse", "llm-int8", "peg-6-permuted", "mp-xhy-16"]:
+for scheme in ["w8a8", "w8a8-token", "w8a8-token-mse", "w8a8-token-linear", "w8a8-token-linear-mse", "llm-int8",
+               "peg-6-permuted", "mp-xhy-16"]:
     OURS["outlierlab-int8-" + scheme] = ["--scheme", scheme, "--engine", "int8"]
 REFERENCE = "torch-fp32"
 CALIBRATION_EXAMPLES = 256
