@@ -6,6 +6,8 @@
 
 #include "catch.h"
 #include "core/isa.h"
+#include "engine/cpu/gelu_table.h"
+#include "engine/cpu/gelu_table.h"
 #include "engine/cpu/site_rows.h"
 #include "kernels/kernels.h"
 #include "quant/grid.h"
@@ -241,5 +243,33 @@ TEST_CASE("Softmax of scores far below zero leaves out what lies behind the row"
       for (std::size_t j = 0; j < cols; ++j)
         REQUIRE(codes[j] == Grid::affine({0, 1}, 8).quantize(1.0f / static_cast<float>(cols)));
     }
+  }
+}
+
+TEST_CASE("GELU by pieces is as near as float32 has it", "[engine]") {
+  const engine::GeluTable& table = engine::gelu_table();
+  double worst = 0;
+  for (double v = -12; v <= 12; v += 1e-3) {
+    const double scaled = std::min(std::abs(v) * table.pieces / table.reach, 15.999999);
+    const int i = static_cast<int>(scaled);
+    const double f = scaled - i;
+    double p = 0;
+    for (int n = table.terms - 1; n >= 0; --n) p = p * f + table.c[n][i];
+    const double exact = 0.5 * v * std::erfc(-v / std::sqrt(2.0));
+    worst = std::max(worst, std::abs(v * (0.5 + std::copysign(p, v)) - exact) / (1 + std::abs(v)));
+  }
+  REQUIRE(worst < 1e-7);
+  REQUIRE(worst > 1e-9);
+  std::vector<float> inputs;
+  for (float v = -12; v <= 12; v += 1e-3f) inputs.push_back(v);
+  for (const RowKernels* kernels : kernels_of_this_cpu()) {
+    std::vector<float> outputs = inputs;
+    kernels->gelu(outputs.data(), outputs.size());
+    double largest = 0;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      const double v = inputs[i], exact = 0.5 * v * std::erfc(-v / std::sqrt(2.0));
+      largest = std::max(largest, std::abs(outputs[i] - exact) / (1 + std::abs(v)));
+    }
+    REQUIRE(largest < 2e-7);
   }
 }

@@ -4,7 +4,7 @@ namespace outlierlab::engine {
 
 /// The rows of GeluTable as kernels take them (kernel files include no header that defines functions).
 struct GeluCoefficients {
-  const float* c[4];      ///< coefficients of f^0 to f^3, 16 pieces each
+  const float* c[5];      ///< coefficients of f^0 to f^4, 16 pieces each
   float pieces_per_unit;  ///< 16 / reach
 };
 
