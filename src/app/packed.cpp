@@ -47,9 +47,10 @@ std::shared_ptr<const engine::Model> read_packed_model_of(const std::filesystem:
   same("labels", model->shape.labels, config.labels.size());
   for (std::size_t i = 0; i < config.labels.size(); ++i) {
     const auto named = model->facts.find("label_" + std::to_string(i));
-    if (named != model->facts.end() && named->second != config.labels[i])
+    const bool has = named != model->facts.end();
+    if (!has || named->second != config.labels[i])
       fail_expected(file.string() + ": label " + std::to_string(i),
-                    "'" + config.labels[i] + "' as the model has", "'" + named->second + "'");
+                    "'" + config.labels[i] + "' as the model has", has ? "'" + named->second + "'" : "none");
   }
   return model;
 }
@@ -61,7 +62,7 @@ std::string packed_model_name(const engine::Model& packed) {
 void require_packed_from(const std::filesystem::path& file, const engine::Model& packed,
                          const std::string& name, const std::function<std::string()>& digest) {
   const std::string found = packed_provenance(packed, "model_sha256");
-  if (found.empty()) return;
+  if (found.empty()) fail_expected(file.string(), "the digest of its model (provenance, model_sha256)", "none");
   const std::string expected = digest();
   if (found == expected) return;
   fail_expected(file.string(), "a model packed from " + name + " (" + expected.substr(0, 12) + ")",
