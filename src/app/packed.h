@@ -22,9 +22,8 @@ std::shared_ptr<const engine::Model> read_packed_model_of(const std::filesystem:
 
 /// The name of the model that `pack` made it of; empty where the file does not say.
 std::string packed_model_name(const engine::Model& packed);
-/// Throws Error, naming the file, if it says that it was made of another network than the one with this name
-/// and this checkpoint_digest(), which is only asked for if the file names one. The names may differ: a
-/// folder may have been moved.
+/// Throws Error, naming the file, if it was made of another network than the one with this name and this
+/// checkpoint_digest(), or does not say of which. The names may differ: a folder may have been moved.
 void require_packed_from(const std::filesystem::path& file, const engine::Model& packed,
                          const std::string& name, const std::function<std::string()>& digest);
 

@@ -138,6 +138,14 @@ TEST_CASE("classify runs a packed model in integers, as the scheme that made it 
           std::string::npos);
   REQUIRE(refused("\"fact.label_0\":\"e", "\"fact.label_0\":\"E").find("label 0: expected 'entailment'") !=
           std::string::npos);
+  REQUIRE(refused("fact.label_0", "fact.labex_0")
+              .find("label 0: expected 'entailment' as the model has, found none") != std::string::npos);
+  std::string unnamed = bytes;
+  unnamed.replace(unnamed.find("model_sha256"), 12, "model_sha255");
+  write_file_atomically(bad, unnamed);
+  const Outcome evaluated = run("eval --model demo-control --limit 8 --engine int8 --packed " + quoted(bad));
+  REQUIRE(evaluated.code == 1);
+  REQUIRE(evaluated.err.find("expected the digest of its model") != std::string::npos);
 }
 
 TEST_CASE("classify cuts texts at the task's length, whatever executes the network", "[app]") {
