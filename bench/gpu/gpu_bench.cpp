@@ -546,18 +546,14 @@ std::vector<Configuration> configurations(const Options& options, std::string& m
   return all;
 }
 
-/// An error's text as a JSON string holds it.
-std::string escaped(const std::string& text) {
-  std::string safe;
-  for (const char c : text) {
-    if (c == '"' || c == '\\') safe += '\\';
-    safe += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-  }
-  return safe;
-}
-
 std::string json_text(const std::optional<std::string>& text) {
-  return text ? "\"" + *text + "\"" : "null";
+  if (!text) return "null";
+  std::string quoted = "\"";
+  for (const char c : *text) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+  }
+  return quoted + "\"";
 }
 
 int run(const Options& options) {
@@ -631,8 +627,8 @@ int run(const Options& options) {
             ",\n  \"driver\": " + json_text(monitor.driver()) +
             ",\n  \"multiprocessor_clock_mhz\": " + number(monitor.multiprocessor_clock()) +
             ",\n  \"memory_clock_mhz\": " + number(monitor.memory_clock()) + ",\n  \"temperature_c\": " +
-            number(monitor.temperature()) + ",\n  \"throttled_by\": \"" + joined(throttled) + "\"" +
-            ",\n  \"failed\": " + json_text(failure ? std::optional(escaped(*failure)) : std::nullopt) +
+            number(monitor.temperature()) + ",\n  \"throttled_by\": " + json_text(joined(throttled)) +
+            ",\n  \"failed\": " + json_text(failure) +
             ",\n  \"compiler\": \"" __VERSION__ "\",\n  \"repeats\": " + std::to_string(options.repeats) +
             ",\n  \"products\": [\n    " + products + "\n  ]\n}\n");
   }
