@@ -340,15 +340,15 @@ class ClockRecord {
   }
   std::optional<unsigned> median() const {
     if (clocks_.empty()) return std::nullopt;
-    std::vector<unsigned> sorted = clocks_;
+    std::vector<double> sorted = clocks_;
     std::sort(sorted.begin(), sorted.end());
-    return sorted[(sorted.size() - 1) / 2];
+    return static_cast<unsigned>(quantile(sorted, 0.5).value);
   }
   const std::set<std::string>& reasons() const { return reasons_; }
 
  private:
   const DeviceMonitor& monitor_;
-  std::vector<unsigned> clocks_;
+  std::vector<double> clocks_;  ///< MHz
   std::set<std::string> reasons_;
 };
 

@@ -19,7 +19,7 @@ struct AttentionScratch {
   AlignedVector<float> real_panels, scores, col_scale, row_scale, context;
   AlignedVector<std::int32_t> col_sum, col_zero, row_sum, row_zero;
   AlignedVector<std::uint8_t> probs;
-  /// Makes room for heads of this depth and examples up to this length (tokens); keeps what is larger.
+  /// Makes room for heads of this depth and examples up to this length (tokens).
   void reserve(std::size_t length, std::size_t depth);
 };
 
