@@ -148,6 +148,7 @@ PassProfile engine_profile(engine::Executor& executor, bool on_device, const Bat
   PassProfile profile;
   profile.total = threads() * since(start);
   profile.parts = executor.take_profile();
+  profile.total -= profile.parts.repeated;
   const engine::Profile& p = profile.parts;
   if (on_device) profile.total = p.quantize + p.gemm + p.dequantize + p.rest;
   return profile;
@@ -187,15 +188,15 @@ std::vector<Row> time_shares(Networks& networks, const Method& method, const Dep
     return figure(std::string("time_share_") + part, 100 * seconds / p.total);
   };
   std::vector<Row> rows = {share("products", p.parts.gemm)};
-  // Simulation quantizes and dequantizes in one pass over the values. The engine dequantizes sums, and where
-  // the next grid is static quantizes, in the products' registers.
+  // Simulation quantizes and dequantizes in one pass over the values.
   if (method.kind == Method::Kind::simulated) rows.push_back(share("quantize_dequantize", p.parts.quantize));
-  // A device's kernels do both, too.
+  // A device's kernels do both in the products' registers.
   if (method.kind == Method::Kind::integer && !method.on_device()) {
     rows.push_back(share("quantize", p.parts.quantize));
     rows.push_back(share("dequantize", p.parts.dequantize));
   }
-  rows.push_back(share("rest", p.total - p.parts.gemm - p.parts.quantize - p.parts.dequantize));
+  const double quantized = method.kind == Method::Kind::real ? 0 : p.parts.quantize + p.parts.dequantize;
+  rows.push_back(share("rest", p.total - p.parts.gemm - quantized));
   return rows;
 }
 
@@ -265,6 +266,7 @@ class ProcessMemory {
       : networks_(std::move(networks)), method_(std::move(method)), sizes_(std::move(sizes)) {}
 
   std::vector<Row> rows(const BatchSize& size) {
+    if (!networks_->may_be_timed(method_)) return {};
     if (peaks_.empty()) measure();
     const std::size_t bytes = peaks_.at(size.value());
     if (bytes == 0) return {};

@@ -112,6 +112,7 @@ TimingOptions timing_on(const std::string& engine, std::size_t tokens, double se
   constexpr std::size_t few_tokens = 4096;
   TimingOptions options;
   options.seconds = seconds;
+  options.patience = 8 * seconds;
   if (engine != "int8") {
     options.warm_up = options.block = 10;
     options.before_block = 2;

@@ -35,10 +35,10 @@ std::vector<Method> shape_methods(const std::string& engine) {
                         engine, {"w8a8"});
 }
 
-/// What one cell's passes took, and the bytes that a device's executors then held, by variant.
+/// What one cell's passes took, and the bytes that each method then held, by variant.
 struct CellTimes {
   PassSeconds seconds;
-  std::map<std::string, std::size_t> device_bytes;
+  std::map<std::string, std::size_t> bytes;
 };
 
 /// One size's network, built when it is first asked for and gone with the study.
@@ -76,8 +76,10 @@ class RandomNetwork {
     ActivationQuantizer hook(simulated, runner_->sites(), &statistics_);
     std::map<std::string, std::unique_ptr<engine::Executor>> executors;
     std::vector<Contender> contenders;
+    CellTimes times;
     for (const Method& method : shape_methods(engine.name)) {
       if (!may_be_timed(engine, method)) continue;
+      times.bytes[method.variant()] = sizeof(float) * weights_.parameter_count();
       std::function<void()> pass = [&] { runner_->logits(batch); };
       if (method.on_engine()) {
         auto& executor = executors[method.variant()];
@@ -90,12 +92,9 @@ class RandomNetwork {
       }
       contenders.push_back({method.variant(), pass});
     }
-    CellTimes times;
     times.seconds = time_cell(study_, engine, fmt::format("{} {}x{}", name_, examples, length), contenders,
                               examples * length, study_.options().cell_seconds);
-    if (engine.is_device) {
-      for (const auto& [variant, executor] : executors) times.device_bytes[variant] = executor->bytes();
-    }
+    for (const auto& [variant, executor] : executors) times.bytes[variant] = executor->bytes();
     return times;
   }
 
@@ -191,8 +190,8 @@ class CurrentNetwork {
 std::vector<Row> rows_of(const CellTimes& times, const Method& method, std::size_t examples,
                          std::size_t length) {
   std::vector<Row> rows = latency_rows(times.seconds, method, examples, examples * length);
-  if (const auto bytes = times.device_bytes.find(method.variant()); bytes != times.device_bytes.end())
-    rows.push_back(figure("memory_device_peak_mb", 1e-6 * static_cast<double>(bytes->second)));
+  const auto bytes = static_cast<double>(times.bytes.at(method.variant()));
+  rows.push_back(figure(method.on_device() ? "memory_device_peak_mb" : "memory_weights_mb", 1e-6 * bytes));
   return rows;
 }
 

@@ -7,7 +7,7 @@
 namespace outlierlab {
 
 PassSamples::PassSamples(Study& study, std::string cell_columns)
-    : header_("variant," + std::move(cell_columns) + ",round,milliseconds\n"),
+    : header_("variant," + std::move(cell_columns) + ",pass,milliseconds\n"),
       // Where no cell is timed, the file has its header alone.
       file_(study.attach("samples", [header = header_] { return header; })) {}
 

@@ -13,7 +13,7 @@ namespace outlierlab {
 /// Seconds of each pass of the variants that were timed together, by variant.
 using PassSeconds = std::map<std::string, std::vector<double>>;
 
-/// The file `<experiment>-samples.csv` of a study: columns variant, `cell_columns`, round and milliseconds.
+/// The file `<experiment>-samples.csv` of a study: columns variant, `cell_columns`, pass and milliseconds.
 /// It grows cell by cell, so that an interrupted study keeps what it has.
 class PassSamples {
  public:

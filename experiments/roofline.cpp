@@ -80,8 +80,8 @@ float normal(Random& random) {
   return static_cast<float>(sum);
 }
 
-/// One product with random operands, run as the executors run it: by groups of rows where there are enough
-/// for all threads, else all threads on the columns of one group.
+/// One product with random operands, run as the executor runs it: by groups of about as many rows where there
+/// are more than one group has, as of short examples, else all threads on the columns of one.
 class RunningProduct {
  public:
   RunningProduct(const Product& product, const Arithmetic& arithmetic) : product_(product) {
@@ -107,9 +107,8 @@ class RunningProduct {
   }
 
   void run(int threads) {
-    const std::size_t groups = (product_.rows + group_rows - 1) / group_rows;
     const auto team = static_cast<std::size_t>(threads);
-    if (groups < team || groups == 1) {
+    if (product_.rows <= group_rows) {
       engine::Team columns(threads);
       parallel(threads, [&](std::size_t thread) {
         const auto [begin, end] =
@@ -118,9 +117,11 @@ class RunningProduct {
       });
       return;
     }
+    const std::size_t rounds = (product_.rows + team * group_rows - 1) / (team * group_rows);
+    const std::size_t group = (product_.rows + team * rounds - 1) / (team * rounds);
     parallel(threads, [&](std::size_t thread) {
-      for (std::size_t g = thread; g < groups; g += team)
-        apply(g * group_rows, std::min(group_rows, product_.rows - g * group_rows), 0, product_.cols);
+      for (std::size_t first = thread * group; first < product_.rows; first += team * group)
+        apply(first, std::min(group, product_.rows - first), 0, product_.cols);
     });
   }
 

@@ -143,7 +143,9 @@ class Rounding {
 
 void rounding(Study& study) {
   const SiteTable& sites = study.evaluator().sites();
-  for (const std::string scheme : {"w8a8", "w8a8-token", "peg-6-permuted", "mp-xhy-16", "llm-int8"}) {
+  for (const std::string scheme :
+       {"w8a8", "w8a8-token", "peg-6-permuted", "mp-xhy-16", "llm-int8", "w8a8-token-linear-mse",
+        "w8a8-channel-weights", "mp-xhy", "mp-channel-1"}) {
     const auto measured = std::make_shared<Rounding>(study, scheme);
     study.measure(scheme, "", "", [=] { return measured->prediction_rows(); });
     for (std::size_t s = 0; s < sites.size(); ++s)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <iterator>
 
 #include "app/study.h"
 #include "core/quantile.h"
@@ -15,6 +16,29 @@ using Clock = std::chrono::steady_clock;
 
 double since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// The largest k with P(Binomial(n, q) < k) <= 0.025; 0 where there is none. The k-th smallest of n values is
+/// then at most their q-quantile, but for one time in forty.
+std::size_t lower_rank(std::size_t n, double q) {
+  // Logarithms, since 2^-n is no double from n = 1075 on.
+  double log_probability = static_cast<double>(n) * std::log1p(-q), below = 0;
+  std::size_t k = 0;
+  while (k < n && below + std::exp(log_probability) <= 0.025) {
+    below += std::exp(log_probability);
+    log_probability +=
+        std::log(static_cast<double>(n - k) / static_cast<double>(k + 1)) + std::log(q / (1 - q));
+    ++k;
+  }
+  return k;
+}
+
+/// Whether rare latencies are worth more passes.
+bool is_worth_more(std::size_t passes, double spent, const TimingOptions& options) {
+  return std::any_of(std::begin(rare_counts), std::end(rare_counts), [&](std::size_t count) {
+    return passes < count && count <= options.most_passes &&
+           spent * static_cast<double>(count) <= options.patience * static_cast<double>(passes);
+  });
 }
 
 bool is_narrow(const std::vector<double>& seconds, std::size_t block, double share) {
@@ -35,7 +59,10 @@ std::vector<std::vector<double>> time_side_by_side(const std::vector<Contender>&
     const bool enough = std::all_of(seconds.begin(), seconds.end(), [&](const std::vector<double>& all) {
       return all.size() >= 20 && is_narrow(all, options.block, options.narrow);
     });
-    if (round >= options.least_rounds && (enough || since(begin) > options.seconds)) break;
+    const double spent = since(begin);
+    if (round >= options.least_rounds && (enough || spent > options.seconds) &&
+        !is_worth_more(round * options.block, spent, options))
+      break;
     for (std::size_t c = 0; c < contenders.size(); ++c) {
       for (std::size_t i = 0; i < options.before_block; ++i) contenders[c].pass();
       for (std::size_t i = 0; i < options.block; ++i) {
@@ -58,20 +85,20 @@ Interval median_interval(const std::vector<double>& values, std::size_t block) {
   }
   std::sort(medians.begin(), medians.end());
   const std::size_t n = medians.size();
-  // The largest k with P(Binomial(n, 1/2) < k) <= 0.025: the interval is the k-th smallest to the k-th
-  // largest.
-  // Logarithms, since 2^-n is no double from n = 1075 on.
-  double log_probability = -std::log(2.0) * static_cast<double>(n), below = 0;
-  std::size_t k = 0;
-  while (k < n / 2 && below + std::exp(log_probability) <= 0.025) {
-    below += std::exp(log_probability);
-    log_probability += std::log(static_cast<double>(n - k) / static_cast<double>(k + 1));
-    ++k;
-  }
+  // The interval is the k-th smallest to the k-th largest.
+  const std::size_t k = lower_rank(n, 0.5);
   const std::size_t first = k == 0 ? 0 : k - 1;
   // The median of all is not the blocks' own, and may lie beside few of them.
   const double middle = median(values);
   return {std::min(medians[first], middle), std::max(medians[n - 1 - first], middle)};
+}
+
+std::optional<Interval> quantile_interval(const std::vector<double>& values, double q) {
+  std::vector<double> sorted = values;
+  std::sort(sorted.begin(), sorted.end());
+  const std::size_t n = sorted.size(), low = lower_rank(n, q), high = lower_rank(n, 1 - q);
+  if (low == 0 || high == 0) return std::nullopt;
+  return Interval{sorted[low - 1], sorted[n - high]};
 }
 
 bool is_disturbed(const std::vector<double>& seconds, std::size_t block) {
@@ -107,6 +134,8 @@ std::vector<Row> latency_rows(const std::vector<double>& seconds, const std::vec
   const auto percentile = [&](const char* metric, double q) {
     Row row = figure(metric, 1e3 * quantile(seconds, q));
     row.n = n;
+    if (const auto rare = quantile_interval(seconds, q))
+      row = with_interval(row, {1e3 * rare->low, 1e3 * rare->high}, n);
     rows.push_back(row);
   };
   if (n >= 20) percentile("latency_p95_ms", 0.95);

@@ -10,6 +10,8 @@
 #include "app/study.h"
 #include "app/study_record.h"
 #include "core/error.h"
+#include "core/parallel.h"
+#include "engine/cpu/int8_gemm.h"
 #include "experiments/experiments.h"
 #include "report/report.h"
 
@@ -116,6 +118,14 @@ void run_one(const Experiment& experiment, Session& session, const CommonOptions
   provenance.set("split_examples", std::to_string(session.evaluator->split_size()));
   nlohmann::ordered_json settings = settings_of(*session.evaluator, options);
   if (study_options.engine != StudyEngine::simulated) settings["engine"] = engine_name;
+  if (study.times()) {
+    // Of one file, all times are of one machine's processor, threads and instructions.
+    const auto machine = provenance.to_json();
+    settings["cpu"] = machine.at("cpu");
+    settings["instructions"] = engine::int8_kernels().name;
+    settings["threads"] = std::to_string(threads());
+    settings["cell_seconds"] = fmt::format("{}", cell_seconds);
+  }
   StudyRecord record(study, provenance, settings);
   // Rows that a killed run leaves keep what made them.
   if (study_options.engine != StudyEngine::simulated || study.times()) kept = [&record] { record.write(); };

@@ -244,7 +244,7 @@ std::vector<DeploymentMethod> deployment_methods(const std::vector<Measurement>&
     if (m.variant == tokenizer) continue;
     DeploymentMethod& target = method(without_float_label(m.variant));
     if (m.metric == "weight_bytes") target.stored_mb = 1e-6 * m.estimate();
-    if (m.metric == "memory_weights_mb") target.weights_mb = m.estimate();
+    if (m.parameter.empty() && m.metric == "memory_weights_mb") target.weights_mb = m.estimate();
     if (m.metric == "joules_per_example") target.joules = m.estimate();
     if (m.metric == "engine_agreement") target.agreement = m.estimate();
     if (m.metric == "simulation_agreement") target.noise_floor = m.estimate();

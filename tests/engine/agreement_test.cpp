@@ -392,8 +392,33 @@ TEST_CASE("A profile books products and quantization, attention's too, and nothi
   REQUIRE(p.gemm > 0);
   REQUIRE(p.quantize > 0);
   REQUIRE(p.rest > 0);
-  REQUIRE(p.gemm + p.quantize + p.dequantize + p.rest < wall);
+  REQUIRE(p.repeated > 0);
+  REQUIRE(p.gemm + p.quantize + p.dequantize + p.rest + p.repeated < wall);
   REQUIRE(executor.take_profile().gemm == 0);
+}
+
+TEST_CASE("What a profile runs again changes no result, and sums take longer when something is made of them",
+          "[engine]") {
+  const Batch batch = make_batches(smooth().evaluated, 30)[0];
+  engine::CpuOptions plain, profiled;
+  plain.threads = profiled.threads = 1;
+  profiled.profile = true;
+  std::vector<Scheme> schemes = schemes_with_outliers();
+  for (const char* name : {"w8a8", "w8a8-token", "peg-6-permuted", "mp-xhy-16", "mp-channel-1", "w8", "fp32"})
+    schemes.push_back(scheme(name));
+  for (const Scheme& s : schemes) {
+    INFO("scheme " << s.name());
+    const auto model = lowered(smooth(), s);
+    engine::CpuExecutor without(model, plain), with(model, profiled);
+    const Matrix expected = engine_logits(without, batch);
+    double dequantize = 0;
+    for (int pass = 0; pass < 5; ++pass) {
+      const Matrix found = engine_logits(with, batch);
+      for (std::size_t k = 0; k < expected.size(); ++k) REQUIRE(found.data()[k] == expected.data()[k]);
+      dequantize += with.take_profile().dequantize;
+    }
+    REQUIRE((dequantize > 0) == (integer_products(*model) > 0));
+  }
 }
 
 TEST_CASE("Float models on the CUDA back end, emulated: float32, and the shorter formats close to it",

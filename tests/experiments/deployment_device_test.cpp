@@ -234,7 +234,10 @@ TEST_CASE("The shapes study times a device beside the processor, each against it
     REQUIRE(figures(variant, parameter, "latency_p50_ms") > 0);
     const bool on_device = std::string(variant).rfind("cuda", 0) == 0;
     REQUIRE(on_device == (figures.find(variant, parameter, "memory_device_peak_mb") != nullptr));
+    REQUIRE(on_device == (figures.find(variant, parameter, "memory_weights_mb") == nullptr));
   }
+  REQUIRE(figures("float:fp32", parameter, "memory_weights_mb") ==
+          figures("simulated:w8a8", parameter, "memory_weights_mb"));
   REQUIRE(figures("float:fp32", parameter, "speedup") == 1);
   REQUIRE(figures("cuda float:fp16", parameter, "speedup") == 1);
   const auto& reasons = study.notes().at("not_timed");
@@ -248,7 +251,7 @@ TEST_CASE("The shapes study times a device beside the processor, each against it
   REQUIRE(clocks.begin()->second.rfind("float:fp32 ", 0) == 0);
   const std::string samples =
       read_file(std::filesystem::path(study.file()).replace_filename("deployment_shapes-samples.csv"));
-  REQUIRE(samples.find("variant,network,batch_x_length,round,milliseconds\n") == 0);
+  REQUIRE(samples.find("variant,network,batch_x_length,pass,milliseconds\n") == 0);
   for (const char* variant : {"float:fp32", "integer:w8a8", "cuda integer:w8a8"}) {
     const Row* const median = figures.find(variant, parameter, "latency_p50_ms");
     INFO(variant << ": every pass that the median is of");

@@ -29,6 +29,43 @@ TEST_CASE("Quantiles and the median's interval by order statistics", "[experimen
   REQUIRE(median_interval(many).high == Approx(1554).margin(1));
 }
 
+TEST_CASE("A rare quantile has an interval where enough values lie on both sides of it", "[experiments]") {
+  // P(Binomial(n, 0.95) = n) is 0.0249 at 72 and more before; so is P(Binomial(n, 0.99) = n) at 368.
+  std::vector<double> values(72);
+  std::iota(values.rbegin(), values.rend(), 1.0);
+  REQUIRE(quantile_interval(values, 0.95)->high == 72);
+  REQUIRE(quantile_interval(values, 0.95)->low == 64);  // P(Binomial(72, 0.95) < 64) = 0.0096, < 65: 0.027
+  REQUIRE(!quantile_interval(values, 0.99));
+  values.pop_back();
+  REQUIRE(!quantile_interval(values, 0.95));
+  values.resize(368);
+  std::iota(values.begin(), values.end(), 1.0);
+  REQUIRE(quantile_interval(values, 0.99)->high == 368);
+  const auto rows = latency_rows(values, {}, 1, 1);
+  REQUIRE(rows[1].metric == "latency_p95_ms");
+  REQUIRE(*rows[1].ci_low < rows[1].estimate);
+  REQUIRE(*rows[1].ci_high > rows[1].estimate);
+  REQUIRE(rows[2].metric == "latency_p99_ms");
+  REQUIRE(*rows[2].ci_high == 368e3);
+  REQUIRE(!latency_rows(std::vector<double>(100, 1.0), {}, 1, 1)[2].ci_low);
+}
+
+TEST_CASE("Rare latencies are waited for where they are near", "[experiments]") {
+  TimingOptions options;
+  options.seconds = 0;
+  options.least_rounds = 6;
+  const auto passes = [&](double pass_seconds, double patience) {
+    options.patience = patience;
+    const auto pass = [=] { std::this_thread::sleep_for(std::chrono::duration<double>(pass_seconds)); };
+    return time_side_by_side({{"a", pass}}, options).front().size();
+  };
+  REQUIRE(passes(1e-3, 0) == 6);
+  REQUIRE(passes(1e-3, 10) == 368);
+  REQUIRE(passes(0.02, 0.9) == 20);  // 72 would take 1.4 s
+  options.most_passes = 50;
+  REQUIRE(passes(1e-3, 10) == 20);
+}
+
 TEST_CASE("Passes of one block count once in the median's interval", "[experiments]") {
   // Seven blocks of four: the interval of their medians 1 to 7, not that of 28 values.
   std::vector<double> values;

@@ -33,8 +33,8 @@ T* grown(AlignedVector<T>& buffer, std::size_t count) {
 
 /// Per-thread memory of apply().
 struct ApplyScratch {
-  AlignedVector<float> scale, kept;
-  AlignedVector<std::int32_t> zero;
+  AlignedVector<float> scale, kept, bare;
+  AlignedVector<std::int32_t> zero, sums;
   AlignedVector<std::uint16_t> bf16;
 };
 
@@ -218,9 +218,16 @@ void PackedLinear::apply(const LeftRows& left, std::size_t rows, std::size_t beg
     apply_terms(left, kept, rows, j, std::min(end, j + columns), target);
 }
 
+void PackedLinear::apply_bare(const LeftRows& left, std::size_t rows, std::size_t begin,
+                              std::size_t end) const {
+  // All rows are stored over each other.
+  apply(left, rows, begin, end, {Finish::sums, grown(apply_scratch().sums, end), 0, nullptr});
+}
+
 void PackedLinear::apply_terms(const LeftRows& left, const float* kept, std::size_t rows, std::size_t begin,
                                std::size_t end, const Target& target) const {
-  float* real = static_cast<float*>(target.data);
+  const bool bare = target.finish == Finish::sums;
+  float* real = bare ? grown(apply_scratch().bare, end) : static_cast<float*>(target.data);
   bool first = true;
   if (kept) {
     const std::size_t n = kept_.size();
@@ -255,7 +262,7 @@ void PackedLinear::apply_terms(const LeftRows& left, const float* kept, std::siz
       p.row_zero = zero;
     }
     p.bias = first ? bias_.data() + begin : nullptr;
-    p.finish = first ? target.finish : Finish::accumulate;
+    p.finish = first || bare ? target.finish : Finish::accumulate;
     p.ldc = target.stride;
     if (target.finish == Finish::codes || target.finish == Finish::gelu_codes) {
       p.c = static_cast<std::uint8_t*>(target.data) + begin;
@@ -263,6 +270,8 @@ void PackedLinear::apply_terms(const LeftRows& left, const float* kept, std::siz
       p.low = target.format->low;
       p.high = target.format->high;
       p.offset = target.format->offset;
+    } else if (bare) {
+      p.c = static_cast<std::int32_t*>(target.data) + begin;
     } else {
       p.c = real + begin;
     }

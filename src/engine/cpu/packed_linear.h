@@ -51,7 +51,7 @@ struct LeftRows {
 
 /// What is to become of a product.
 struct Target {
-  Finish finish = Finish::real;  ///< real, codes or gelu_codes; the last two only where can_fuse()
+  Finish finish = Finish::real;  ///< real, codes or gelu_codes (these two only where can_fuse())
   void* data = nullptr;
   std::size_t stride = 0;             ///< from row to row, in elements: floats, or bytes of codes
   const RowFormat* format = nullptr;  ///< the grid of the codes
@@ -93,6 +93,8 @@ class PackedLinear {
   /// The target points at column 0 of its first row.
   void apply(const LeftRows& left, std::size_t rows, std::size_t begin, std::size_t end,
              const Target& target) const;
+  /// The products of apply() with nothing made of them, for a profile; not for Form::real.
+  void apply_bare(const LeftRows& left, std::size_t rows, std::size_t begin, std::size_t end) const;
 
  private:
   struct Term {
