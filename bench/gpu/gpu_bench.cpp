@@ -38,7 +38,7 @@ const char usage[] = R"(gpu_bench: the CUDA executor's speed, once it agrees wit
   --repeats N          passes that are timed of each (default 200; medians have intervals from 51 on)
   --device N           CUDA device (default 0)
   --csv FILE           rows experiment,model,task,variant,parameter,value,metric,estimate,ci_low,ci_high,n,seed
-  --samples FILE       every timed pass: variant,batch_x_length,round,milliseconds
+  --samples FILE       every timed pass: variant,batch_x_length,pass,milliseconds
   --json FILE          how they were made: device, driver, clocks, choices of products
   --list               the configurations
 
@@ -603,7 +603,7 @@ int run(const Options& options) {
       rows.add({c.name, "", "", "memory_weights_mb", weights / 1e6, {}, {}, 0});
     }
   }
-  std::string passes = "variant,batch_x_length,round,milliseconds\n";
+  std::string passes = "variant,batch_x_length,pass,milliseconds\n";
   std::set<std::string> throttled;
   std::optional<std::string> failure;
   try {
