@@ -32,8 +32,8 @@ void count(benchmark::State& state, double each, double bound, const char* unit)
 
 }  // namespace
 
-void count_bytes(benchmark::State& state, std::size_t bytes, std::size_t rounds) {
-  count(state, static_cast<double>(bytes * rounds), bandwidth(bytes), "bytes/s");
+void count_bytes(benchmark::State& state, std::size_t moved, std::size_t occupied, std::size_t rounds) {
+  count(state, static_cast<double>(moved * rounds), bandwidth(occupied), "bytes/s");
 }
 
 void count_operations(benchmark::State& state, double operations, const engine::PeakLoop& loop) {

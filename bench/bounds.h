@@ -10,9 +10,10 @@
 
 namespace outlierlab {
 
-/// Beside STREAM's triad over as many bytes, so the bandwidth of the cache that holds them. `bytes`: read and
-/// written by one round, of which an iteration makes `rounds`.
-void count_bytes(benchmark::State& state, std::size_t bytes, std::size_t rounds = 1);
+/// Beside STREAM's triad over arrays that occupy as many bytes, so the bandwidth of the cache that holds
+/// them. `moved`: bytes read and written by one round, of which an iteration makes `rounds`; what works in
+/// place moves more than it occupies.
+void count_bytes(benchmark::State& state, std::size_t moved, std::size_t occupied, std::size_t rounds = 1);
 
 /// Beside the peak of one instruction. `operations`: of one iteration, two per multiply-add.
 void count_operations(benchmark::State& state, double operations, const engine::PeakLoop& loop);

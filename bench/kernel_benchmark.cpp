@@ -75,7 +75,7 @@ void encode(benchmark::State& state, FormatKind kind, std::size_t cols, float th
                                  {codes.data(), nullptr, cols, scale.data(), zero.data(), outliers.data()});
     benchmark::ClobberMemory();
   }
-  count_bytes(state, 9 * rows * cols);
+  count_bytes(state, 9 * rows * cols, 5 * rows * cols);
 }
 
 /// Codes of 16 bits, in two planes.
@@ -93,7 +93,7 @@ void encode_wide(benchmark::State& state, std::size_t cols) {
                                  {low.data(), high.data(), cols, scale.data(), zero.data(), nullptr});
     benchmark::ClobberMemory();
   }
-  count_bytes(state, 10 * rows * cols);
+  count_bytes(state, 10 * rows * cols, 6 * rows * cols);
 }
 
 /// Codes of six grids (PEG's groups, scattered over the channels), sorted by grid.
@@ -109,7 +109,7 @@ void encode_segments(benchmark::State& state, std::size_t cols) {
     buffer.encode(site.format(), values.data(), 0, rows);
     benchmark::ClobberMemory();
   }
-  count_bytes(state, 9 * rows * cols);
+  count_bytes(state, 9 * rows * cols, 5 * rows * cols);
 }
 
 void round_trip(benchmark::State& state, FormatKind kind, std::size_t cols) {
@@ -119,7 +119,7 @@ void round_trip(benchmark::State& state, FormatKind kind, std::size_t cols) {
     engine::row_kernels().round_trip(site.format(), values.data(), rows, cols, cols, -1);
     benchmark::ClobberMemory();
   }
-  count_bytes(state, 8 * rows * cols);
+  count_bytes(state, 8 * rows * cols, 4 * rows * cols);
 }
 
 void residual_norm(benchmark::State& state, FormatKind kind, std::size_t cols) {
@@ -131,7 +131,7 @@ void residual_norm(benchmark::State& state, FormatKind kind, std::size_t cols) {
                                         out.data(), rows, cols, gain.data(), bias.data(), 1e-12f);
     benchmark::ClobberMemory();
   }
-  count_bytes(state, 16 * rows * cols);
+  count_bytes(state, 16 * rows * cols, 12 * rows * cols);
 }
 
 void layer_norm(benchmark::State& state, std::size_t cols) {
@@ -141,7 +141,7 @@ void layer_norm(benchmark::State& state, std::size_t cols) {
     model_kernels().layer_norm(values.data(), out.data(), rows, cols, gain.data(), bias.data(), 1e-12f);
     benchmark::ClobberMemory();
   }
-  count_bytes(state, 8 * rows * cols);
+  count_bytes(state, 8 * rows * cols, 8 * rows * cols);
 }
 
 /// Scores of one head for `length` tokens, rounded, through softmax to codes.
@@ -155,7 +155,7 @@ void softmax_codes(benchmark::State& state, std::size_t length) {
                                         codes.data(), length);
     benchmark::ClobberMemory();
   }
-  count_bytes(state, 9 * length * length);
+  count_bytes(state, 9 * length * length, 5 * length * length);
 }
 
 /// Kernels of floats in place, which stay among ordinary values however often they are repeated.
@@ -165,7 +165,7 @@ void softmax(benchmark::State& state, std::size_t length) {
     model_kernels().softmax(scores.data(), length, length, length);
     benchmark::ClobberMemory();
   }
-  count_bytes(state, 8 * length * length);
+  count_bytes(state, 8 * length * length, 4 * length * length);
 }
 
 /// The pooler's: a row per example.
@@ -175,7 +175,7 @@ void tanh(benchmark::State& state, std::size_t cols) {
     model_kernels().tanh(values.data(), values.size());
     benchmark::ClobberMemory();
   }
-  count_bytes(state, 8 * rows * cols);
+  count_bytes(state, 8 * rows * cols, 4 * rows * cols);
 }
 
 /// The residual sum.
@@ -186,7 +186,7 @@ void add_rows(benchmark::State& state, std::size_t cols) {
     model_kernels().add(a.data(), b.data(), c.data(), c.size());
     benchmark::ClobberMemory();
   }
-  count_bytes(state, 12 * rows * cols);
+  count_bytes(state, 12 * rows * cols, 12 * rows * cols);
 }
 
 /// The left side of a product of bfloat16.
@@ -197,7 +197,7 @@ void round_rows_bf16(benchmark::State& state, std::size_t cols) {
     round_to_bf16(values.data(), rows, cols, out.data());
     benchmark::ClobberMemory();
   }
-  count_bytes(state, 6 * rows * cols);
+  count_bytes(state, 6 * rows * cols, 6 * rows * cols);
 }
 
 /// With a table (`fused`, as the integer engine has it) or with the exact error function.
@@ -210,7 +210,7 @@ void gelu(benchmark::State& state, bool fused, std::size_t cols) {
     (fused ? engine::row_kernels().gelu : model_kernels().gelu)(values.data(), values.size());
     benchmark::ClobberMemory();
   }
-  count_bytes(state, 16 * rows * cols);
+  count_bytes(state, 16 * rows * cols, 8 * rows * cols);
 }
 
 /// An outlier of LLM.int8() times its column of the weight.
@@ -222,7 +222,7 @@ void add_column(benchmark::State& state, std::size_t cols) {
     engine::row_kernels().add_column(out.data(), codes.data(), scale.data(), 1e-3f, cols);
     benchmark::ClobberMemory();
   }
-  count_bytes(state, 13 * cols);
+  count_bytes(state, 13 * cols, 9 * cols);
 }
 
 /// Keys (transposed) or values (as they stand) of one head into the panels of a product.
@@ -241,7 +241,7 @@ void pack_head(benchmark::State& state, bool transposed, std::size_t length, std
     }
     benchmark::ClobberMemory();
   }
-  count_bytes(state, 2 * length * depth);
+  count_bytes(state, 2 * length * depth, 2 * length * depth);
 }
 
 void pack_weight(benchmark::State& state, std::size_t depth, std::size_t cols) {
@@ -255,7 +255,7 @@ void pack_weight(benchmark::State& state, std::size_t depth, std::size_t cols) {
     kernels.pack_weight(codes.data(), depth, cols, depth, 0, panels.data());
     benchmark::ClobberMemory();
   }
-  count_bytes(state, 2 * depth * cols);
+  count_bytes(state, 2 * depth * cols, 2 * depth * cols);
 }
 
 /// The same in float.
@@ -271,7 +271,7 @@ void pack_head_float(benchmark::State& state, bool transposed, std::size_t lengt
     }
     benchmark::ClobberMemory();
   }
-  count_bytes(state, 8 * length * depth);
+  count_bytes(state, 8 * length * depth, 8 * length * depth);
 }
 
 void pack_weight_float(benchmark::State& state, std::size_t depth, std::size_t cols) {
@@ -281,7 +281,7 @@ void pack_weight_float(benchmark::State& state, std::size_t depth, std::size_t c
     pack_transposed(weight.data(), depth, cols, depth, panels.data());
     benchmark::ClobberMemory();
   }
-  count_bytes(state, 8 * depth * cols);
+  count_bytes(state, 8 * depth * cols, 8 * depth * cols);
 }
 
 void pack_weight_bf16(benchmark::State& state, std::size_t depth, std::size_t cols) {
@@ -292,7 +292,8 @@ void pack_weight_bf16(benchmark::State& state, std::size_t depth, std::size_t co
     kernels.pack_transposed(weight.data(), depth, cols, depth, panels.data());
     benchmark::ClobberMemory();
   }
-  count_bytes(state, 4 * depth * cols + panels.size());
+  const std::size_t bytes = 4 * depth * cols + panels.size();
+  count_bytes(state, bytes, bytes);
 }
 
 /// One head: scores, softmax, context, with all that the executor does in between.

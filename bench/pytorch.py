@@ -5,8 +5,9 @@
 
 Needs torch and transformers (PyPI). PyTorch runs the Hugging Face model in float32 twice: with the same
 length-sorted batches, padded to the longest of each batch, and as the usual script has it, in file order and padded
-to 128. Contenders take turns; the figures are medians, the ratios medians over pairs. The predictions of both sides
-are compared before any time is printed.
+to 128. Contenders take turns; the figures are medians, the ratios medians over pairs. The accuracies of both sides
+are compared before any time is printed: they may differ by one example. Each of outlierlab's passes is the first of a
+process, PyTorch's run in a warm one.
 """
 import argparse
 import csv

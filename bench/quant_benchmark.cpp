@@ -26,7 +26,7 @@ static void report_per_value(benchmark::State& state, std::size_t values, std::s
   state.counters["time/value"] =
       benchmark::Counter(static_cast<double>(values),
                          benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
-  count_bytes(state, bytes);
+  count_bytes(state, bytes, bytes);
 }
 
 static void tensor(benchmark::State& state) {

@@ -35,7 +35,7 @@ void report(benchmark::State& state, std::size_t tile_values, std::size_t bytes,
   const double values = static_cast<double>(state.iterations()) * static_cast<double>(tile_values * tiles);
   state.counters["per_value"] =
       benchmark::Counter(values, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
-  count_bytes(state, bytes, tiles);
+  count_bytes(state, bytes, bytes, tiles);
 }
 
 /// Args: rows, columns, and whether the values belong to one head.

@@ -1,7 +1,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <functional>
 #include <map>
@@ -21,17 +20,12 @@
 #include "core/parallel.h"
 #include "core/quantile.h"
 #include "engine/cpu/cpu_executor.h"
+#include "experiments/timing.h"
 #include "stats/statistics.h"
 
 namespace outlierlab {
 
 namespace {
-
-struct Contender {
-  std::string name;
-  std::function<void()> pass;  ///< one evaluation of the whole split
-  std::vector<double> seconds;
-};
 
 /// The hook that the float network runs with: of fp32, which needs none, one that does nothing. Null for what
 /// does not run the float network.
@@ -57,24 +51,11 @@ std::optional<double> clock_during(const std::string& contender, const Evaluator
   return probe.clock_ghz();
 }
 
-/// All contenders in turn, again and again, so that a change of the machine's speed hits each alike.
-void measure(std::vector<Contender>& contenders, std::uint64_t repeats) {
-  for (Contender& contender : contenders) contender.pass();
-  for (std::uint64_t i = 0; i < repeats; ++i) {
-    for (Contender& contender : contenders) {
-      const auto start = std::chrono::steady_clock::now();
-      contender.pass();
-      contender.seconds.push_back(
-          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-    }
-  }
-}
-
-/// Median of the ratios of time(a) / time(b), pair by pair.
-double time_ratio(const Contender& a, const Contender& b) {
-  std::vector<double> ratios;
-  for (std::size_t i = 0; i < a.seconds.size(); ++i) ratios.push_back(a.seconds[i] / b.seconds[i]);
-  return median(ratios);
+/// Time relative to that of `reference`, pass by pass.
+std::vector<double> ratios(const std::vector<double>& seconds, const std::vector<double>& reference) {
+  std::vector<double> all;
+  for (std::size_t i = 0; i < seconds.size(); ++i) all.push_back(seconds[i] / reference[i]);
+  return all;
 }
 
 /// --sweep and --startup, which open sessions of their own: `rows_of` measures.
@@ -98,14 +79,14 @@ int bench_of_sessions(const CommonOptions& values, const std::string& kind,
 int command_bench(const std::vector<std::string>& arguments) {
   CommonOptions values;
   values.limit = 1000;
-  std::uint64_t repeats = 5;
+  std::uint64_t repeats = 7;
   std::vector<std::string> schemes = {"w8a8",         "w8a8-token",        "peg-6-permuted", "mp-xhy-16",
                                       "mp-channel-1", "w8a8-token-linear", "llm-int8"};
   Options options("bench",
                   "Times float, simulated and integer evaluation and the capture of statistics against each "
                   "other;\nor, with --sweep, a sweep against separate evaluations; or, with --startup, the "
                   "first answer of\na new process.",
-                  "outlierlab bench --model minilm-qnli --limit 1000 --repeats 5");
+                  "outlierlab bench --model minilm-qnli --limit 1000 --repeats 7");
   add_common(options, values,
              {"model", "task", "data", "limit", "json", "threads", "batch-size", "calibration-size"});
   options.add("repeats", "N", "timed passes of each contender, after one untimed", &repeats, 1, 1000);
@@ -157,16 +138,14 @@ int command_bench(const std::vector<std::string>& arguments) {
 
   std::vector<Contender> contenders;
   contenders.push_back(
-      {"fp32", [&] { run_batches(evaluator.float_runner(), evaluator.batches(), n, nullptr); }, {}});
-  if (wanted("capture")) contenders.push_back({"capture", [&] { evaluator.evaluation_statistics(); }, {}});
+      {"fp32", [&] { run_batches(evaluator.float_runner(), evaluator.batches(), n, nullptr); }});
+  if (wanted("capture")) contenders.push_back({"capture", [&] { evaluator.evaluation_statistics(); }});
   for (const char* name : {"capture-visits", "capture-counting"}) {
     if (!wanted(name)) continue;
-    contenders.push_back({name,
-                          [&, name] {
+    contenders.push_back({name, [&, name] {
                             const auto floor = hook_of(name, evaluator);
                             run_batches(evaluator.float_runner(), evaluator.batches(), n, floor.get());
-                          },
-                          {}});
+                          }});
   }
   std::vector<ActivationQuantizer> quantizers;
   std::vector<std::unique_ptr<engine::Executor>> engines;
@@ -181,7 +160,7 @@ int command_bench(const std::vector<std::string>& arguments) {
   for (std::size_t i = 0; i < schemes.size(); ++i) {
     if (!wanted(schemes[i])) continue;
     contenders.push_back(
-        {schemes[i], [&, i] { run_batches(quantized, evaluator.batches(), n, &quantizers[i]); }, {}});
+        {schemes[i], [&, i] { run_batches(quantized, evaluator.batches(), n, &quantizers[i]); }});
   }
   const bool engine_wanted = std::any_of(
       known.begin() + static_cast<std::ptrdiff_t>(first_scheme + schemes.size()), known.end(), wanted);
@@ -202,7 +181,7 @@ int command_bench(const std::vector<std::string>& arguments) {
           name, Agreement::required_predictions, Agreement::largest_accuracy_change);
       return;
     }
-    contenders.push_back({name, [&] { run_batches(executor, evaluator.batches(), n); }, {}});
+    contenders.push_back({name, [&] { run_batches(executor, evaluator.batches(), n); }});
   };
   using Model = std::shared_ptr<const engine::Model>;
   for (const std::string& engine : available_engines()) {
@@ -215,26 +194,39 @@ int command_bench(const std::vector<std::string>& arguments) {
     return std::make_unique<engine::CpuExecutor>(std::move(model), half);
   });
   if (engine_wanted) fmt::print("\n");
-  measure(contenders, repeats);
+  TimingOptions timing;
+  timing.least_rounds = timing.most_passes = repeats;
+  const std::vector<std::vector<double>> seconds = time_side_by_side(contenders, timing);
 
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   fmt::print("{} on {}: {} examples in length-sorted batches of {}, {} threads, {}, {} repeats\n\n",
              session.model.name, evaluator.options().task.name, n, values.batch_size, threads(),
              to_string(isa()), repeats);
-  fmt::print("{:<22} {:>14} {:>10} {:>22}{}\n", "contender", "examples/s", "seconds", "time relative to fp32",
-             clock ? "   clock, GHz" : "");
-  for (const Contender& contender : contenders) {
-    const double seconds = median(contender.seconds), ratio = time_ratio(contender, contenders[0]);
-    nlohmann::ordered_json row = {{"contender", contender.name},
-                                  {"examples_per_second", static_cast<double>(n) / seconds},
+  fmt::print("{:<22} {:>14} {:>10} {:>30}{}\n", "contender", "examples/s", "seconds",
+             "time relative to fp32 [95 %]", clock ? "   clock, GHz" : "");
+  bool disturbed = false;
+  for (std::size_t c = 0; c < contenders.size(); ++c) {
+    const std::string& name = contenders[c].name;
+    const std::vector<double> relative = ratios(seconds[c], seconds[0]);
+    const double middle = median(seconds[c]), ratio = median(relative);
+    const Interval interval = median_interval(relative);
+    disturbed = disturbed || is_disturbed(seconds[c]);
+    nlohmann::ordered_json row = {{"contender", name},
+                                  {"examples_per_second", static_cast<double>(n) / middle},
                                   {"time_relative_to_fp32", ratio},
-                                  {"seconds", contender.seconds}};
-    const auto ghz = clock ? clock_during(contender.name, evaluator) : std::nullopt;
+                                  {"ci_low", interval.low},
+                                  {"ci_high", interval.high},
+                                  {"seconds", seconds[c]}};
+    const auto ghz = clock ? clock_during(name, evaluator) : std::nullopt;
     if (ghz) row["clock_ghz"] = *ghz;
-    fmt::print("{:<22} {:>14.1f} {:>10.3f} {:>22.3f}{}\n", contender.name, static_cast<double>(n) / seconds,
-               seconds, ratio, ghz ? fmt::format("   {:>10.2f}", *ghz) : "");
+    fmt::print("{:<22} {:>14.1f} {:>10.3f} {:>30}{}\n", name, static_cast<double>(n) / middle, middle,
+               fmt::format("{:.3f} [{:.3f}, {:.3f}]", ratio, interval.low, interval.high),
+               ghz ? fmt::format("   {:>10.2f}", *ghz) : "");
     rows.push_back(std::move(row));
   }
+  if (repeats < 6) fmt::print("\nThe extremes stand for the interval: fewer than six passes give none.\n");
+  if (disturbed)
+    fmt::print("\nSome passes took a fifth longer than others: something else ran beside them.\n");
   if (!values.json.empty()) {
     add_evaluator_facts(provenance, evaluator);
     const nlohmann::ordered_json result = {{"rows", rows}, {"provenance", provenance.to_json()}};

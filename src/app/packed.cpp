@@ -62,7 +62,8 @@ std::string packed_model_name(const engine::Model& packed) {
 void require_packed_from(const std::filesystem::path& file, const engine::Model& packed,
                          const std::string& name, const std::function<std::string()>& digest) {
   const std::string found = packed_provenance(packed, "model_sha256");
-  if (found.empty()) fail_expected(file.string(), "the digest of its model (provenance, model_sha256)", "none");
+  if (found.empty())
+    fail_expected(file.string(), "the digest of its model (provenance, model_sha256)", "none");
   const std::string expected = digest();
   if (found == expected) return;
   fail_expected(file.string(), "a model packed from " + name + " (" + expected.substr(0, 12) + ")",

@@ -14,8 +14,10 @@
 #include "core/parallel.h"
 #include "data/batch.h"
 #include "engine/cpu/cpu_executor.h"
+#include "engine/refusal.h"
 #include "lower/lower.h"
 #include "lower/tokens.h"
+#include "model/random_weights.h"
 #include "quant/scheme.h"
 #include "support/emulated_cuda.h"
 #include "support/tiny_bert.h"
@@ -649,6 +651,29 @@ TEST_CASE("What the engine cannot execute is refused by name", "[engine]") {
   REQUIRE(message(scheme("w8a8", {"weights.granularity=block", "weights.block=8"}))
               .find("weight embeddings.word") != std::string::npos);
   REQUIRE(message(scheme("w8a8", {"weights.bits=12"})).find("at most 8 bits") != std::string::npos);
+}
+
+TEST_CASE("Executors refuse what they cannot run, and name what they can", "[engine][cuda]") {
+  const auto refusal = [](const auto& make) {
+    try {
+      make();
+    } catch (const Refusal& refused) {
+      return std::string(refused.what());
+    }
+    return std::string("nothing thrown");
+  };
+  engine::CpuOptions half;
+  half.real = engine::RealPrecision::float16;
+  const std::string on_processor =
+      refusal([&] { engine::CpuExecutor executor(lowered(odd(), scheme("w8a8")), half); });
+  REQUIRE(on_processor.find("float32 or bfloat16") != std::string::npos);
+  REQUIRE(on_processor.find("found float16") != std::string::npos);
+  BertConfig wide = odd().weights.config;
+  wide.intermediate_size = 4112;
+  const Network network(random_weights(wide, Heads::classifier, 0.02, 1));
+  const std::string on_device = refusal([&] { on_emulated_cuda(lowered(network, scheme("w8a8")), nullptr); });
+  REQUIRE(on_device.find("at most 4096") != std::string::npos);
+  REQUIRE(on_device.find("4112") != std::string::npos);
 }
 
 TEST_CASE("Tokens that the model does not have are errors", "[engine][cuda]") {
