@@ -16,18 +16,18 @@ set bmargin at screen 0.14103
 set tmargin at screen 0.87436
 set logscale xy
 set xrange [4.923076923:1024]
-set yrange [96.88726322:21096.68044]
+set yrange [120.507428:1410.978076]
 set label 'operations per byte of operands and result (log scale)' at screen 0.55505, 0.05385 center
 set label 'GOP/s (log scale)' at screen 0.05505, 0.50769 center rotate by 90
 set arrow from screen 0.02752, 0.97179 to screen 0.10092, 0.97179 nohead linestyle 1
 set label '' at screen 0.06422, 0.97179 point linestyle 1
-set label 'int8, tdpbusd' at screen 0.11193, 0.97179 left
-set arrow from screen 0.26477, 0.97179 to screen 0.33817, 0.97179 nohead linestyle 3
-set label '' at screen 0.30147, 0.97179 point linestyle 3
-set label 'bfloat16, tdpbf16ps' at screen 0.34917, 0.97179 left
-set arrow from screen 0.57193, 0.97179 to screen 0.64532, 0.97179 nohead linestyle 2
-set label '' at screen 0.60862, 0.97179 point linestyle 2
-set label 'float32, vfmadd231ps zmm' at screen 0.65633, 0.97179 left
+set label 'int8, vpdpbusd zmm' at screen 0.11193, 0.97179 left
+set arrow from screen 0.32303, 0.97179 to screen 0.39642, 0.97179 nohead linestyle 3
+set label '' at screen 0.35972, 0.97179 point linestyle 3
+set label 'bfloat16, vdpbf16ps zmm' at screen 0.40743, 0.97179 left
+set arrow from screen 0.02752, 0.92821 to screen 0.10092, 0.92821 nohead linestyle 2
+set label '' at screen 0.06422, 0.92821 point linestyle 2
+set label 'float32, vfmadd231ps zmm' at screen 0.11193, 0.92821 left
 plot data using (at('int8 roof', 'intensity')):'gops' with lines linestyle 1, \
      data using (at('int8', 'intensity')):'gops' with points linestyle 1, \
      data using (at('bf16 roof', 'intensity')):'gops' with lines linestyle 3, \
