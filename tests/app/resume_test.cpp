@@ -10,6 +10,7 @@
 #include "core/files.h"
 #include "paths.h"
 #include "report/row.h"
+#include "support/program.h"
 
 namespace fs = std::filesystem;
 
@@ -104,6 +105,23 @@ TEST_CASE("Resuming with other settings is refused, with both values", "[app][re
   const auto file = folder / "demo-planted-demo" / "baseline.csv";
   const std::string before = outlierlab::read_file(file);
   REQUIRE(run_in(folder, "120", "--resume --set activations.bits=6") == 2 * 256);
+  REQUIRE(outlierlab::read_file(file) == before);
+}
+
+TEST_CASE("A study of times is not resumed with other threads or on another processor", "[app][resume]") {
+  const fs::path folder = test::scratch("resume-times");
+  fs::copy(test::source("results/demo-control-demo"), folder / "demo-control-demo");
+  const auto file = folder / "demo-control-demo" / "deployment.csv";
+  const std::string before = outlierlab::read_file(file);
+  const auto outcome = test::run("run deployment --model demo-control --resume --threads 1 --out " +
+                                 test::quoted(folder.string()));
+  REQUIRE(outcome.code == 2);
+  REQUIRE(outcome.err.find("--resume: expected ") != std::string::npos);
+  // Where the committed rows were made by this processor, the threads are what differs.
+  const bool threads = outcome.err.find("expected threads = '2'") != std::string::npos;
+  const bool machine = outcome.err.find("expected cpu = ") != std::string::npos ||
+                       outcome.err.find("expected instructions = ") != std::string::npos;
+  REQUIRE(threads != machine);
   REQUIRE(outlierlab::read_file(file) == before);
 }
 
