@@ -40,6 +40,13 @@ bool on_bytes(const SiteFormat& site) {
   return site.bits <= 8 && (site.kind == Kind::tensor || site.kind == Kind::rows) && !site.keeps_outliers();
 }
 
+template <typename Body>
+double seconds_of(const Body& body) {
+  const auto start = Clock::now();
+  body();
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
 /// The form in which the products after a site take its values.
 Form common_form(const SiteFormat& site, std::initializer_list<const Weight*> weights) {
   for (const Weight* weight : weights) {
@@ -132,28 +139,20 @@ struct CpuExecutor::Network {
   template <typename Body>
   void timed(double Profile::*part, int thread, Body body) {
     if (!options.profile) return body();
-    const auto start = Clock::now();
-    body();
-    profiles[static_cast<std::size_t>(thread)].seconds.*part +=
-        std::chrono::duration<double>(Clock::now() - start).count();
+    profiles[static_cast<std::size_t>(thread)].seconds.*part += seconds_of(body);
   }
   void multiply(const PackedLinear& linear, const LeftRows& left, std::size_t rows, Member member,
                 const Target& target, int thread) {
     const auto [begin, end] = member.share(linear.out(), column_unit);
     if (!options.profile) return linear.apply(left, rows, begin, end, target);
-    const auto seconds = [](auto body) {
-      const auto start = Clock::now();
-      body();
-      return std::chrono::duration<double>(Clock::now() - start).count();
-    };
     const auto apply = [&, b = begin, e = end] { linear.apply(left, rows, b, e, target); };
     Profile& profile = profiles[static_cast<std::size_t>(thread)].seconds;
-    const double whole = seconds(apply);
+    const double whole = seconds_of(apply);
     double products = 1;
     if (linear.form() != Form::real && begin < end) {
       // The first pass has fetched the weight, so that these two differ in the finishing alone.
-      const double bare = seconds([&, b = begin, e = end] { linear.apply_bare(left, rows, b, e); });
-      const double again = seconds(apply);
+      const double bare = seconds_of([&, b = begin, e = end] { linear.apply_bare(left, rows, b, e); });
+      const double again = seconds_of(apply);
       products = std::min(1.0, bare / again);
       profile.repeated += bare + again;
     }
