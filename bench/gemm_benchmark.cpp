@@ -89,8 +89,8 @@ void int8_product(benchmark::State& state, const engine::Int8Kernels* kernels, c
   const AlignedVector<std::int8_t> w = weight_codes(s.cols * s.depth, scale);
   AlignedVector<char> packed(kernels->weight_bytes(s.depth, s.cols));
   kernels->pack_weight(w.data(), s.depth, s.cols, s.depth, 0, packed.data());
-  const AlignedVector<float> row_scale(s.rows, 0.01f), col_scale(s.cols, 0.01f), bias(s.cols, 1.0f);
-  const AlignedVector<std::int32_t> row_zero(s.rows, 113), col_sum(s.cols, 5);
+  const AlignedVector<float> col_scale(s.cols, 1e-4f), col_rest(s.cols, 1e-12f), bias(s.cols, 1.0f);
+  const AlignedVector<std::int32_t> col_shift(s.cols, -565);
   AlignedVector<float> c(s.rows * s.cols);
   engine::Int8Product p;
   p.a = a.data();
@@ -98,11 +98,9 @@ void int8_product(benchmark::State& state, const engine::Int8Kernels* kernels, c
   p.rows = s.rows;
   p.cols = p.ldc = s.cols;
   p.b = packed.data();
-  p.row_scale = row_scale.data();
-  p.row_zero = row_zero.data();
-  p.uniform = true;
   p.col_scale = col_scale.data();
-  p.col_sum = col_sum.data();
+  p.col_rest = col_rest.data();
+  p.col_shift = col_shift.data();
   p.bias = bias.data();
   p.finish = finish;
   p.c = c.data();

@@ -96,8 +96,7 @@ class RunningProduct {
     }
     const auto precision = arithmetic.kind == PeakKind::bfloat16 ? engine::RealPrecision::bfloat16
                                                                  : engine::RealPrecision::float32;
-    linear_ =
-        engine::PackedLinear(weights(integer, random), site, precision, std::max(group_rows, product.rows));
+    linear_ = engine::PackedLinear(weights(integer, random), site, precision);
     values_.resize(product.rows * product.depth);
     for (float& v : values_) v = normal(random);
     left_.reserve(product.rows, product.depth, linear_.form(), unsorted_);
@@ -153,8 +152,7 @@ class RunningProduct {
   }
   void apply(std::size_t first, std::size_t rows, std::size_t begin, std::size_t end) {
     const engine::LeftRows left = left_.rows(values_.data()).from(first);
-    linear_.apply(left, rows, begin, end,
-                  {engine::Finish::real, out_.data() + first * product_.cols, product_.cols, nullptr});
+    linear_.apply(left, rows, begin, end, {out_.data() + first * product_.cols, product_.cols});
   }
 
   Product product_;
@@ -188,10 +186,9 @@ class RunningHead {
     panels_.resize(engine::int8_kernels().packed_bytes(product.depth, product.cols));
     engine::int8_kernels().pack_transposed(b.data(), product.depth, product.cols, product.depth, 0,
                                            panels_.data());
-    row_scale_.assign(product.rows, 0.01f);
-    row_zero_.assign(product.rows, 128);
-    col_scale_.assign((product.cols + 15) / 16 * 16, 0.01f);
-    col_sum_.assign(col_scale_.size(), 5);
+    col_scale_.assign((product.cols + 15) / 16 * 16, 1e-4f);
+    col_rest_.assign(col_scale_.size(), 1e-12f);
+    col_shift_.assign(col_scale_.size(), -640);
   }
 
   void run(int threads) {
@@ -213,20 +210,19 @@ class RunningHead {
     p.rows = product_.rows;
     p.cols = p.ldc = product_.cols;
     p.b = panels_.data();
-    p.row_scale = row_scale_.data();
-    p.row_zero = row_zero_.data();
     p.col_scale = col_scale_.data();
-    p.col_sum = col_sum_.data();
+    p.col_rest = col_rest_.data();
+    p.col_shift = col_shift_.data();
     p.c = c;
     engine::int8_kernels().multiply(p);
   }
 
   Product product_;
   bool integer_;
-  AlignedVector<float> values_, real_panels_, out_, row_scale_, col_scale_;
+  AlignedVector<float> values_, real_panels_, out_, col_scale_, col_rest_;
   AlignedVector<std::uint8_t> codes_;
   AlignedVector<char> panels_;
-  AlignedVector<std::int32_t> row_zero_, col_sum_;
+  AlignedVector<std::int32_t> col_shift_;
 };
 
 /// `run` makes `copies` products.

@@ -10,11 +10,13 @@
 #include "core/isa.h"
 #include "core/matrix.h"
 #include "core/random.h"
+#include "engine/cpu/two_floats.h"
 
 using namespace outlierlab;
 using engine::Finish;
 using engine::Int8Kernels;
 using engine::Int8Product;
+using engine::TwoFloats;
 
 namespace {
 
@@ -234,8 +236,8 @@ TEST_CASE("What follows an int8 sum: scales, zero points, bias, codes, GELU", "[
            {std::pair{Finish::codes, codes.data()}, {Finish::gelu_codes, gelu.data()}}) {
         Int8Product p = problem.product(*kernels, weight, packed, finish, target);
         p.inverse = 12.5f;
-        p.low = -100;
-        p.high = 155;
+        p.low = -100 / 12.5f;
+        p.high = 155 / 12.5f;
         p.offset = 100;
         multiply(*kernels, weight, p);
       }
@@ -258,6 +260,77 @@ TEST_CASE("What follows an int8 sum: scales, zero points, bias, codes, GELU", "[
       reals.push_back(real);
       REQUIRE(real == reals[0]);  // the same bits on every instruction set
     }
+}
+
+TEST_CASE("What follows an int8 sum of rows on one static grid is rounded once", "[engine]") {
+  const Problem problem(17, 66, 35, 0, -127);
+  const std::int32_t zero = 113;
+  const double scale = 0.0123;
+  AlignedVector<float> factor, rest;
+  AlignedVector<std::int32_t> shift;
+  AlignedVector<double> steps, addend;
+  for (std::size_t j = 0; j < problem.col_scale.size(); ++j) {
+    const double exact = scale * problem.col_scale[j];
+    const TwoFloats two(exact);
+    REQUIRE(std::abs(double{two.value} + two.rest - exact) <= 1e-14 * exact);
+    factor.push_back(two.value);
+    rest.push_back(two.rest);
+    shift.push_back(-zero * problem.col_sum[j]);
+    steps.push_back(exact * 12.5);
+    addend.push_back(problem.bias[j] * 12.5);
+  }
+  for (const Int8Kernels* kernels : kernels_of_this_cpu())
+    for (const bool weight : {false, true})
+      for (const bool zeros : {false, true}) {
+        INFO(kernels->name << (weight ? ", weight" : "") << (zeros ? ", zero points of columns" : ""));
+        AlignedVector<char> packed;
+        const auto product = [&](Finish finish, void* c) {
+          Int8Product p = problem.product(*kernels, weight, packed, finish, c);
+          p.row_scale = nullptr;
+          p.row_zero = nullptr;
+          p.col_sum = nullptr;
+          p.col_scale = factor.data();
+          p.col_rest = rest.data();
+          p.col_shift = shift.data();
+          p.col_factor = steps.data();
+          p.col_addend = addend.data();
+          if (!zeros) p.row_sum = p.col_zero = nullptr;
+          p.inverse = 12.5f;
+          p.offset = 100;
+          return p;
+        };
+        std::vector<float> real(17 * 35);
+        multiply(*kernels, weight, product(Finish::real, real.data()));
+        std::vector<float> twice = real;
+        multiply(*kernels, weight, product(Finish::accumulate, twice.data()));
+        std::vector<std::uint8_t> codes(17 * 35), gelu(17 * 35);
+        Int8Product p = product(Finish::codes, codes.data());
+        p.low = -100;
+        p.high = 155;
+        multiply(*kernels, weight, p);
+        p = product(Finish::gelu_codes, gelu.data());
+        p.low = -100 / 12.5f;
+        p.high = 155 / 12.5f;
+        multiply(*kernels, weight, p);
+        const auto code = [](double v) { return std::clamp(std::nearbyint(v * 12.5), -100.0, 155.0) + 100; };
+        for (std::size_t i = 0; i < 17; ++i) {
+          for (std::size_t j = 0; j < 35; ++j) {
+            const std::size_t at = i * 35 + j;
+            auto sum = static_cast<double>(problem.sum(i, j) + shift[j]);
+            if (zeros) sum -= static_cast<double>(problem.row_sum[i]) * problem.col_zero[j];
+            const double product_alone = sum * scale * problem.col_scale[j];
+            const double exact = product_alone + problem.bias[j];
+            // One rounding of the result and one of the bias with the correction.
+            REQUIRE(std::abs(real[at] - exact) <=
+                    6e-8 * (std::abs(exact) + std::abs(problem.bias[j])) + 1e-14 * std::abs(product_alone));
+            REQUIRE(twice[at] == Approx(product_alone + real[at]).epsilon(1e-7).margin(1e-6));
+            REQUIRE(codes[at] == code(exact));
+            const double g = 0.5 * exact * std::erfc(-exact / std::sqrt(2.0));
+            REQUIRE(std::abs(gelu[at] - code(g)) <= 1);
+            if (std::abs(g * 12.5 - std::floor(g * 12.5) - 0.5) > 1e-4) REQUIRE(gelu[at] == code(g));
+          }
+        }
+      }
 }
 
 TEST_CASE("Packing rows equals packing their transpose; flipped codes are codes - 128", "[engine]") {

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "engine/cpu/int8_gemm.h"
+#include "engine/cpu/two_floats.h"
 #include "kernels/kernels.h"
 
 namespace outlierlab::engine {
@@ -39,11 +40,32 @@ void timed(const AttentionTask& task, double Profile::*part, const Body& body) {
   task.profile->*part += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+/// Tells a product that all its rows and columns share static grids: `factor` is the product of their scales,
+/// `zero` the rows' zero point.
+void on_one_grid(Int8Product& p, double factor, std::int32_t zero, AttentionScratch& s) {
+  const std::size_t cols = round_up(p.cols, 16);
+  if (p.finish == Finish::codes) {
+    std::fill_n(s.col_factor.data(), cols, factor);
+    p.col_factor = s.col_factor.data();
+    p.col_addend = s.col_addend.data();
+  } else {
+    const TwoFloats scale(factor);
+    std::fill_n(s.col_scale.data(), cols, scale.value);
+    std::fill_n(s.col_rest.data(), cols, scale.rest);
+    p.col_scale = s.col_scale.data();
+    p.col_rest = s.col_rest.data();
+  }
+  for (std::size_t j = 0; j < cols; ++j) s.col_shift[j] = -zero * s.col_sum[j];
+  p.row_scale = nullptr;
+  p.row_zero = nullptr;
+  p.col_shift = s.col_shift.data();
+}
+
 void integer_scores(const AttentionPlan& plan, const AttentionTask& task, std::size_t stride,
                     AttentionScratch& s) {
   const std::size_t n = task.length, depth = plan.depth, at = task.first * plan.hidden + task.head * depth;
   const std::uint8_t* keys = task.key.codes + at;
-  const float factor = 1.0f / std::sqrt(static_cast<float>(depth));
+  const double factor = 1.0 / std::sqrt(static_cast<double>(depth));
   int8_kernels().pack_transposed(reinterpret_cast<const std::int8_t*>(keys), plan.hidden, n, depth, flip,
                                  s.panels.data());
   bool any_zero = false;
@@ -56,7 +78,8 @@ void integer_scores(const AttentionPlan& plan, const AttentionTask& task, std::s
     s.col_scale[j] = task.key.row_scale[task.first + j];
     any_zero = any_zero || s.col_zero[j] != 0;
   }
-  for (std::size_t r = 0; r < n; ++r) s.row_scale[r] = task.query.row_scale[task.first + r] * factor;
+  for (std::size_t r = 0; r < n; ++r)
+    s.row_scale[r] = task.query.row_scale[task.first + r] * static_cast<float>(factor);
   const std::uint8_t* queries = task.query.codes + at;
   if (any_zero)
     centred_sums(queries, plan.hidden, n, depth, task.query.row_zero + task.first, s.row_sum.data());
@@ -74,6 +97,10 @@ void integer_scores(const AttentionPlan& plan, const AttentionTask& task, std::s
   p.col_zero = s.col_zero.data();
   p.c = s.scores.data();
   p.ldc = stride;
+  const RowFormat &query = plan.query->format(), &key = plan.key->format();
+  if (query.kind == Kind::tensor && key.kind == Kind::tensor)
+    on_one_grid(p, static_cast<double>(query.scale) * key.scale * factor,
+                static_cast<std::int32_t>(query.offset), s);
   int8_kernels().multiply(p);
 }
 
@@ -99,10 +126,8 @@ void integer_context(const AttentionPlan& plan, const AttentionTask& task, const
   }
   std::fill_n(s.col_zero.data(), round_up(depth, 16), value_zero);
   std::fill_n(s.col_scale.data(), round_up(depth, 16), task.value.row_scale[task.first]);
-  if (probs.kind == Kind::tensor) {
-    std::fill_n(s.row_scale.data(), n, probs.scale);
-    std::fill_n(s.row_zero.data(), n, static_cast<std::int32_t>(probs.offset));
-  }
+  const bool one_grid = probs.kind == Kind::tensor;
+  if (one_grid) std::fill_n(s.row_zero.data(), n, static_cast<std::int32_t>(probs.offset));
   if (value_zero != 0) centred_sums(s.probs.data(), code_stride, n, n, s.row_zero.data(), s.row_sum.data());
   Int8Product p;
   p.a = s.probs.data();
@@ -117,18 +142,23 @@ void integer_context(const AttentionPlan& plan, const AttentionTask& task, const
   p.col_sum = s.col_sum.data();
   p.row_sum = value_zero != 0 ? s.row_sum.data() : nullptr;
   p.col_zero = s.col_zero.data();
-  if (plan.context_codes) {
-    const RowFormat& grid = *plan.context_codes;
+  if (const RowFormat* grid = plan.context_codes) {
     p.finish = Finish::codes;
-    p.inverse = grid.inverse;
-    p.low = grid.low;
-    p.high = grid.high;
-    p.offset = grid.offset;
+    p.low = one_grid ? grid->low_steps() : grid->low;
+    p.high = one_grid ? grid->high_steps() : grid->high;
+    p.inverse = grid->inverse;
+    p.inverse_rest = grid->rest;
+    p.offset = grid->offset;
     p.c = task.context_codes + task.first * task.context_stride + task.head * depth;
     p.ldc = task.context_stride;
   } else {
     p.c = task.context_values + at;
     p.ldc = plan.hidden;
+  }
+  if (one_grid) {
+    const double steps = plan.context_codes ? plan.context_codes->steps_per_unit() : 1;
+    on_one_grid(p, static_cast<double>(probs.scale) * plan.value->format().scale * steps,
+                static_cast<std::int32_t>(probs.offset), s);
   }
   int8_kernels().multiply(p);
 }
@@ -158,8 +188,10 @@ void AttentionScratch::reserve(std::size_t length, std::size_t depth) {
   scores.resize(length * wide);
   context.resize(length * depth);
   probs.resize(length * wide + 64);
-  for (AlignedVector<float>* v : {&col_scale, &row_scale}) v->assign(deep, 0.0f);
-  for (AlignedVector<std::int32_t>* v : {&col_sum, &col_zero, &row_sum, &row_zero}) v->assign(deep, 0);
+  for (AlignedVector<float>* v : {&col_scale, &col_rest, &row_scale}) v->assign(deep, 0.0f);
+  for (AlignedVector<double>* v : {&col_factor, &col_addend}) v->assign(deep, 0.0);
+  for (AlignedVector<std::int32_t>* v : {&col_sum, &col_shift, &col_zero, &row_sum, &row_zero})
+    v->assign(deep, 0);
 }
 
 void attend(const AttentionPlan& plan, const AttentionTask& task, AttentionScratch& s) {
@@ -172,16 +204,25 @@ void attend(const AttentionPlan& plan, const AttentionTask& task, AttentionScrat
       real_scores(plan, task, stride, s);
     }
   });
-  const auto observe = [&](std::size_t site) {
+  const auto show = [&](std::size_t site, const float* values) {
     if (task.observer)
-      task.observer->visit(site, s.scores.data(), task.observer_row, n, n, stride,
-                           static_cast<int>(task.head));
+      task.observer->visit(site, values, task.observer_row, n, n, stride, static_cast<int>(task.head));
   };
-  if (plan.integer_context && probs_grid.kind == Kind::tensor && !task.observer) {
+  const auto observe = [&](std::size_t site) { show(site, s.scores.data()); };
+  if (plan.integer_context && probs_grid.kind == Kind::tensor) {
+    AlignedVector<float> seen;
+    if (task.observer) {
+      seen.assign(s.scores.begin(), s.scores.begin() + static_cast<std::ptrdiff_t>(n * stride));
+      row_kernels().round_trip(scores_grid, seen.data(), n, n, stride, -1);
+      show(task.scores_site, seen.data());
+    }
     timed(task, &Profile::rest, [&] {
       row_kernels().softmax_codes(scores_grid, probs_grid, s.scores.data(), n, n, stride, s.probs.data(),
                                   stride);
     });
+    for (std::size_t i = 0; i < seen.size(); ++i)
+      seen[i] = probs_grid.scale * (static_cast<float>(s.probs[i]) - probs_grid.offset);
+    show(task.scores_site + 1, seen.data());
   } else {
     timed(task, &Profile::quantize,
           [&] { row_kernels().round_trip(scores_grid, s.scores.data(), n, n, stride, -1); });

@@ -16,8 +16,9 @@ struct HeadRows {
 /// Per-thread memory of attend().
 struct AttentionScratch {
   AlignedVector<char> panels;
-  AlignedVector<float> real_panels, scores, col_scale, row_scale, context;
-  AlignedVector<std::int32_t> col_sum, col_zero, row_sum, row_zero;
+  AlignedVector<float> real_panels, scores, col_scale, col_rest, row_scale, context;
+  AlignedVector<double> col_factor, col_addend;
+  AlignedVector<std::int32_t> col_sum, col_shift, col_zero, row_sum, row_zero;
   AlignedVector<std::uint8_t> probs;
   /// Makes room for heads of this depth and examples up to this length (tokens).
   void reserve(std::size_t length, std::size_t depth);
@@ -28,7 +29,7 @@ struct AttentionPlan {
   std::size_t hidden = 0, depth = 0;  ///< depth: of a head
   bool integer_scores = false;        ///< queries and keys are codes with a grid per tensor or per row
   bool integer_context = false;       ///< values on one grid; probabilities on one grid per head or per row
-  const SiteRows *scores = nullptr, *probs = nullptr;
+  const SiteRows *query = nullptr, *key = nullptr, *value = nullptr, *scores = nullptr, *probs = nullptr;
   const RowFormat* context_codes = nullptr;  ///< not null: the context is stored as codes on this grid
 };
 

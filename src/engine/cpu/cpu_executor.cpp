@@ -80,7 +80,6 @@ struct LayerPlan {
   InputSite context, ffn_input, ffn_hidden_site, output;
   AttentionPlan attention;
   bool fuse_context = false;  ///< the context is stored as codes at once
-  bool fuse_hidden = false;   ///< so is GELU's result
 };
 
 /// Activations of one group of rows.
@@ -135,6 +134,18 @@ struct CpuExecutor::Network {
       options.observer->visit(site, values + first * cols, row0 + first, count, cols, cols, -1);
   }
 
+  /// Shows the observer what codes [rows, stride] of one grid stand for.
+  void observe_codes(std::size_t site, const RowFormat& grid, const std::uint8_t* codes, std::size_t stride,
+                     std::size_t row0, std::size_t rows, std::size_t cols, Member member) const {
+    if (!options.observer || member.rank != 0) return;
+    std::vector<float> values(rows * cols);
+    for (std::size_t r = 0; r < rows; ++r) {
+      for (std::size_t j = 0; j < cols; ++j)
+        values[r * cols + j] = grid.scale * (static_cast<float>(codes[r * stride + j]) - grid.offset);
+    }
+    observe(site, values.data(), row0, 0, rows, cols);
+  }
+
   /// Runs body and books its time.
   template <typename Body>
   void timed(double Profile::*part, int thread, Body body) {
@@ -176,8 +187,13 @@ CpuExecutor::Network::Network(std::shared_ptr<const Model> the_model, const CpuO
   const Shape& s = shape();
   max_rows = std::max(group_rows, s.positions);
   embeddings_sum = SiteRows(model->embeddings_sum_site);
-  const auto linear = [&](const Linear& weights, const SiteFormat& left) {
-    return PackedLinear(weights, left, options.real, max_rows);
+  const auto linear = [&](const Linear& weights, const SiteFormat& left, const Result& result = {}) {
+    return PackedLinear(weights, left, options.real, result);
+  };
+  /// Codes of a static grid at once, where that can be.
+  const auto fused = [&](Finish finish, const Linear& weights, const SiteFormat& left, const SiteRows& site) {
+    const bool fuse = site.format().kind == Kind::tensor && can_fuse(left, weights.weight);
+    return fuse ? Result{finish, &site.format()} : Result{};
   };
   const auto inputs_of = [&](std::size_t i, const SiteFormat& site) {
     if (i == s.layers) return InputSite(site, {&model->pooler.weight});
@@ -190,12 +206,6 @@ CpuExecutor::Network::Network(std::shared_ptr<const Model> the_model, const CpuO
     const Layer& from = model->layers[i];
     LayerPlan& plan = layers[i];
     const SiteFormat& input = i == 0 ? model->embeddings_norm_site : model->layers[i - 1].sites[output];
-    plan.query = linear(from.query, input);
-    plan.key = linear(from.key, input);
-    plan.value = linear(from.value, input);
-    plan.attention_output = linear(from.attention_output, from.sites[context]);
-    plan.ffn_hidden = linear(from.ffn_hidden, from.sites[ffn_input]);
-    plan.ffn_output = linear(from.ffn_output, from.sites[ffn_hidden]);
     for (std::size_t k = 0; k < layer_sites; ++k) plan.sites[k] = SiteRows(from.sites[k]);
     plan.context = InputSite(from.sites[context], {&from.attention_output.weight});
     plan.ffn_input = InputSite(from.sites[ffn_input], {&from.ffn_hidden.weight});
@@ -211,13 +221,28 @@ CpuExecutor::Network::Network(std::shared_ptr<const Model> the_model, const CpuO
                                                                    [](float scale) { return scale >= 0; });
     attention.integer_context = on_bytes(from.sites[value]) && from.sites[value].kind == Kind::tensor &&
                                 p.kind != Kind::real && p.bits <= 8 && every_head && !p.keeps_outliers();
+    attention.query = &plan.sites[query];
+    attention.key = &plan.sites[key];
+    attention.value = &plan.sites[value];
     attention.scores = &plan.sites[scores];
     attention.probs = &plan.sites[probs];
-    const bool fuse = !options.observer;
-    plan.fuse_context = fuse && plan.context.form == Form::codes && from.sites[context].kind == Kind::tensor;
+    plan.fuse_context = plan.context.form == Form::codes && from.sites[context].kind == Kind::tensor;
     if (plan.fuse_context) attention.context_codes = &plan.context.rows.format();
-    plan.fuse_hidden = fuse && plan.ffn_hidden.can_fuse() && plan.ffn_hidden_site.form == Form::codes &&
-                       from.sites[ffn_hidden].kind == Kind::tensor;
+
+    const auto projection = [&](const Linear& weights, LayerSite site, bool as_codes) {
+      return linear(weights, input,
+                    as_codes ? fused(Finish::codes, weights, input, plan.sites[site]) : Result{});
+    };
+    plan.query = projection(from.query, query, attention.integer_scores);
+    plan.key = projection(from.key, key, attention.integer_scores);
+    plan.value = projection(from.value, value, attention.integer_context);
+    plan.attention_output = linear(from.attention_output, from.sites[context]);
+    plan.ffn_hidden = linear(
+        from.ffn_hidden, from.sites[ffn_input],
+        plan.ffn_hidden_site.form == Form::codes
+            ? fused(Finish::gelu_codes, from.ffn_hidden, from.sites[ffn_input], plan.ffn_hidden_site.rows)
+            : Result{});
+    plan.ffn_output = linear(from.ffn_output, from.sites[ffn_hidden]);
   }
   pooler =
       linear(model->pooler, s.layers == 0 ? model->embeddings_norm_site : model->layers.back().sites[output]);
@@ -337,17 +362,10 @@ void CpuExecutor::Network::project(std::size_t layer, std::size_t rows, std::siz
       {plan.value, value, w.value.data(), w.value_codes.data(), w.value_scale.data(), w.value_zero.data(),
        plan.attention.integer_context},
   };
-  const auto fused = [&](const Part& part) {
-    return part.as_codes && part.linear.can_fuse() && plan.sites[part.site].format().kind == Kind::tensor &&
-           !options.observer;
-  };
   for (const Part& part : parts) {
     const RowFormat& format = plan.sites[part.site].format();
-    if (fused(part)) {
-      multiply(part.linear, left, rows, member, {Finish::codes, part.codes, hidden, &format}, thread);
-    } else {
-      multiply(part.linear, left, rows, member, {Finish::real, part.values, hidden, nullptr}, thread);
-    }
+    void* const target = part.linear.gives_codes() ? static_cast<void*>(part.codes) : part.values;
+    multiply(part.linear, left, rows, member, {target, hidden}, thread);
     if (member.rank == 0 && part.as_codes && format.kind == Kind::tensor) {
       std::fill_n(part.scale, rows, format.scale);
       std::fill_n(part.zero, rows, static_cast<std::int32_t>(format.offset));
@@ -356,9 +374,13 @@ void CpuExecutor::Network::project(std::size_t layer, std::size_t rows, std::siz
   member.wait();
   bool any = false;
   for (const Part& part : parts) {
-    if (fused(part)) continue;
-    any = true;
     const RowFormat& format = plan.sites[part.site].format();
+    if (part.linear.gives_codes()) {
+      observe_codes(model->site_index(layer, part.site), format, part.codes, hidden, row0, rows, hidden,
+                    member);
+      continue;
+    }
+    any = true;
     over_rows(rows, member, [&](std::size_t r, std::size_t n) {
       timed(&Profile::quantize, thread, [&] {
         float* values = part.values + r * hidden;
@@ -405,7 +427,11 @@ void CpuExecutor::Network::attend_all(std::size_t layer, const Tokens& tokens, s
            scratch[static_cast<std::size_t>(thread)]);
   }
   member.wait();
-  if (plan.fuse_context) return;
+  if (plan.fuse_context) {
+    observe_codes(model->site_index(layer, context), plan.context.rows.format(), w.left_context.low(),
+                  w.left_context.stride(), begin, rows, hidden, member);
+    return;
+  }
   over_rows(rows, member, [&](std::size_t r, std::size_t n) {
     timed(&Profile::quantize, thread,
           [&] { w.left_context.encode(plan.context.rows.format(), w.context.data(), r, n); });
@@ -420,7 +446,7 @@ void CpuExecutor::Network::feed_forward(std::size_t layer, std::size_t rows, std
   const Layer& from = model->layers[layer];
   const std::size_t hidden = shape().hidden, wide = shape().intermediate;
   multiply(plan.attention_output, w.left_context.rows(w.context.data()), rows, member,
-           {Finish::real, w.products.data(), hidden, nullptr}, thread);
+           {w.products.data(), hidden}, thread);
   if (member.rank == 0) {
     plan.ffn_input.reserve(w.left_ffn_input, rows, hidden);
     plan.ffn_hidden_site.reserve(w.left_ffn_hidden, rows, wide);
@@ -458,13 +484,11 @@ void CpuExecutor::Network::feed_forward(std::size_t layer, std::size_t rows, std
   member.wait();
 
   const LeftRows left = w.left_ffn_input.rows(w.ffn_input.data());
-  if (plan.fuse_hidden) {
-    multiply(plan.ffn_hidden, left, rows, member,
-             {Finish::gelu_codes, w.left_ffn_hidden.low(), w.left_ffn_hidden.stride(),
-              &plan.ffn_hidden_site.rows.format()},
+  if (plan.ffn_hidden.gives_codes()) {
+    multiply(plan.ffn_hidden, left, rows, member, {w.left_ffn_hidden.low(), w.left_ffn_hidden.stride()},
              thread);
   } else {
-    multiply(plan.ffn_hidden, left, rows, member, {Finish::real, w.wide.data(), wide, nullptr}, thread);
+    multiply(plan.ffn_hidden, left, rows, member, {w.wide.data(), wide}, thread);
     member.wait();
     over_rows(rows, member, [&](std::size_t r, std::size_t n) {
       timed(&Profile::rest, thread, [&] { row_kernels().gelu(w.wide.data() + r * wide, n * wide); });
@@ -474,8 +498,11 @@ void CpuExecutor::Network::feed_forward(std::size_t layer, std::size_t rows, std
     });
   }
   member.wait();
-  multiply(plan.ffn_output, w.left_ffn_hidden.rows(w.wide.data()), rows, member,
-           {Finish::real, w.products.data(), hidden, nullptr}, thread);
+  if (plan.ffn_hidden.gives_codes())
+    observe_codes(model->site_index(layer, ffn_hidden), plan.ffn_hidden_site.rows.format(),
+                  w.left_ffn_hidden.low(), w.left_ffn_hidden.stride(), row0, rows, wide, member);
+  multiply(plan.ffn_output, w.left_ffn_hidden.rows(w.wide.data()), rows, member, {w.products.data(), hidden},
+           thread);
   if (member.rank == 0) plan.output.reserve(w.left_hidden, rows, hidden);
   member.wait();
   over_rows(rows, member, [&](std::size_t r, std::size_t n) {
@@ -516,21 +543,11 @@ void CpuExecutor::Network::classify(std::size_t examples, LeftBuffer& left, Alig
   AlignedVector<float> pooled(examples * hidden);
   LeftBuffer pooled_left;
   pooler_site.reserve(pooled_left, examples, hidden);
-  const LeftRows rows = left.rows(values.data());
-  // Static grids are stored for max_rows rows at most.
-  for (std::size_t e = 0; e < examples; e += max_rows) {
-    const std::size_t n = std::min(max_rows, examples - e);
-    pooler.apply(rows.from(e), n, 0, hidden, {Finish::real, pooled.data() + e * hidden, hidden, nullptr});
-  }
+  pooler.apply(left.rows(values.data()), examples, 0, hidden, {pooled.data(), hidden});
   model_kernels().tanh(pooled.data(), examples * hidden);
   pooled_left.encode(pooler_site.rows.format(), pooled.data(), 0, examples);
   observe(model->site_count() - 1, pooled.data(), 0, 0, examples, hidden);
-  const LeftRows pooled_rows = pooled_left.rows(pooled.data());
-  for (std::size_t e = 0; e < examples; e += max_rows) {
-    const std::size_t n = std::min(max_rows, examples - e);
-    classifier.apply(pooled_rows.from(e), n, 0, shape().labels,
-                     {Finish::real, logits + e * shape().labels, shape().labels, nullptr});
-  }
+  classifier.apply(pooled_left.rows(pooled.data()), examples, 0, shape().labels, {logits, shape().labels});
 }
 
 CpuExecutor::CpuExecutor(std::shared_ptr<const Model> model, const CpuOptions& options)

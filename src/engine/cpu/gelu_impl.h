@@ -7,14 +7,16 @@
 namespace outlierlab::OUTLIERLAB_ISA_NAMESPACE {
 
 inline F16 gelu_of(F16 v, const engine::GeluCoefficients& table) {
-  const F16 scaled = min(abs(v) * splat(table.pieces_per_unit), splat(15.999999f));
+  const F16 size = abs(v);
+  const F16 scaled = min(size * splat(table.pieces_per_unit), splat(15.999999f));
   const F16 piece = truncate(scaled);
   const F16 f = scaled - piece;
-  F16 p = fma(lookup(table.c[4], piece), f, lookup(table.c[3], piece));
+  F16 p = fma(lookup(table.c[5], piece), f, lookup(table.c[4], piece));
+  p = fma(p, f, lookup(table.c[3], piece));
   p = fma(p, f, lookup(table.c[2], piece));
   p = fma(p, f, lookup(table.c[1], piece));
   p = fma(p, f, lookup(table.c[0], piece));
-  return v * (splat(0.5f) + copy_sign(p, v));
+  return fma(splat(0.0f) - size, p, max(v, splat(0.0f)));
 }
 
 }  // namespace outlierlab::OUTLIERLAB_ISA_NAMESPACE

@@ -11,8 +11,9 @@ const GeluTable& gelu_table() {
 
 const GeluCoefficients& gelu_coefficients() {
   static const GeluTable& table = gelu_table();
-  static const GeluCoefficients coefficients = {{table.c[0], table.c[1], table.c[2], table.c[3], table.c[4]},
-                                                GeluTable::pieces / GeluTable::reach};
+  static const GeluCoefficients coefficients = {
+      {table.c[0], table.c[1], table.c[2], table.c[3], table.c[4], table.c[5]},
+      GeluTable::pieces / GeluTable::reach};
   return coefficients;
 }
 

@@ -9,7 +9,7 @@ namespace outlierlab::engine {
 enum class Finish {
   sums,        ///< stored as they are (tests)
   real,        ///< stored as floats
-  accumulate,  ///< added to the floats already there (without the bias)
+  accumulate,  ///< added to the floats already there, which stand for the bias
   codes,       ///< quantized on one grid
   gelu_codes   ///< GELU, then quantized on one grid
 };
@@ -22,7 +22,16 @@ enum class Finish {
 ///   real[r, j] = (sum - row_zero[r] * col_sum[j] - row_sum[r] * col_zero[j])
 ///                * row_scale[r] * col_scale[j] + bias[j]
 ///
-///   code[r, j] = clamp(round(real * inverse), low, high) + offset
+///   code[r, j] = round(clamp(real, low, high) * (inverse + inverse_rest)) + offset
+///
+/// Where all rows share a static grid, row_scale and row_zero are null, and what does not depend on the row
+/// was put together before:
+///
+///   real[r, j] = (sum + col_shift[j] - row_sum[r] * col_zero[j]) * (col_scale[j] + col_rest[j]) + bias[j]
+///
+/// and for Finish::codes, in double precision up to the rounding, with low and high in steps of the grid,
+///
+///   code[r, j] = clamp(round((sum + ...) * col_factor[j] + col_addend[j]), low, high) + offset
 ///
 /// Arrays over columns are readable up to the next multiple of 16, a row of `a` for 64 bytes past its depth
 /// (what stands there does not matter). Columns from a multiple of 16 on can be multiplied alone: their
@@ -30,19 +39,22 @@ enum class Finish {
 struct Int8Product {
   const std::uint8_t* a = nullptr;  ///< [rows, lda]; lda and depth are multiples of 4
   std::size_t lda = 0, rows = 0, depth = 0, cols = 0;
-  const void* b = nullptr;                 ///< packed by the same kernels
-  const float* row_scale = nullptr;        ///< [rows]
-  const std::int32_t* row_zero = nullptr;  ///< [rows]
-  bool uniform = false;                    ///< every row has row_scale[0] and row_zero[0]
-  const float* col_scale = nullptr;        ///< [cols]
-  const std::int32_t* col_sum = nullptr;   ///< [cols] sums of b over k
-  const std::int32_t* row_sum = nullptr;   ///< [rows] of a - row_zero; null: col_zero is 0
-  const std::int32_t* col_zero = nullptr;  ///< [cols], with row_sum
-  const float* bias = nullptr;             ///< [cols]; null: none
+  const void* b = nullptr;                  ///< packed by the same kernels
+  const float* row_scale = nullptr;         ///< [rows]; null: rows on one static grid
+  const std::int32_t* row_zero = nullptr;   ///< [rows], with row_scale
+  const float* col_scale = nullptr;         ///< [cols]
+  const std::int32_t* col_sum = nullptr;    ///< [cols] sums of b over k, with row_scale
+  const float* col_rest = nullptr;          ///< [cols] what col_scale lacks (TwoFloats), without row_scale
+  const std::int32_t* col_shift = nullptr;  ///< [cols] - zero * sum of b over k, without row_scale
+  const double* col_factor = nullptr;       ///< [cols] col_scale / the next grid's scale, so
+  const double* col_addend = nullptr;       ///< [cols] and bias
+  const std::int32_t* row_sum = nullptr;    ///< [rows] of a - row_zero; null: col_zero is 0
+  const std::int32_t* col_zero = nullptr;   ///< [cols], with row_sum
+  const float* bias = nullptr;              ///< [cols]; null: none
   Finish finish = Finish::real;
   void* c = nullptr;    ///< [rows, ldc] of int32, float or bytes
   std::size_t ldc = 0;  ///< in elements
-  float inverse = 0, low = 0, high = 0, offset = 0;
+  float low = 0, high = 0, inverse = 0, inverse_rest = 0, offset = 0;
 };
 
 /// One implementation for one instruction set. All give the same bits.

@@ -42,23 +42,8 @@ void pack_weight(const std::int8_t* source, std::size_t stride, std::size_t cols
   }
 }
 
-/// What the sums of two panels need to become values, where all rows share a grid.
-struct Columns {
-  alignas(64) std::int32_t shift[block_panels * panel_cols];  ///< - zero * col_sum
-  alignas(64) float scale[block_panels * panel_cols], bias[block_panels * panel_cols];
-
-  void prepare(const Int8Product& p, std::size_t first, std::size_t panels) {
-    for (std::size_t i = 0; i < panels * panel_cols; i += panel_cols) {
-      store_sum(shift + i, subtract_product(zero_sum(), p.row_zero[0], load_sum(p.col_sum + first + i)));
-      store(scale + i, splat(p.row_scale[0]) * load(p.col_scale + first + i));
-      // Adding -0 changes no value, not even a zero's sign.
-      store(bias + i, p.bias ? load(p.bias + first + i) : splat(-0.0f));
-    }
-  }
-};
-
 /// A block of sums that wait to be finished.
-template <Finish FINISH, bool UNIFORM>
+template <Finish FINISH>
 class Waiting {
  public:
   Waiting(const Int8Product& p, const GeluCoefficients* gelu) : p_(p), gelu_(gelu) {}
@@ -66,10 +51,9 @@ class Waiting {
   /// Where the next block of sums is to be stored: panels of block_rows vectors.
   std::int32_t* next_sums() { return sums_[1 - current_]; }
   /// The next block has been stored: rows [first, first + rows) of it from row `skip` on are wanted.
-  void take(const Columns& columns, std::size_t first_row, std::size_t skip, std::size_t rows,
-            std::size_t first_col, std::size_t panels) {
+  void take(std::size_t first_row, std::size_t skip, std::size_t rows, std::size_t first_col,
+            std::size_t panels) {
     current_ = 1 - current_;
-    columns_ = &columns;
     first_row_ = first_row;
     skip_ = row_ = skip;
     rows_ = rows;
@@ -104,20 +88,11 @@ class Waiting {
 
  private:
   inline void one(const std::int32_t* sums, std::size_t r, std::size_t j, int kept) const {
-    const Sum sum = load_sum(sums + r * panel_cols);
-    if constexpr (UNIFORM && FINISH != Finish::sums) {
-      const std::size_t at = panel_ * panel_cols;
-      const F16 v = to_float(add(sum, load_sum(columns_->shift + at))) * load(columns_->scale + at) +
-                    load(columns_->bias + at);
-      store_values<FINISH>(p_, v, first_row_ + r, j, kept, gelu_);
-    } else {
-      finish_vector<FINISH>(p_, sum, first_row_ + r, j, kept, gelu_);
-    }
+    finish_vector<FINISH>(p_, load_sum(sums + r * panel_cols), first_row_ + r, j, kept, gelu_);
   }
 
   const Int8Product& p_;
   const GeluCoefficients* gelu_;
-  const Columns* columns_ = nullptr;
   std::size_t first_row_ = 0, skip_ = 0, row_ = 0, rows_ = 0, first_col_ = 0, panel_ = 0, panels_ = 0,
               left_ = 0;
   int current_ = 0;
@@ -157,17 +132,13 @@ inline void multiply_block(const std::uint8_t* a, std::size_t lda, const char* b
   if constexpr (ROWS == 2 && PANELS == 2) _tile_stored(3, sums + second_panel + second_rows, 64);
 }
 
-template <Finish FINISH, bool UNIFORM>
+template <Finish FINISH>
 void multiply_tiles(const Int8Product& p, const GeluCoefficients* gelu) {
   const std::size_t panel = panel_size(p.depth);
-  Waiting<FINISH, UNIFORM> waiting(p, gelu);
-  // A block that waits still needs its columns when the next two panels begin.
-  Columns columns[2];
-  int turn = 0;
-  for (std::size_t j = 0; j < p.cols; j += block_panels * panel_cols, turn = 1 - turn) {
+  Waiting<FINISH> waiting(p, gelu);
+  for (std::size_t j = 0; j < p.cols; j += block_panels * panel_cols) {
     const char* b = static_cast<const char*>(p.b) + j / panel_cols * panel;
     const std::size_t panels = p.cols - j > panel_cols ? 2 : 1;
-    if constexpr (UNIFORM && FINISH != Finish::sums) columns[turn].prepare(p, j, panels);
     for (std::size_t r = 0; r < p.rows;) {
       // The last tiles begin early enough to be whole; rows that were finished before are skipped.
       const std::size_t left = p.rows - r;
@@ -184,7 +155,7 @@ void multiply_tiles(const Int8Product& p, const GeluCoefficients* gelu) {
       } else {
         multiply_block<1, 1>(a, p.lda, b, p.depth, waiting);
       }
-      waiting.take(columns[turn], first, r - first, whole, j, panels);
+      waiting.take(first, r - first, whole, j, panels);
       r = first + whole;
     }
   }
@@ -212,12 +183,7 @@ void multiply_weight(const Int8Product& p) {
   if (p.rows < tile_rows) return multiply_few(p);
   const TileScope tiles;
   with_finish(p.finish, [&](auto finish, const GeluCoefficients* gelu) {
-    constexpr Finish FINISH = decltype(finish)::value;
-    if (p.uniform && !p.row_sum) {
-      multiply_tiles<FINISH, true>(p, gelu);
-    } else {
-      multiply_tiles<FINISH, false>(p, gelu);
-    }
+    multiply_tiles<decltype(finish)::value>(p, gelu);
   });
 }
 

@@ -27,10 +27,24 @@ inline void store_sum_first(std::int32_t* p, Sum s, int n) {
   _mm256_maskstore_epi32(p, lanes_below(n, 0), s.a);
   _mm256_maskstore_epi32(p + 8, lanes_below(n, 8), s.b);
 }
+inline Sum add(Sum x, Sum y) {
+  return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)};
+}
 inline Sum subtract_product(Sum sum, std::int32_t x, Sum y) {
   const __m256i factor = _mm256_set1_epi32(x);
   return {_mm256_sub_epi32(sum.a, _mm256_mullo_epi32(factor, y.a)),
           _mm256_sub_epi32(sum.b, _mm256_mullo_epi32(factor, y.b))};
+}
+inline __m256 rounded_half(__m256i s, const double* factor, const double* addend) {
+  const auto quarter = [=](__m128i sums, int at) {
+    const __m256d steps =
+        _mm256_fmadd_pd(_mm256_cvtepi32_pd(sums), _mm256_loadu_pd(factor + at), _mm256_loadu_pd(addend + at));
+    return _mm256_cvtpd_ps(_mm256_round_pd(steps, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  };
+  return _mm256_set_m128(quarter(_mm256_extracti128_si256(s, 1), 4), quarter(_mm256_castsi256_si128(s), 0));
+}
+inline F16 rounded(Sum s, const double* factor, const double* addend) {
+  return {rounded_half(s.a, factor, addend), rounded_half(s.b, factor + 8, addend + 8)};
 }
 inline F16 to_float(Sum s) {
   return {_mm256_cvtepi32_ps(s.a), _mm256_cvtepi32_ps(s.b)};

@@ -3,7 +3,8 @@
 //
 //   Sum                     16 int32 lanes: zero_sum(), load_sum(p), store_sum(p, s),
 //                           store_sum_first(p, s, n), to_float(s),
-//                           subtract_product(s, x, y) = s - x * y with x in every lane
+//                           add(s, t), subtract_product(s, x, y) = s - x * y with x in every lane,
+//                           rounded(s, factor, addend) = round(s * factor + addend) in double
 //   a struct S of one step:
 //     S::rows, S::panels    the register tile
 //     S::depth              how many k one 32-bit word of a row holds: 4 bytes, or 2 int16
@@ -42,6 +43,16 @@ struct Words {
   std::size_t row_bytes;
 };
 
+/// Stores sixteen codes of row r, or the first `kept` of them, given as steps of the grid.
+inline void store_steps(const Int8Product& p, F16 steps, std::size_t r, std::size_t j, int kept) {
+  unsigned char* target = static_cast<unsigned char*>(p.c) + r * p.ldc + j;
+  if (kept == static_cast<int>(panel_cols)) {
+    store_codes(target, steps, splat(p.offset));
+  } else {
+    store_bytes_first(target, round_even(steps) + splat(p.offset), kept);
+  }
+}
+
 /// Stores sixteen finished values of row r, or the first `kept` of them, as FINISH says.
 template <Finish FINISH>
 inline void store_values(const Int8Product& p, F16 v, std::size_t r, std::size_t j, int kept,
@@ -49,7 +60,6 @@ inline void store_values(const Int8Product& p, F16 v, std::size_t r, std::size_t
   const bool whole = kept == static_cast<int>(panel_cols);
   if constexpr (FINISH == Finish::real || FINISH == Finish::accumulate) {
     float* target = static_cast<float*>(p.c) + r * p.ldc + j;
-    if constexpr (FINISH == Finish::accumulate) v = v + (whole ? load(target) : load_first(target, kept));
     if (whole) {
       store(target, v);
     } else {
@@ -57,13 +67,8 @@ inline void store_values(const Int8Product& p, F16 v, std::size_t r, std::size_t
     }
   } else {
     if constexpr (FINISH == Finish::gelu_codes) v = gelu_of(v, *gelu);
-    v = min(max(v * splat(p.inverse), splat(p.low)), splat(p.high));
-    unsigned char* target = static_cast<unsigned char*>(p.c) + r * p.ldc + j;
-    if (whole) {
-      store_codes(target, v, splat(p.offset));
-    } else {
-      store_bytes_first(target, round_even(v) + splat(p.offset), kept);
-    }
+    v = min(max(v, splat(p.low)), splat(p.high));
+    store_steps(p, fma(v, splat(p.inverse), v * splat(p.inverse_rest)), r, j, kept);
   }
 }
 
@@ -80,10 +85,30 @@ inline void finish_vector(const Int8Product& p, Sum sum, std::size_t r, std::siz
     }
     return;
   }
-  sum = subtract_product(sum, p.row_zero[r], load_sum(p.col_sum + j));
   if (p.row_sum) sum = subtract_product(sum, p.row_sum[r], load_sum(p.col_zero + j));
-  F16 v = to_float(sum) * (splat(p.row_scale[r]) * load(p.col_scale + j));
-  if (p.bias) v = v + load(p.bias + j);
+  if constexpr (FINISH == Finish::codes) {
+    if (!p.row_scale) {
+      sum = add(sum, load_sum(p.col_shift + j));
+      const F16 steps = rounded(sum, p.col_factor + j, p.col_addend + j);
+      return store_steps(p, min(max(steps, splat(p.low)), splat(p.high)), r, j, kept);
+    }
+  }
+  // Adding -0 changes no value, not even a zero's sign.
+  F16 addend = splat(-0.0f);
+  if constexpr (FINISH == Finish::accumulate) {
+    const float* target = static_cast<const float*>(p.c) + r * p.ldc + j;
+    addend = whole ? load(target) : load_first(target, kept);
+  } else if (p.bias) {
+    addend = load(p.bias + j);
+  }
+  F16 v;
+  if (p.row_scale) {
+    v = to_float(subtract_product(sum, p.row_zero[r], load_sum(p.col_sum + j)));
+    v = fma(v, splat(p.row_scale[r]) * load(p.col_scale + j), addend);
+  } else {
+    v = to_float(add(sum, load_sum(p.col_shift + j)));
+    v = fma(v, load(p.col_scale + j), fma(v, load(p.col_rest + j), addend));
+  }
   store_values<FINISH>(p, v, r, j, kept, gelu);
 }
 
@@ -207,8 +232,10 @@ inline Int8Product rows_of(const Int8Product& p, std::size_t r, std::size_t coun
   part.a = p.a + r * p.lda;
   part.rows = count;
   part.c = static_cast<char*>(p.c) + r * p.ldc * bytes_of_result(p.finish);
-  part.row_scale = p.row_scale + r;
-  part.row_zero = p.row_zero + r;
+  if (p.row_scale) {
+    part.row_scale = p.row_scale + r;
+    part.row_zero = p.row_zero + r;
+  }
   if (p.row_sum) part.row_sum = p.row_sum + r;
   return part;
 }

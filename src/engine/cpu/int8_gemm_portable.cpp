@@ -23,9 +23,19 @@ inline void store_sum_first(std::int32_t* p, Sum s, int n) {
 inline void store_sum(std::int32_t* p, Sum s) {
   store_sum_first(p, s, 16);
 }
+inline Sum add(Sum x, Sum y) {
+  for (int i = 0; i < 16; ++i) x.v[i] += y.v[i];
+  return x;
+}
 inline Sum subtract_product(Sum sum, std::int32_t x, Sum y) {
   for (int i = 0; i < 16; ++i) sum.v[i] -= x * y.v[i];
   return sum;
+}
+inline F16 rounded(Sum s, const double* factor, const double* addend) {
+  F16 result;
+  for (int i = 0; i < 16; ++i)
+    result.v[i] = static_cast<float>(__builtin_nearbyint(__builtin_fma(s.v[i], factor[i], addend[i])));
+  return result;
 }
 inline F16 to_float(Sum s) {
   F16 result;

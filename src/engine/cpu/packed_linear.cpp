@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/cpu/bf16_gemm.h"
+#include "engine/cpu/two_floats.h"
 #include "kernels/kernels.h"
 
 namespace outlierlab::engine {
@@ -31,6 +32,14 @@ T* grown(AlignedVector<T>& buffer, std::size_t count) {
   return buffer.data();
 }
 
+/// Puts a copy of what a vector holds behind it.
+template <typename T>
+void twice(AlignedVector<T>& values) {
+  const std::size_t size = values.size();
+  values.resize(2 * size);
+  std::copy_n(values.begin(), size, values.begin() + static_cast<std::ptrdiff_t>(size));
+}
+
 /// Per-thread memory of apply().
 struct ApplyScratch {
   AlignedVector<float> scale, kept, bare;
@@ -49,6 +58,10 @@ Form form_of(const SiteFormat& site, const Weight& weight) {
   if (!weight.is_integer() || site.kind == Kind::real) return Form::real;
   if (site.kind == Kind::columns) return site.bits <= 8 ? Form::segments : Form::real;
   return site.bits <= 8 ? Form::codes : Form::wide;
+}
+
+bool can_fuse(const SiteFormat& site, const Weight& weight) {
+  return form_of(site, weight) == Form::codes && !site.keeps_outliers();
 }
 
 SegmentOrder::SegmentOrder(const SiteFormat& site) {
@@ -72,9 +85,10 @@ SegmentOrder::SegmentOrder(const SiteFormat& site) {
 }
 
 PackedLinear::PackedLinear(const Linear& linear, const SiteFormat& left_site, RealPrecision precision,
-                           std::size_t max_rows)
+                           const Result& result)
     : form_(form_of(left_site, linear.weight)),
       precision_(precision),
+      result_(result),
       in_(linear.weight.cols),
       out_(linear.weight.rows) {
   const Weight& weight = linear.weight;
@@ -108,43 +122,46 @@ PackedLinear::PackedLinear(const Linear& linear, const SiteFormat& left_site, Re
         outlier_codes_[c * out_ + r] = static_cast<std::uint8_t>(weight.codes[r * in_ + c] + 128);
     }
   }
-  col_scale_.assign(round_up(out_, lane_count), 0.0f);
-  for (std::size_t r = 0; r < out_; ++r) col_scale_[r] = weight.scale(r);
-
   std::vector<std::int32_t> all(round_up(in_, 4), -1);
   std::iota(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(in_), 0);
-  const auto static_grid = [&](Term& term, float scale, std::int32_t zero) {
-    term.row_scale.assign(max_rows, scale);
-    term.row_zero.assign(max_rows, zero);
-  };
   Term term;
   term.depth = all.size();
   const bool fixed = left_site.kind == Kind::tensor;
+  const float scale = fixed ? left_site.scale[0] : 0.0f;
+  const std::int32_t zero = fixed ? left_site.zero[0] + shift_of(left_site) : 0;
   switch (form_) {
     case Form::codes:
-      if (fixed) static_grid(term, left_site.scale[0], left_site.zero[0] + shift_of(left_site));
-      add_term(weight, all, std::move(term));
-      break;
-    case Form::wide: {
-      const std::int32_t zero = fixed ? left_site.zero[0] + shift_of(left_site) : 0;
-      const float scale = fixed ? left_site.scale[0] : 0.0f;
-      if (fixed) static_grid(term, scale, zero % 256);
       add_term(weight, all, term);
-      Term high = terms_.back();  // the same panels
-      high.high = true;
-      if (fixed) static_grid(high, 256.0f * scale, zero / 256);
-      terms_.push_back(std::move(high));
+      if (!fixed) break;
+      fix(terms_[0], scale, zero);
+      if (result_.finish != Finish::codes) break;
+      for (std::size_t r = 0; r < bias_.size(); ++r) {
+        const double steps = result_.grid->steps_per_unit();
+        col_factor_.push_back(r < out_ ? static_cast<double>(scale) * weight.scale(r) * steps : 0.0);
+        col_addend_.push_back(bias_[r] * steps);
+      }
       break;
-    }
+    case Form::wide:
+      add_term(weight, all, term);
+      terms_.push_back(terms_[0]);  // the same panels
+      terms_[1].high = true;
+      if (!fixed) break;
+      terms_[1].columns = col_sums_.size();
+      twice(col_sums_);
+      twice(col_scale_);
+      twice(col_rest_);
+      fix(terms_[0], scale, zero % 256);
+      fix(terms_[1], 256.0f * scale, zero / 256);
+      break;
     case Form::segments: {
       const SegmentOrder order(left_site);
       for (const SegmentOrder::Segment& segment : order.segments) {
         Term part;
         part.offset = segment.offset;
         part.depth = segment.depth;
-        static_grid(part, segment.scale, segment.zero);
         const auto from = order.source.begin() + static_cast<std::ptrdiff_t>(segment.offset);
-        add_term(weight, {from, from + static_cast<std::ptrdiff_t>(segment.depth)}, std::move(part));
+        add_term(weight, {from, from + static_cast<std::ptrdiff_t>(segment.depth)}, part);
+        fix(terms_.back(), segment.scale, segment.zero);
       }
       kept_ = order.kept;
       if (!kept_.empty()) {
@@ -160,8 +177,10 @@ PackedLinear::PackedLinear(const Linear& linear, const SiteFormat& left_site, Re
 
 void PackedLinear::add_term(const Weight& weight, const std::vector<std::int32_t>& channels, Term term) {
   AlignedVector<std::int8_t> gathered(out_ * term.depth);
-  term.sums = col_sums_.size();
-  col_sums_.resize(term.sums + round_up(out_, lane_count), 0);
+  term.columns = col_sums_.size();
+  col_sums_.resize(term.columns + round_up(out_, lane_count), 0);
+  col_scale_.resize(col_sums_.size(), 0.0f);
+  col_rest_.resize(col_sums_.size(), 0.0f);
   for (std::size_t r = 0; r < out_; ++r) {
     std::int32_t sum = 0;
     for (std::size_t k = 0; k < term.depth; ++k) {
@@ -170,17 +189,30 @@ void PackedLinear::add_term(const Weight& weight, const std::vector<std::int32_t
       gathered[r * term.depth + k] = code;
       sum += code;
     }
-    col_sums_[term.sums + r] = sum;
+    col_sums_[term.columns + r] = sum;
+    col_scale_[term.columns + r] = weight.scale(r);
   }
   term.panels = panels_.size();
   panels_.resize(term.panels + int8_kernels().weight_bytes(term.depth, out_));
   int8_kernels().pack_weight(gathered.data(), term.depth, out_, term.depth, 0, panels_.data() + term.panels);
-  terms_.push_back(std::move(term));
+  terms_.push_back(term);
+}
+
+void PackedLinear::fix(Term& term, float scale, std::int32_t zero) {
+  term.fixed = true;
+  for (std::size_t j = term.columns; j < term.columns + out_; ++j) {
+    const TwoFloats factor(static_cast<double>(scale) * col_scale_[j]);
+    col_scale_[j] = factor.value;
+    col_rest_[j] = factor.rest;
+    col_sums_[j] *= -zero;
+  }
 }
 
 std::size_t PackedLinear::bytes() const {
   return panels_.size() + outlier_codes_.size() + bf16_panels_.size() * 2 +
-         (col_sums_.size() + col_scale_.size() + bias_.size() + real_panels_.size()) * sizeof(float);
+         (col_factor_.size() + col_addend_.size()) * sizeof(double) +
+         (col_sums_.size() + col_scale_.size() + col_rest_.size() + bias_.size() + real_panels_.size()) *
+             sizeof(float);
 }
 
 void PackedLinear::apply_real(const LeftRows& left, std::size_t rows, std::size_t begin, std::size_t end,
@@ -202,7 +234,18 @@ void PackedLinear::apply(const LeftRows& left, std::size_t rows, std::size_t beg
   if (rows == 0 || begin >= end) return;
   if (form_ == Form::real)
     return apply_real(left, rows, begin, end, static_cast<float*>(target.data), target.stride);
+  apply_integers(left, rows, begin, end, target, result_.finish);
+}
 
+void PackedLinear::apply_bare(const LeftRows& left, std::size_t rows, std::size_t begin,
+                              std::size_t end) const {
+  if (rows == 0 || begin >= end) return;
+  // All rows are stored over each other.
+  apply_integers(left, rows, begin, end, {grown(apply_scratch().sums, end), 0}, Finish::sums);
+}
+
+void PackedLinear::apply_integers(const LeftRows& left, std::size_t rows, std::size_t begin, std::size_t end,
+                                  const Target& target, Finish finish) const {
   const float* kept = nullptr;
   if (!kept_.empty()) {
     const std::size_t n = kept_.size();
@@ -215,18 +258,12 @@ void PackedLinear::apply(const LeftRows& left, std::size_t rows, std::size_t beg
   // What one term has stored is in the cache when the next adds to it.
   const std::size_t columns = terms_.size() + (kept ? 1 : 0) > 1 ? columns_at_once : end - begin;
   for (std::size_t j = begin; j < end; j += columns)
-    apply_terms(left, kept, rows, j, std::min(end, j + columns), target);
-}
-
-void PackedLinear::apply_bare(const LeftRows& left, std::size_t rows, std::size_t begin,
-                              std::size_t end) const {
-  // All rows are stored over each other.
-  apply(left, rows, begin, end, {Finish::sums, grown(apply_scratch().sums, end), 0, nullptr});
+    apply_terms(left, kept, rows, j, std::min(end, j + columns), target, finish);
 }
 
 void PackedLinear::apply_terms(const LeftRows& left, const float* kept, std::size_t rows, std::size_t begin,
-                               std::size_t end, const Target& target) const {
-  const bool bare = target.finish == Finish::sums;
+                               std::size_t end, const Target& target, Finish finish) const {
+  const bool bare = finish == Finish::sums;
   float* real = bare ? grown(apply_scratch().bare, end) : static_cast<float*>(target.data);
   bool first = true;
   if (kept) {
@@ -243,15 +280,17 @@ void PackedLinear::apply_terms(const LeftRows& left, const float* kept, std::siz
     p.depth = term.depth;
     p.cols = end - begin;
     p.b = panels_.data() + term.panels + int8_kernels().weight_bytes(term.depth, begin);
-    p.col_scale = col_scale_.data() + begin;
-    p.col_sum = col_sums_.data() + term.sums + begin;
-    p.row_scale = term.row_scale.data();
-    p.row_zero = term.row_zero.data();
-    p.uniform = !term.row_scale.empty();
-    if (term.row_scale.empty() && form_ == Form::codes) {
+    p.col_scale = col_scale_.data() + term.columns + begin;
+    p.col_rest = col_rest_.data() + term.columns + begin;
+    if (!col_factor_.empty()) {
+      p.col_factor = col_factor_.data() + begin;
+      p.col_addend = col_addend_.data() + begin;
+    }
+    p.col_sum = p.col_shift = col_sums_.data() + term.columns + begin;
+    if (!term.fixed && form_ == Form::codes) {
       p.row_scale = left.row_scale;
       p.row_zero = left.row_zero;
-    } else if (term.row_scale.empty()) {
+    } else if (!term.fixed) {
       float* scale = grown(apply_scratch().scale, rows);
       std::int32_t* zero = grown(apply_scratch().zero, rows);
       for (std::size_t r = 0; r < rows; ++r) {
@@ -262,14 +301,17 @@ void PackedLinear::apply_terms(const LeftRows& left, const float* kept, std::siz
       p.row_zero = zero;
     }
     p.bias = first ? bias_.data() + begin : nullptr;
-    p.finish = first || bare ? target.finish : Finish::accumulate;
+    p.finish = first || bare ? finish : Finish::accumulate;
     p.ldc = target.stride;
-    if (target.finish == Finish::codes || target.finish == Finish::gelu_codes) {
+    if (finish == Finish::codes || finish == Finish::gelu_codes) {
+      const RowFormat& grid = *result_.grid;
+      const bool in_steps = term.fixed && finish == Finish::codes;
       p.c = static_cast<std::uint8_t*>(target.data) + begin;
-      p.inverse = target.format->inverse;
-      p.low = target.format->low;
-      p.high = target.format->high;
-      p.offset = target.format->offset;
+      p.low = in_steps ? grid.low_steps() : grid.low;
+      p.high = in_steps ? grid.high_steps() : grid.high;
+      p.inverse = grid.inverse;
+      p.inverse_rest = grid.rest;
+      p.offset = grid.offset;
     } else if (bare) {
       p.c = static_cast<std::int32_t*>(target.data) + begin;
     } else {

@@ -23,6 +23,8 @@ enum class Form {
 
 /// The form in which a product with `weight` takes values of `site`.
 Form form_of(const SiteFormat& site, const Weight& weight);
+/// Whether that product is one of integers, whose sums can be quantized in registers.
+bool can_fuse(const SiteFormat& site, const Weight& weight);
 
 /// Rows on the left of a product, in the forms that the products of one site need.
 struct LeftRows {
@@ -49,12 +51,16 @@ struct LeftRows {
   }
 };
 
-/// What is to become of a product.
+/// What becomes of a product.
+struct Result {
+  Finish finish = Finish::real;     ///< real, or where can_fuse() codes or gelu_codes
+  const RowFormat* grid = nullptr;  ///< of the codes: a tensor's; must outlive the product
+};
+
+/// Where a product's result goes.
 struct Target {
-  Finish finish = Finish::real;  ///< real, codes or gelu_codes (these two only where can_fuse())
-  void* data = nullptr;
-  std::size_t stride = 0;             ///< from row to row, in elements: floats, or bytes of codes
-  const RowFormat* format = nullptr;  ///< the grid of the codes
+  void* data = nullptr;    ///< floats, or bytes of codes
+  std::size_t stride = 0;  ///< from row to row, in elements
 };
 
 /// The order in which codes of a columns site lie, so that channels of equal grid follow each other, each run
@@ -78,16 +84,14 @@ struct SegmentOrder {
 class PackedLinear {
  public:
   PackedLinear() = default;
-  /// `max_rows`: the most rows that apply() is called with.
   PackedLinear(const Linear& linear, const SiteFormat& left_site, RealPrecision precision,
-               std::size_t max_rows);
+               const Result& result = {});
 
   Form form() const { return form_; }
   std::size_t in() const { return in_; }
   std::size_t out() const { return out_; }
   std::size_t bytes() const;
-  /// One integer product whose sums can be quantized in registers.
-  bool can_fuse() const { return form_ == Form::codes && outlier_codes_.empty(); }
+  bool gives_codes() const { return result_.finish != Finish::real; }
 
   /// Columns [begin, end) of left * W^T + bias for `rows` rows; begin a multiple of 16, end one too or out().
   /// The target points at column 0 of its first row.
@@ -100,29 +104,37 @@ class PackedLinear {
   struct Term {
     std::size_t offset = 0, depth = 0;  ///< in the left row
     bool high = false;                  ///< takes the high bytes
+    bool fixed = false;                 ///< the left rows share a static grid
     std::size_t panels = 0;             ///< begin of its panels in panels_
-    std::size_t sums = 0;               ///< begin of its column sums in col_sums_
-    AlignedVector<float> row_scale;     ///< [max_rows] static scale; empty: from the left rows
-    AlignedVector<std::int32_t> row_zero;
+    std::size_t columns = 0;            ///< begin of what it knows of the columns
   };
   void add_term(const Weight& weight, const std::vector<std::int32_t>& channels, Term term);
+  /// Puts the static grid of a term's left rows into its columns.
+  void fix(Term& term, float scale, std::int32_t zero);
   /// Adds what outliers of the left rows contribute, channel by channel.
   void add_outliers(const LeftRows& left, std::size_t rows, std::size_t begin, std::size_t end, float* c,
                     std::size_t stride) const;
   void apply_real(const LeftRows& left, std::size_t rows, std::size_t begin, std::size_t end, float* c,
                   std::size_t stride) const;
+  void apply_integers(const LeftRows& left, std::size_t rows, std::size_t begin, std::size_t end,
+                      const Target& target, Finish finish) const;
   /// All terms of columns [begin, end); `kept` holds the kept channels' values [rows, kept_.size()].
   void apply_terms(const LeftRows& left, const float* kept, std::size_t rows, std::size_t begin,
-                   std::size_t end, const Target& target) const;
+                   std::size_t end, const Target& target, Finish finish) const;
 
   Form form_ = Form::real;
   RealPrecision precision_ = RealPrecision::float32;
+  Result result_;
   std::size_t in_ = 0, out_ = 0;
   std::vector<Term> terms_;
   AlignedVector<char> panels_;
+  /// [terms, out] sums of the weight's codes and its scales; of a fixed term Int8Product's col_shift,
+  /// col_scale and col_rest.
   AlignedVector<std::int32_t> col_sums_;
-  AlignedVector<float> col_scale_, bias_;
-  AlignedVector<float> real_panels_;  ///< Form::real, or the kept channels of Form::segments
+  AlignedVector<float> col_scale_, col_rest_;
+  AlignedVector<float> bias_;
+  AlignedVector<double> col_factor_, col_addend_;  ///< as Int8Product has them; else empty
+  AlignedVector<float> real_panels_;               ///< Form::real, or the kept channels of Form::segments
   AlignedVector<std::uint16_t> bf16_panels_;
   std::vector<std::size_t> kept_;
   /// Where left rows keep outliers: the weight's codes + 128, [in, out], so that a channel lies in one run.

@@ -7,17 +7,23 @@
 
 namespace outlierlab::engine {
 
-/// A SiteFormat as the row kernels read it. A code is round(clamp(v * inverse, low, high)) + offset, never
-/// negative: symmetric codes are shifted up by 2^(bits - 1). Pointers are into vectors that outlive it.
+/// A SiteFormat as the row kernels read it. A code is round(clamp(v, low, high) * (inverse +
+/// rest)) + offset, never negative: symmetric codes are shifted up by 2^(bits - 1). Pointers are into vectors
+/// that outlive it.
 struct RowFormat {
   FormatKind kind = FormatKind::real;
   int bits = 32;
   bool symmetric = false;
-  float inverse = 0, scale = 0, low = 0, high = 0, offset = 0;  ///< tensor
-  float outlier_threshold = __builtin_huge_valf();              ///< rows: values above it stay in float
+  float inverse = 0, rest = 0, scale = 0, low = 0, high = 0, offset = 0;  ///< tensor
+  float outlier_threshold = __builtin_huge_valf();  ///< rows: values above it stay in float
   /// columns; [channels] rounded up to 16; a kept (float) channel has scale < 0.
-  const float *col_inverse = nullptr, *col_scale = nullptr, *col_low = nullptr, *col_high = nullptr,
-              *col_offset = nullptr;
+  const float *col_inverse = nullptr, *col_rest = nullptr, *col_scale = nullptr, *col_low = nullptr,
+              *col_high = nullptr, *col_offset = nullptr;
+
+  /// tensor: the grid's steps in 1, 0 if its width is 0, and its bounds in steps.
+  double steps_per_unit() const { return scale > 0 ? 1 / static_cast<double>(scale) : 0; }
+  float low_steps() const { return (symmetric ? 1.0f : 0.0f) - offset; }
+  float high_steps() const { return static_cast<float>((1 << bits) - 1) - offset; }
 };
 
 /// Where encode() puts codes: row r at low + r * stride; codes of more than 8 bits are split into low and

@@ -13,20 +13,21 @@ using Kind = FormatKind;
 
 /// A grid in registers: of the whole tensor, of a row, or of sixteen columns.
 struct LaneGrid {
-  F16 inverse, scale, low, high, offset;
+  F16 inverse, rest, scale, low, high, offset;
 };
 
 inline F16 steps(const LaneGrid& g, F16 v) {
-  return round_even(min(max(v * g.inverse, g.low), g.high));
+  v = min(max(v, g.low), g.high);
+  return round_even(fma(v, g.inverse, v * g.rest));
 }
 
 inline LaneGrid grid_of(const RowFormat& f) {
-  return {splat(f.inverse), splat(f.scale), splat(f.low), splat(f.high), splat(f.offset)};
+  return {splat(f.inverse), splat(f.rest), splat(f.scale), splat(f.low), splat(f.high), splat(f.offset)};
 }
 
 inline LaneGrid grid_of_columns(const RowFormat& f, std::size_t j) {
-  return {load(f.col_inverse + j), load(f.col_scale + j), load(f.col_low + j), load(f.col_high + j),
-          load(f.col_offset + j)};
+  return {load(f.col_inverse + j), load(f.col_rest + j), load(f.col_scale + j),
+          load(f.col_low + j),     load(f.col_high + j), load(f.col_offset + j)};
 }
 
 /// Calls f(column, kept) for each vector of a row.
@@ -75,8 +76,15 @@ inline LaneGrid grid_of_row(const RowFormat& f, const float* row, std::size_t co
   const float offset = zero + (f.symmetric ? static_cast<float>(1 << (f.bits - 1)) : 0.0f);
   if (row_scale) *row_scale = scale;
   if (row_zero) *row_zero = static_cast<std::int32_t>(offset);
-  return {splat(scale > 0.0f ? 1.0f / scale : 0.0f), splat(scale), splat(static_cast<float>(qmin) - zero),
-          splat(static_cast<float>(qmax) - zero), splat(offset)};
+  // Of a row whose scale is subnormal, the quotient may be infinite: all its values become 0.
+  const float inverse = scale >= 0x1p-126f ? 1.0f / scale : 0.0f;
+  const float rest = __builtin_fmaf(-inverse, scale, 1.0f) * inverse;  // what its rounding left
+  return {splat(inverse),
+          splat(rest),
+          splat(scale),
+          splat(scale * (static_cast<float>(qmin) - zero)),
+          splat(scale * (static_cast<float>(qmax) - zero)),
+          splat(offset)};
 }
 
 /// Bytes of codes, up to `kept` of them.
@@ -146,6 +154,7 @@ inline void quantize_rows(const RowFormat& f, float* values, std::size_t rows, s
     if (f.col_scale[head] < 0) return;
     one.kind = Kind::tensor;
     one.inverse = f.col_inverse[head];
+    one.rest = f.col_rest[head];
     one.scale = f.col_scale[head];
     one.low = f.col_low[head];
     one.high = f.col_high[head];
@@ -223,6 +232,7 @@ inline void softmax_codes(const RowFormat& scores_site, const RowFormat& probs_s
   const bool quantize = scores_site.kind == Kind::tensor;
   if (!fused) round_trip(scores_site, scores, rows, cols, stride, -1);
   const float lowest = -__builtin_huge_valf();
+  const F16 lowest_step = splat(probs_site.low_steps()), highest_step = splat(probs_site.high_steps());
   for (std::size_t r = 0; r < rows; ++r) {
     float* row = scores + r * stride;
     F16 largest = splat(lowest);
@@ -242,10 +252,13 @@ inline void softmax_codes(const RowFormat& scores_site, const RowFormat& probs_s
       put(row + j, e, kept);
       sum = sum + (kept == lanes ? e : load_first(row + j, kept));
     });
-    const F16 factor = splat(1.0f / sum_lanes(sum)) * after.inverse;
+    // The quotient of two floats, in two floats.
+    const float total = sum_lanes(sum), quotient = probs_site.inverse / total;
+    const float left = __builtin_fmaf(-quotient, total, probs_site.inverse) + probs_site.rest;
+    const F16 factor = splat(quotient), rest = splat(left / total);
     std::uint8_t* target = codes + r * code_stride;
     over_columns(cols, [&](std::size_t j, int kept) {
-      const F16 v = min(max(get(row + j, kept) * factor, after.low), after.high);
+      const F16 e = get(row + j, kept), v = min(max(fma(e, factor, e * rest), lowest_step), highest_step);
       if (kept == lanes) {
         store_codes(target + j, v, after.offset);
       } else {

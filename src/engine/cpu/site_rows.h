@@ -19,7 +19,7 @@ class SiteRows {
 
  private:
   RowFormat format_;
-  AlignedVector<float> inverse_, scale_, low_, high_, offset_;
+  AlignedVector<float> inverse_, rest_, scale_, low_, high_, offset_;
 };
 
 }  // namespace outlierlab::engine
