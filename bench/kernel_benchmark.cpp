@@ -134,6 +134,31 @@ void residual_norm(benchmark::State& state, FormatKind kind, std::size_t cols) {
   count_bytes(state, 16 * rows * cols, 12 * rows * cols);
 }
 
+void static_norm(benchmark::State& state, std::size_t cols) {
+  const SiteRows site(format_of(FormatKind::tensor, cols));
+  AlignedVector<float> values(rows * cols), out(rows * cols);
+  const AlignedVector<float> residual = random_floats(rows * cols), gain(cols, 1.0f), bias(cols, 0.0f);
+  const AlignedVector<std::uint8_t> product(rows * cols, 113);
+  AlignedVector<std::uint8_t> codes(rows * cols);
+  engine::StaticNorm norm;
+  norm.product_site = norm.sum_site = norm.norm_site = &site.format();
+  norm.values = values.data();
+  norm.product = product.data();
+  norm.residual = residual.data();
+  norm.gain = gain.data();
+  norm.bias = bias.data();
+  norm.epsilon = 1e-12f;
+  norm.out = out.data();
+  norm.codes = codes.data();
+  norm.stride = cols;
+  for (auto _ : state) {
+    engine::row_kernels().static_norm(norm, rows, cols);
+    benchmark::ClobberMemory();
+  }
+  // Product and codes of a byte; residual, steps and result of four.
+  count_bytes(state, 14 * rows * cols, 14 * rows * cols);
+}
+
 void layer_norm(benchmark::State& state, std::size_t cols) {
   const AlignedVector<float> values = random_floats(rows * cols), gain(cols, 1.0f), bias(cols, 0.0f);
   AlignedVector<float> out(rows * cols);
@@ -354,6 +379,7 @@ void register_all() {
     add("residual_norm_real" + at, residual_norm, FormatKind::real, cols);
     add("residual_norm_tensor" + at, residual_norm, FormatKind::tensor, cols);
     add("residual_norm_columns" + at, residual_norm, FormatKind::columns, cols);
+    add("static_norm" + at, static_norm, cols);
     add("layer_norm" + at, layer_norm, cols);
     add("add" + at, add_rows, cols);
     add("tanh" + at, tanh, cols);

@@ -135,6 +135,33 @@ inline __m256 high_lanes(F16 a) {
   return _mm512_extractf32x8_ps(a.v, 1);
 }
 
+/// Sixteen doubles.
+struct D16 {
+  __m512d a, b;
+};
+inline D16 load_doubles(const double* p) {
+  return {_mm512_loadu_pd(p), _mm512_loadu_pd(p + 8)};
+}
+inline D16 splat_double(double x) {
+  return {_mm512_set1_pd(x), _mm512_set1_pd(x)};
+}
+inline D16 widen(F16 x) {
+  return {_mm512_cvtps_pd(low_lanes(x)), _mm512_cvtps_pd(high_lanes(x))};
+}
+inline F16 narrow(D16 x) {
+  return {_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(x.a)), _mm512_cvtpd_ps(x.b), 1)};
+}
+inline D16 operator*(D16 x, D16 y) {
+  return {_mm512_mul_pd(x.a, y.a), _mm512_mul_pd(x.b, y.b)};
+}
+inline D16 fma(D16 x, D16 y, D16 z) {
+  return {_mm512_fmadd_pd(x.a, y.a, z.a), _mm512_fmadd_pd(x.b, y.b, z.b)};
+}
+inline D16 round_even(D16 x) {
+  constexpr int how = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+  return {_mm512_roundscale_pd(x.a, how), _mm512_roundscale_pd(x.b, how)};
+}
+
 #elif defined(__AVX2__)
 
 struct F16 {
@@ -263,6 +290,37 @@ inline __m256 high_lanes(F16 x) {
   return x.b;
 }
 
+struct D16 {
+  __m256d v[4];
+};
+inline D16 load_doubles(const double* p) {
+  return {{_mm256_loadu_pd(p), _mm256_loadu_pd(p + 4), _mm256_loadu_pd(p + 8), _mm256_loadu_pd(p + 12)}};
+}
+inline D16 splat_double(double x) {
+  const __m256d all = _mm256_set1_pd(x);
+  return {{all, all, all, all}};
+}
+inline D16 widen(F16 x) {
+  return {{_mm256_cvtps_pd(_mm256_castps256_ps128(x.a)), _mm256_cvtps_pd(_mm256_extractf128_ps(x.a, 1)),
+           _mm256_cvtps_pd(_mm256_castps256_ps128(x.b)), _mm256_cvtps_pd(_mm256_extractf128_ps(x.b, 1))}};
+}
+inline F16 narrow(D16 x) {
+  return {_mm256_set_m128(_mm256_cvtpd_ps(x.v[1]), _mm256_cvtpd_ps(x.v[0])),
+          _mm256_set_m128(_mm256_cvtpd_ps(x.v[3]), _mm256_cvtpd_ps(x.v[2]))};
+}
+inline D16 operator*(D16 x, D16 y) {
+  for (int i = 0; i < 4; ++i) x.v[i] = _mm256_mul_pd(x.v[i], y.v[i]);
+  return x;
+}
+inline D16 fma(D16 x, D16 y, D16 z) {
+  for (int i = 0; i < 4; ++i) x.v[i] = _mm256_fmadd_pd(x.v[i], y.v[i], z.v[i]);
+  return x;
+}
+inline D16 round_even(D16 x) {
+  for (int i = 0; i < 4; ++i) x.v[i] = _mm256_round_pd(x.v[i], _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  return x;
+}
+
 #else
 
 struct F16 {
@@ -376,6 +434,42 @@ inline void store_bytes_first(unsigned char* p, F16 a, int n) {
 inline void store_bytes(unsigned char* p, F16 a) {
   store_bytes_first(p, a, 16);
 }
+
+struct D16 {
+  double v[16];
+};
+#define OUTLIERLAB_DOUBLES(r, expression) \
+  D16 r;                                  \
+  for (int i = 0; i < 16; ++i) r.v[i] = expression
+inline D16 load_doubles(const double* p) {
+  OUTLIERLAB_DOUBLES(r, p[i]);
+  return r;
+}
+inline D16 splat_double(double x) {
+  OUTLIERLAB_DOUBLES(r, x);
+  return r;
+}
+inline D16 widen(F16 a) {
+  OUTLIERLAB_DOUBLES(r, static_cast<double>(a.v[i]));
+  return r;
+}
+inline F16 narrow(D16 a) {
+  OUTLIERLAB_LANES(r, static_cast<float>(a.v[i]));
+  return r;
+}
+inline D16 operator*(D16 a, D16 b) {
+  OUTLIERLAB_DOUBLES(r, a.v[i] * b.v[i]);
+  return r;
+}
+inline D16 fma(D16 a, D16 b, D16 c) {
+  OUTLIERLAB_DOUBLES(r, __builtin_fma(a.v[i], b.v[i], c.v[i]));
+  return r;
+}
+inline D16 round_even(D16 a) {
+  OUTLIERLAB_DOUBLES(r, __builtin_nearbyint(a.v[i]));
+  return r;
+}
+#undef OUTLIERLAB_DOUBLES
 #undef OUTLIERLAB_LANES
 
 #endif

@@ -228,6 +228,104 @@ TEST_CASE("Residual sum with LayerNorm, and softmax to codes, equal their parts"
   }
 }
 
+TEST_CASE("A LayerNorm between static grids is that of the whole numbers, rounded once", "[engine]") {
+  Random random(10);
+  const std::size_t rows = 6, cols = 384;
+  const float epsilon = 1e-5f;
+  for (const bool symmetric : {false, true}) {
+    for (const float width : {5.0f, 0.0f}) {
+      const SiteRows first(format_of(FormatKind::tensor, 8, symmetric, {grid_for(-3, 4, 8, symmetric)})),
+          second(format_of(FormatKind::tensor, 8, symmetric, {grid_for(-width, width, 8, symmetric)})),
+          third(format_of(FormatKind::tensor, 8, symmetric, {grid_for(-2, 2.5f, 8, symmetric)})), none;
+      Matrix product = test::random_matrix(rows, cols, 1.0f, random);
+      const Matrix residual = test::random_matrix(rows, cols, 1.0f, random);
+      std::fill_n(product.row(2), cols, 0.7f);   // without a residual no variance
+      std::fill_n(product.row(3), cols, 50.0f);  // beyond the grid
+      const std::vector<float> gain = test::random_vector(cols, 1, 0.1f, random),
+                               bias = test::random_vector(cols, 0, 0.1f, random);
+      struct Case {
+        bool quantized, as_codes, with_residual;
+      };
+      for (const Case c : {Case{true, false, true}, Case{true, true, true}, Case{true, true, false},
+                           Case{false, false, true}, Case{false, false, false}}) {
+        INFO("symmetric " << symmetric << ", width " << width << ", product "
+                          << (c.as_codes    ? "codes"
+                              : c.quantized ? "quantized"
+                                            : "real")
+                          << ", residual " << c.with_residual);
+        for (const RowKernels* kernels : kernels_of_this_cpu()) {
+          std::vector<std::uint8_t> product_codes(rows * cols + 64);
+          Matrix sum = product;
+          const SiteRows& product_site = c.quantized ? first : none;
+          if (c.as_codes) {
+            kernels->encode(first.format(), sum.data(), rows, cols, cols, -1,
+                            {product_codes.data(), nullptr, cols, nullptr, nullptr});
+          } else {
+            kernels->round_trip(product_site.format(), sum.data(), rows, cols, cols, -1);
+          }
+          for (std::size_t i = 0; c.with_residual && i < sum.size(); ++i) sum.data()[i] += residual.data()[i];
+          kernels->round_trip(second.format(), sum.data(), rows, cols, cols, -1);
+
+          Matrix values = product, out(rows, cols);
+          const std::size_t stride = cols + 4;
+          std::vector<std::uint8_t> codes(rows * stride + 64);
+          engine::StaticNorm norm;
+          norm.product_site = &product_site.format();
+          norm.sum_site = &second.format();
+          norm.norm_site = &third.format();
+          norm.values = values.data();
+          norm.product = c.as_codes ? product_codes.data() : nullptr;
+          norm.residual = c.with_residual ? residual.data() : nullptr;
+          norm.gain = gain.data();
+          norm.bias = bias.data();
+          norm.epsilon = epsilon;
+          norm.out = out.data();
+          norm.codes = codes.data();
+          norm.stride = stride;
+          REQUIRE(engine::StaticNorm::fits(*norm.product_site, *norm.sum_site, *norm.norm_site, cols));
+          kernels->static_norm(norm, rows, cols);
+
+          const double unit = second.format().scale;
+          const float step = third.format().scale;
+          for (std::size_t r = 0; r < rows; ++r) {
+            double mean = 0, variance = 0;
+            for (std::size_t j = 0; j < cols; ++j) {
+              REQUIRE(values(r, j) * second.format().scale == sum(r, j));
+              mean += values(r, j) / static_cast<double>(cols);
+            }
+            for (std::size_t j = 0; j < cols; ++j)
+              variance += std::pow(values(r, j) - mean, 2) / static_cast<double>(cols);
+            for (std::size_t j = 0; j < cols; ++j) {
+              const double normal =
+                  unit * (values(r, j) - mean) / std::sqrt(unit * unit * variance + epsilon);
+              const double steps = (normal * gain[j] + bias[j]) / step;
+              const float low = third.format().low_steps(), high = third.format().high_steps();
+              const float expected = std::clamp(static_cast<float>(std::nearbyint(steps)), low, high);
+              if (std::abs(steps - std::floor(steps) - 0.5) < 1e-9) continue;
+              REQUIRE(out(r, j) == expected * step);
+              REQUIRE(codes[r * stride + j] == expected + third.format().offset);
+            }
+          }
+        }
+      }
+    }
+  }
+  const engine::RowFormat real;
+  const SiteRows rows_site(format_of(FormatKind::rows, 8, false, {})),
+      grid(format_of(FormatKind::tensor, 8, false, {Grid::affine({0, 1}, 8)})),
+      wide(format_of(FormatKind::tensor, 16, false, {Grid::affine({0, 1}, 16)}));
+  const auto fits = engine::StaticNorm::fits;
+  REQUIRE(fits(real, grid.format(), grid.format(), 4096));
+  REQUIRE(!fits(real, grid.format(), grid.format(), 4112));
+  REQUIRE(!fits(real, grid.format(), grid.format(), 30));
+  REQUIRE(!fits(rows_site.format(), grid.format(), grid.format(), 64));
+  REQUIRE(!fits(real, rows_site.format(), grid.format(), 64));
+  REQUIRE(!fits(real, grid.format(), rows_site.format(), 64));
+  REQUIRE(!fits(real, wide.format(), grid.format(), 64));
+  REQUIRE(!fits(real, grid.format(), wide.format(), 64));
+  REQUIRE(!fits(real, real, grid.format(), 64));
+}
+
 TEST_CASE("Softmax of scores far below zero leaves out what lies behind the row", "[engine]") {
   const SiteRows scores_site(format_of(FormatKind::tensor, 8, false, {Grid::affine({-255, 0}, 8)})),
       probs(format_of(FormatKind::tensor, 8, false, {Grid::affine({0, 1}, 8)}));

@@ -79,14 +79,23 @@ struct LayerPlan {
   std::array<SiteRows, layer_sites> sites;
   InputSite context, ffn_input, ffn_hidden_site, output;
   AttentionPlan attention;
-  bool fuse_context = false;  ///< the context is stored as codes at once
+  bool fuse_context = false;                                       ///< the context is stored as codes at once
+  bool static_attention_norm = false, static_output_norm = false;  ///< residual sum and LayerNorm in one
 };
+
+bool is_static_norm(const RowFormat& product, const RowFormat& sum, const InputSite& norm, std::size_t cols) {
+  return norm.form == Form::codes && StaticNorm::fits(product, sum, norm.rows.format(), cols);
+}
+bool is_static_norm(const LayerPlan& plan, LayerSite product, LayerSite sum, const InputSite& norm,
+                    std::size_t cols) {
+  return is_static_norm(plan.sites[product].format(), plan.sites[sum].format(), norm, cols);
+}
 
 /// Activations of one group of rows.
 struct Workspace {
   AlignedVector<float> hidden, ffn_input, products, wide, context;
   AlignedVector<float> query, key, value;
-  AlignedVector<std::uint8_t> query_codes, key_codes, value_codes;
+  AlignedVector<std::uint8_t> query_codes, key_codes, value_codes, product_codes;
   AlignedVector<float> query_scale, key_scale, value_scale;
   AlignedVector<std::int32_t> query_zero, key_zero, value_zero;
   LeftBuffer left_hidden, left_context, left_ffn_input, left_ffn_hidden;
@@ -105,6 +114,7 @@ struct CpuExecutor::Network {
   std::vector<LayerPlan> layers;
   SiteRows embeddings_sum;
   InputSite embeddings_norm, pooler_site;
+  bool static_embeddings_norm = false;
   PackedLinear pooler, classifier;
   std::vector<Workspace> workspaces;
   std::vector<AttentionScratch> scratch;
@@ -136,14 +146,35 @@ struct CpuExecutor::Network {
 
   /// Shows the observer what codes [rows, stride] of one grid stand for.
   void observe_codes(std::size_t site, const RowFormat& grid, const std::uint8_t* codes, std::size_t stride,
-                     std::size_t row0, std::size_t rows, std::size_t cols, Member member) const {
-    if (!options.observer || member.rank != 0) return;
+                     std::size_t row0, std::size_t rows, std::size_t cols) const {
+    if (!options.observer) return;
     std::vector<float> values(rows * cols);
     for (std::size_t r = 0; r < rows; ++r) {
       for (std::size_t j = 0; j < cols; ++j)
         values[r * cols + j] = grid.scale * (static_cast<float>(codes[r * stride + j]) - grid.offset);
     }
     observe(site, values.data(), row0, 0, rows, cols);
+  }
+
+  static constexpr std::size_t no_product = ~std::size_t{0};
+  /// A LayerNorm and what comes before it since the last product: the sum with the residual. Pointers are to
+  /// row 0 of [rows, hidden].
+  struct NormStep {
+    const RowFormat &product_site, &sum_site;
+    const InputSite& norm_site;
+    bool is_static;  ///< one kernel for all of it
+    const LayerNorm& norm;
+    float* values;                ///< the product, then the sum
+    const std::uint8_t* product;  ///< the product's codes; null: it is in `values`
+    const float* residual;        ///< null: none
+    float* out;                   ///< dequantized
+    LeftBuffer& left;             ///< codes
+    std::size_t site;             ///< number of the product's, which the two others follow; or no_product
+  };
+  void norm_rows(const NormStep& step, std::size_t row0, std::size_t r, std::size_t n, int thread);
+  static Target product_target(const PackedLinear& linear, Workspace& w) {
+    return {linear.gives_codes() ? static_cast<void*>(w.product_codes.data()) : w.products.data(),
+            linear.out()};
   }
 
   /// Runs body and books its time.
@@ -201,6 +232,7 @@ CpuExecutor::Network::Network(std::shared_ptr<const Model> the_model, const CpuO
     return InputSite(site, {&next.query.weight, &next.key.weight, &next.value.weight});
   };
   embeddings_norm = inputs_of(0, model->embeddings_norm_site);
+  static_embeddings_norm = is_static_norm(RowFormat(), embeddings_sum.format(), embeddings_norm, s.hidden);
   layers.resize(s.layers);
   for (std::size_t i = 0; i < s.layers; ++i) {
     const Layer& from = model->layers[i];
@@ -236,13 +268,24 @@ CpuExecutor::Network::Network(std::shared_ptr<const Model> the_model, const CpuO
     plan.query = projection(from.query, query, attention.integer_scores);
     plan.key = projection(from.key, key, attention.integer_scores);
     plan.value = projection(from.value, value, attention.integer_context);
-    plan.attention_output = linear(from.attention_output, from.sites[context]);
+    const auto before_norm = [&](const Linear& weights, LayerSite left, LayerSite site, bool on_grids) {
+      const SiteFormat& input = from.sites[left];
+      return linear(weights, input,
+                    on_grids && from.sites[site].bits <= 8
+                        ? fused(Finish::codes, weights, input, plan.sites[site])
+                        : Result{});
+    };
+    plan.static_attention_norm =
+        is_static_norm(plan, attention_output, attention_residual, plan.ffn_input, s.hidden);
+    plan.static_output_norm = is_static_norm(plan, ffn_output, ffn_residual, plan.output, s.hidden);
+    plan.attention_output =
+        before_norm(from.attention_output, context, attention_output, plan.static_attention_norm);
     plan.ffn_hidden = linear(
         from.ffn_hidden, from.sites[ffn_input],
         plan.ffn_hidden_site.form == Form::codes
             ? fused(Finish::gelu_codes, from.ffn_hidden, from.sites[ffn_input], plan.ffn_hidden_site.rows)
             : Result{});
-    plan.ffn_output = linear(from.ffn_output, from.sites[ffn_hidden]);
+    plan.ffn_output = before_norm(from.ffn_output, ffn_hidden, ffn_output, plan.static_output_norm);
   }
   pooler =
       linear(model->pooler, s.layers == 0 ? model->embeddings_norm_site : model->layers.back().sites[output]);
@@ -285,7 +328,7 @@ void CpuExecutor::Network::reserve(int threads, std::size_t rows, std::size_t lo
          {&w.hidden, &w.ffn_input, &w.products, &w.context, &w.query, &w.key, &w.value})
       if (v->size() < rows * s.hidden) v->resize(rows * s.hidden);
     if (w.wide.size() < rows * s.intermediate) w.wide.resize(rows * s.intermediate);
-    for (AlignedVector<std::uint8_t>* v : {&w.query_codes, &w.key_codes, &w.value_codes})
+    for (AlignedVector<std::uint8_t>* v : {&w.query_codes, &w.key_codes, &w.value_codes, &w.product_codes})
       if (v->size() < rows * s.hidden + slack) v->resize(rows * s.hidden + slack);
     for (AlignedVector<float>* v : {&w.query_scale, &w.key_scale, &w.value_scale})
       if (v->size() < rows) v->resize(rows);
@@ -320,7 +363,7 @@ void CpuExecutor::Network::embed(const Tokens& tokens, std::size_t begin, std::s
   if (member.rank == 0) embeddings_norm.reserve(w.left_hidden, count, hidden);
   member.wait();
   over_rows(count, member, [&](std::size_t r, std::size_t n) {
-    float* rows = w.hidden.data() + r * hidden;
+    float* rows = w.products.data() + r * hidden;
     timed(&Profile::rest, thread, [&] {
       for (std::size_t i = 0; i < n; ++i) {
         const std::size_t t = begin + r + i;
@@ -328,16 +371,61 @@ void CpuExecutor::Network::embed(const Tokens& tokens, std::size_t begin, std::s
         add_row(types, tokens.types[t], rows + i * hidden, false);
         add_row(places, static_cast<std::size_t>(tokens.positions[t]), rows + i * hidden, false);
       }
-      row_kernels().round_trip(embeddings_sum.format(), rows, n, hidden, hidden, -1);
-      observe(0, w.hidden.data(), begin, r, n, hidden);
-      const LayerNorm& norm = model->embeddings_norm;
-      model_kernels().layer_norm(rows, rows, n, hidden, norm.gain.data(), norm.bias.data(), shape().epsilon);
     });
-    timed(&Profile::quantize, thread,
-          [&] { w.left_hidden.encode(embeddings_norm.rows.format(), w.hidden.data(), r, n); });
-    observe(1, w.hidden.data(), begin, r, n, hidden);
+    const RowFormat nothing;
+    norm_rows(
+        {nothing, embeddings_sum.format(), embeddings_norm, static_embeddings_norm, model->embeddings_norm,
+         w.products.data(), nullptr, nullptr, w.hidden.data(), w.left_hidden, no_product},
+        begin, r, n, thread);
   });
   member.wait();
+}
+
+void CpuExecutor::Network::norm_rows(const NormStep& step, std::size_t row0, std::size_t r, std::size_t n,
+                                     int thread) {
+  const std::size_t hidden = shape().hidden, at = r * hidden;
+  float *values = step.values + at, *out = step.out + at;
+  const float* residual = step.residual ? step.residual + at : nullptr;
+  const std::size_t sum_site = step.site == no_product ? 0 : step.site + 1;
+  const RowFormat& norm_format = step.norm_site.rows.format();
+  if (options.observer && step.product)
+    observe_codes(step.site, step.product_site, step.product + at, hidden, row0 + r, n, hidden);
+  if (options.observer && step.site != no_product && !step.product) {
+    std::vector<float> product(values, values + n * hidden);
+    row_kernels().round_trip(step.product_site, product.data(), n, hidden, hidden, -1);
+    observe(step.site, product.data(), row0 + r, 0, n, hidden);
+  }
+  if (step.is_static) {
+    timed(&Profile::rest, thread, [&] {
+      StaticNorm norm;
+      norm.product_site = &step.product_site;
+      norm.sum_site = &step.sum_site;
+      norm.norm_site = &norm_format;
+      norm.values = values;
+      norm.product = step.product ? step.product + at : nullptr;
+      norm.residual = residual;
+      norm.gain = step.norm.gain.data();
+      norm.bias = step.norm.bias.data();
+      norm.epsilon = shape().epsilon;
+      norm.out = out;
+      norm.stride = step.left.stride();
+      norm.codes = step.left.low() + r * norm.stride;
+      row_kernels().static_norm(norm, n, hidden);
+    });
+    if (options.observer) {
+      std::vector<float> sum(values, values + n * hidden);
+      for (float& v : sum) v *= step.sum_site.scale;
+      observe(sum_site, sum.data(), row0 + r, 0, n, hidden);
+    }
+  } else {
+    timed(&Profile::rest, thread, [&] {
+      row_kernels().residual_norm(step.product_site, step.sum_site, values, residual, out, n, hidden,
+                                  step.norm.gain.data(), step.norm.bias.data(), shape().epsilon);
+    });
+    observe(sum_site, values, row0 + r, 0, n, hidden);
+    timed(&Profile::quantize, thread, [&] { step.left.encode(norm_format, step.out, r, n); });
+  }
+  observe(sum_site + 1, step.out, row0, r, n, hidden);
 }
 
 void CpuExecutor::Network::project(std::size_t layer, std::size_t rows, std::size_t row0, Workspace& w,
@@ -376,8 +464,7 @@ void CpuExecutor::Network::project(std::size_t layer, std::size_t rows, std::siz
   for (const Part& part : parts) {
     const RowFormat& format = plan.sites[part.site].format();
     if (part.linear.gives_codes()) {
-      observe_codes(model->site_index(layer, part.site), format, part.codes, hidden, row0, rows, hidden,
-                    member);
+      observe_codes(model->site_index(layer, part.site), format, part.codes, hidden, row0, rows, hidden);
       continue;
     }
     any = true;
@@ -429,7 +516,7 @@ void CpuExecutor::Network::attend_all(std::size_t layer, const Tokens& tokens, s
   member.wait();
   if (plan.fuse_context) {
     observe_codes(model->site_index(layer, context), plan.context.rows.format(), w.left_context.low(),
-                  w.left_context.stride(), begin, rows, hidden, member);
+                  w.left_context.stride(), begin, rows, hidden);
     return;
   }
   over_rows(rows, member, [&](std::size_t r, std::size_t n) {
@@ -446,40 +533,19 @@ void CpuExecutor::Network::feed_forward(std::size_t layer, std::size_t rows, std
   const Layer& from = model->layers[layer];
   const std::size_t hidden = shape().hidden, wide = shape().intermediate;
   multiply(plan.attention_output, w.left_context.rows(w.context.data()), rows, member,
-           {w.products.data(), hidden}, thread);
+           product_target(plan.attention_output, w), thread);
   if (member.rank == 0) {
     plan.ffn_input.reserve(w.left_ffn_input, rows, hidden);
     plan.ffn_hidden_site.reserve(w.left_ffn_hidden, rows, wide);
   }
   member.wait();
 
-  // Residual sum and LayerNorm; an observer wants to see each step.
-  const auto residual_norm = [&](LayerSite product_site, LayerSite sum_site, const float* residual,
-                                 float* out, const LayerNorm& norm, std::size_t r, std::size_t n) {
-    float* values = w.products.data() + r * hidden;
-    const RowFormat &site1 = plan.sites[product_site].format(), &site2 = plan.sites[sum_site].format();
-    if (!options.observer) {
-      row_kernels().residual_norm(site1, site2, values, residual + r * hidden, out + r * hidden, n, hidden,
-                                  norm.gain.data(), norm.bias.data(), shape().epsilon);
-      return;
-    }
-    row_kernels().round_trip(site1, values, n, hidden, hidden, -1);
-    observe(model->site_index(layer, product_site), w.products.data(), row0, r, n, hidden);
-    model_kernels().add(values, residual + r * hidden, values, n * hidden);
-    row_kernels().round_trip(site2, values, n, hidden, hidden, -1);
-    observe(model->site_index(layer, sum_site), w.products.data(), row0, r, n, hidden);
-    model_kernels().layer_norm(values, out + r * hidden, n, hidden, norm.gain.data(), norm.bias.data(),
-                               shape().epsilon);
-  };
-
   over_rows(rows, member, [&](std::size_t r, std::size_t n) {
-    timed(&Profile::rest, thread, [&] {
-      residual_norm(attention_output, attention_residual, w.hidden.data(), w.ffn_input.data(),
-                    from.attention_norm, r, n);
-    });
-    timed(&Profile::quantize, thread,
-          [&] { w.left_ffn_input.encode(plan.ffn_input.rows.format(), w.ffn_input.data(), r, n); });
-    observe(model->site_index(layer, ffn_input), w.ffn_input.data(), row0, r, n, hidden);
+    norm_rows({plan.sites[attention_output].format(), plan.sites[attention_residual].format(), plan.ffn_input,
+               plan.static_attention_norm, from.attention_norm, w.products.data(),
+               plan.attention_output.gives_codes() ? w.product_codes.data() : nullptr, w.hidden.data(),
+               w.ffn_input.data(), w.left_ffn_input, model->site_index(layer, attention_output)},
+              row0, r, n, thread);
   });
   member.wait();
 
@@ -500,18 +566,17 @@ void CpuExecutor::Network::feed_forward(std::size_t layer, std::size_t rows, std
   member.wait();
   if (plan.ffn_hidden.gives_codes())
     observe_codes(model->site_index(layer, ffn_hidden), plan.ffn_hidden_site.rows.format(),
-                  w.left_ffn_hidden.low(), w.left_ffn_hidden.stride(), row0, rows, wide, member);
-  multiply(plan.ffn_output, w.left_ffn_hidden.rows(w.wide.data()), rows, member, {w.products.data(), hidden},
-           thread);
+                  w.left_ffn_hidden.low(), w.left_ffn_hidden.stride(), row0, rows, wide);
+  multiply(plan.ffn_output, w.left_ffn_hidden.rows(w.wide.data()), rows, member,
+           product_target(plan.ffn_output, w), thread);
   if (member.rank == 0) plan.output.reserve(w.left_hidden, rows, hidden);
   member.wait();
   over_rows(rows, member, [&](std::size_t r, std::size_t n) {
-    timed(&Profile::rest, thread, [&] {
-      residual_norm(ffn_output, ffn_residual, w.ffn_input.data(), w.hidden.data(), from.output_norm, r, n);
-    });
-    timed(&Profile::quantize, thread,
-          [&] { w.left_hidden.encode(plan.output.rows.format(), w.hidden.data(), r, n); });
-    observe(model->site_index(layer, output), w.hidden.data(), row0, r, n, hidden);
+    norm_rows({plan.sites[ffn_output].format(), plan.sites[ffn_residual].format(), plan.output,
+               plan.static_output_norm, from.output_norm, w.products.data(),
+               plan.ffn_output.gives_codes() ? w.product_codes.data() : nullptr, w.ffn_input.data(),
+               w.hidden.data(), w.left_hidden, model->site_index(layer, ffn_output)},
+              row0, r, n, thread);
   });
   member.wait();
 }
@@ -637,7 +702,7 @@ std::size_t CpuExecutor::bytes() const {
       bytes += v->size() * sizeof(float);
     for (const LeftBuffer* left : {&w.left_hidden, &w.left_context, &w.left_ffn_input, &w.left_ffn_hidden})
       bytes += left->bytes();
-    bytes += w.query_codes.size() + w.key_codes.size() + w.value_codes.size();
+    bytes += w.query_codes.size() + w.key_codes.size() + w.value_codes.size() + w.product_codes.size();
   }
   return bytes;
 }

@@ -35,16 +35,11 @@ inline Sum subtract_product(Sum sum, std::int32_t x, Sum y) {
   return {_mm256_sub_epi32(sum.a, _mm256_mullo_epi32(factor, y.a)),
           _mm256_sub_epi32(sum.b, _mm256_mullo_epi32(factor, y.b))};
 }
-inline __m256 rounded_half(__m256i s, const double* factor, const double* addend) {
-  const auto quarter = [=](__m128i sums, int at) {
-    const __m256d steps =
-        _mm256_fmadd_pd(_mm256_cvtepi32_pd(sums), _mm256_loadu_pd(factor + at), _mm256_loadu_pd(addend + at));
-    return _mm256_cvtpd_ps(_mm256_round_pd(steps, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
-  };
-  return _mm256_set_m128(quarter(_mm256_extracti128_si256(s, 1), 4), quarter(_mm256_castsi256_si128(s), 0));
-}
-inline F16 rounded(Sum s, const double* factor, const double* addend) {
-  return {rounded_half(s.a, factor, addend), rounded_half(s.b, factor + 8, addend + 8)};
+inline D16 to_double(Sum s) {
+  return {{_mm256_cvtepi32_pd(_mm256_castsi256_si128(s.a)),
+           _mm256_cvtepi32_pd(_mm256_extracti128_si256(s.a, 1)),
+           _mm256_cvtepi32_pd(_mm256_castsi256_si128(s.b)),
+           _mm256_cvtepi32_pd(_mm256_extracti128_si256(s.b, 1))}};
 }
 inline F16 to_float(Sum s) {
   return {_mm256_cvtepi32_ps(s.a), _mm256_cvtepi32_ps(s.b)};

@@ -4,7 +4,7 @@
 //   Sum                     16 int32 lanes: zero_sum(), load_sum(p), store_sum(p, s),
 //                           store_sum_first(p, s, n), to_float(s),
 //                           add(s, t), subtract_product(s, x, y) = s - x * y with x in every lane,
-//                           rounded(s, factor, addend) = round(s * factor + addend) in double
+//                           to_double(s)
 //   a struct S of one step:
 //     S::rows, S::panels    the register tile
 //     S::depth              how many k one 32-bit word of a row holds: 4 bytes, or 2 int16
@@ -89,7 +89,8 @@ inline void finish_vector(const Int8Product& p, Sum sum, std::size_t r, std::siz
   if constexpr (FINISH == Finish::codes) {
     if (!p.row_scale) {
       sum = add(sum, load_sum(p.col_shift + j));
-      const F16 steps = rounded(sum, p.col_factor + j, p.col_addend + j);
+      const F16 steps = narrow(
+          round_even(fma(to_double(sum), load_doubles(p.col_factor + j), load_doubles(p.col_addend + j))));
       return store_steps(p, min(max(steps, splat(p.low)), splat(p.high)), r, j, kept);
     }
   }

@@ -31,10 +31,9 @@ inline Sum subtract_product(Sum sum, std::int32_t x, Sum y) {
   for (int i = 0; i < 16; ++i) sum.v[i] -= x * y.v[i];
   return sum;
 }
-inline F16 rounded(Sum s, const double* factor, const double* addend) {
-  F16 result;
-  for (int i = 0; i < 16; ++i)
-    result.v[i] = static_cast<float>(__builtin_nearbyint(__builtin_fma(s.v[i], factor[i], addend[i])));
+inline D16 to_double(Sum s) {
+  D16 result;
+  for (int i = 0; i < 16; ++i) result.v[i] = s.v[i];
   return result;
 }
 inline F16 to_float(Sum s) {

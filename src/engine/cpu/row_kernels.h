@@ -43,6 +43,29 @@ inline std::size_t outlier_words(std::size_t cols) {
   return (cols + 15) / 16;
 }
 
+/// steps <- round(sum / sum's scale) of sum = product + residual, which is in `values` afterwards; then the
+/// LayerNorm of the steps on its own grid: dequantized to `out`, and as codes. The steps are whole numbers,
+/// so that mean and variance of a row are exact, and nothing is rounded to float32 before the codes are.
+struct StaticNorm {
+  /// Of product: tensor or real; of the two others: tensor, the norm's of at most 8 bits.
+  const RowFormat *product_site = nullptr, *sum_site = nullptr, *norm_site = nullptr;
+  float* values = nullptr;                       ///< [rows, cols] the product in float, replaced by the steps
+  const std::uint8_t* product = nullptr;         ///< [rows, cols] its codes; null: it is in `values`
+  const float* residual = nullptr;               ///< [rows, cols]; null: none
+  const float *gain = nullptr, *bias = nullptr;  ///< [cols]
+  float epsilon = 0;
+  float* out = nullptr;           ///< [rows, cols]
+  std::uint8_t* codes = nullptr;  ///< [rows, stride]
+  std::size_t stride = 0;
+
+  /// Whether the sums of a row's steps and of their squares are exact.
+  static bool fits(const RowFormat& product, const RowFormat& sum, const RowFormat& norm, std::size_t cols) {
+    return (product.kind == FormatKind::tensor || product.kind == FormatKind::real) &&
+           sum.kind == FormatKind::tensor && sum.bits <= 8 && norm.kind == FormatKind::tensor &&
+           norm.bits <= 8 && cols % 16 == 0 && cols <= 4096;
+  }
+};
+
 /// Kernels over rows of values, one set per instruction set, all with the same bits. Rows are readable and
 /// writable up to the next multiple of 16 columns only where `stride` allows; what lies beyond `cols` is not
 /// touched.
@@ -55,10 +78,12 @@ struct RowKernels {
   void (*encode)(const RowFormat& format, float* values, std::size_t rows, std::size_t cols,
                  std::size_t stride, int head, const CodeRows& codes);
   /// values <- site1(values); values <- site2(values + residual); out <- LayerNorm(values). Rows of `cols`,
-  /// no gaps.
+  /// no gaps. `residual` may be null.
   void (*residual_norm)(const RowFormat& site1, const RowFormat& site2, float* values, const float* residual,
                         float* out, std::size_t rows, std::size_t cols, const float* gain, const float* bias,
                         float epsilon);
+  /// A LayerNorm between static grids of integers, in double precision where it matters; see StaticNorm.
+  void (*static_norm)(const StaticNorm& norm, std::size_t rows, std::size_t cols);
   /// scores <- site(scores); softmax of each row, in place; then the codes of the probabilities on one grid.
   void (*softmax_codes)(const RowFormat& scores_site, const RowFormat& probs_site, float* scores,
                         std::size_t rows, std::size_t cols, std::size_t stride, std::uint8_t* codes,

@@ -207,7 +207,7 @@ inline void residual_norm(const RowFormat& site1, const RowFormat& site2, float*
     for (std::size_t r = 0; r < rows; ++r) {
       float* row = values + r * cols;
       round_trip(site1, row, 1, cols, cols, -1);
-      outlierlab::OUTLIERLAB_ISA_NAMESPACE::add(row, residual + r * cols, row, cols);
+      if (residual) outlierlab::OUTLIERLAB_ISA_NAMESPACE::add(row, residual + r * cols, row, cols);
       round_trip(site2, row, 1, cols, cols, -1);
     }
   } else {
@@ -216,12 +216,59 @@ inline void residual_norm(const RowFormat& site1, const RowFormat& site2, float*
     for (std::size_t i = 0; i < rows * cols; i += lanes) {
       F16 v = load(values + i);
       if (quantize1) v = steps(first, v) * first.scale;
-      v = v + load(residual + i);
+      if (residual) v = v + load(residual + i);
       if (quantize2) v = steps(second, v) * second.scale;
       store(values + i, v);
     }
   }
   outlierlab::OUTLIERLAB_ISA_NAMESPACE::layer_norm(values, out, rows, cols, gain, bias, epsilon);
+}
+
+inline double sum_doubles(F16 lane) {
+  alignas(64) float value[lanes];
+  store(value, lane);
+  double sum = 0;
+  for (const float v : value) sum += static_cast<double>(v);
+  return sum;
+}
+
+inline void static_norm(const StaticNorm& n, std::size_t rows, std::size_t cols) {
+  const LaneGrid first = grid_of(*n.product_site), second = grid_of(*n.sum_site),
+                 third = grid_of(*n.norm_site);
+  const bool quantize = n.product_site->kind == Kind::tensor;
+  const F16 low = splat(n.norm_site->low_steps()), high = splat(n.norm_site->high_steps());
+  const D16 inverse = splat_double(n.norm_site->steps_per_unit());
+  const double count = static_cast<double>(cols), unit = n.sum_site->steps_per_unit();
+  for (std::size_t r = 0; r < rows; ++r) {
+    float* const steps_row = n.values + r * cols;
+    F16 sum = splat(0.0f), squares = splat(0.0f);
+    for (std::size_t j = 0; j < cols; j += lanes) {
+      F16 v;
+      if (n.product) {
+        v = (load_bytes(n.product + r * cols + j) - first.offset) * first.scale;
+      } else {
+        v = load(steps_row + j);
+        if (quantize) v = steps(first, v) * first.scale;
+      }
+      if (n.residual) v = v + load(n.residual + r * cols + j);
+      v = steps(second, v);
+      sum = sum + v;
+      squares = fma(v, v, squares);
+      store(steps_row + j, v);
+    }
+    // Of whole numbers, these two are exact; the values' variance is the square of the unit smaller.
+    const double total = sum_doubles(sum), spread = count * sum_doubles(squares) - total * total;
+    const double variance = spread / (count * count) + static_cast<double>(n.epsilon) * unit * unit;
+    const double factor = spread > 0 ? 1 / __builtin_sqrt(variance) : 0;
+    const D16 scale = splat_double(factor), shift = splat_double(-total / count * factor);
+    for (std::size_t j = 0; j < cols; j += lanes) {
+      const D16 normal = fma(widen(load(steps_row + j)), scale, shift);
+      const D16 v = fma(normal, widen(load(n.gain + j)), widen(load(n.bias + j)));
+      const F16 t = min(max(narrow(round_even(v * inverse)), low), high);
+      store(n.out + r * cols + j, t * third.scale);
+      store_codes(n.codes + r * n.stride + j, t, third.offset);
+    }
+  }
 }
 
 inline void softmax_codes(const RowFormat& scores_site, const RowFormat& probs_site, float* scores,
