@@ -1,6 +1,6 @@
 #include "lower/lower.h"
 
-#include <cmath>
+#include <optional>
 
 #include "core/error.h"
 #include "engine/refusal.h"
@@ -57,18 +57,16 @@ engine::Weight integer_weight(const Scheme& scheme, const std::string& name, con
   if (scales.size() != 1 && scales.size() != values.rows())
     refuse(scheme, "weight " + name, "one scale per tensor or per row",
            std::to_string(scales.size()) + " scales");
-  const long largest = (1L << (bits - 1)) - 1;
   std::vector<std::int8_t> codes(values.size());
   for (std::size_t r = 0; r < values.rows(); ++r) {
     const float scale = scales[scales.size() == 1 ? 0 : r];
     for (std::size_t c = 0; c < values.cols(); ++c) {
       const float value = values(r, c);
-      const long code = scale > 0 ? std::lround(value / scale) : 0;
-      const float back = scale * static_cast<float>(code);
-      if (std::labs(code) > largest || std::abs(back - value) > 1e-6f * std::abs(value))
+      const std::optional<std::int32_t> code = symmetric_code(value, scale, bits);
+      if (!code)
         refuse(scheme, "weight " + name, "a uniform grid of " + std::to_string(bits) + " bits",
                "a value of " + std::to_string(value) + " at scale " + std::to_string(scale));
-      codes[r * values.cols() + c] = static_cast<std::int8_t>(code);
+      codes[r * values.cols() + c] = static_cast<std::int8_t>(*code);
     }
   }
   weight.codes = std::move(codes);
@@ -90,12 +88,8 @@ struct WeightLowering {
              "block (products would need a scale for every block of their sum)");
     if (rule.bits > 8)
       refuse(scheme, "weight " + name, "at most 8 bits, or 32 for float", std::to_string(rule.bits));
-    WeightContext context;
-    context.bits = rule.bits;
-    context.granularity = rule.granularity;
-    context.name = name;
-    if (statistics && !input_site.empty()) context.input = &statistics->at(input_site);
-    return integer_weight(scheme, name, rule.quantizer->quantize(matrix, context), rule.bits);
+    return integer_weight(scheme, name, quantize_weight(matrix, rule, name, input_site, statistics),
+                          rule.bits);
   }
 
   engine::Linear operator()(const Linear& linear, const std::string& name,

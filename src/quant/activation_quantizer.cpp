@@ -222,6 +222,7 @@ SiteLayout ActivationQuantizer::layout(std::size_t site) const {
   layout.bits = plan.rule.bits;
   layout.symmetric = plan.rule.symmetric;
   layout.granularity = plan.rule.granularity;
+  layout.block = plan.rule.block;
   layout.outlier_threshold = plan.rule.outlier_threshold;
   if (!plan.rule.is_static()) return layout;
   if (!plan.calibrated) fail_expected("site " + plan.name, "a grid from calibration", "none");
@@ -236,6 +237,17 @@ SiteLayout ActivationQuantizer::layout(std::size_t site) const {
   return layout;
 }
 
+QuantizedWeight quantize_weight(const Matrix& matrix, const WeightRule& rule, const std::string& name,
+                                const std::string& input_site, const NetworkStatistics* statistics) {
+  WeightContext context;
+  context.bits = rule.bits;
+  context.granularity = rule.granularity;
+  context.block = rule.block;
+  context.name = name;
+  if (statistics && !input_site.empty()) context.input = &statistics->at(input_site);
+  return rule.quantizer->quantize(matrix, context);
+}
+
 BertWeights quantize_weights(const BertWeights& weights, const Scheme& scheme,
                              const NetworkStatistics* statistics, std::size_t* stored_bytes) {
   BertWeights result = weights;
@@ -243,13 +255,7 @@ BertWeights quantize_weights(const BertWeights& weights, const Scheme& scheme,
   result.for_each_matrix([&](const std::string& name, const std::string& input_site, Matrix& matrix) {
     const WeightRule rule = WeightRule::read(scheme.weight_rule(name));
     if (rule.is_float() || matrix.empty()) return;
-    WeightContext context;
-    context.bits = rule.bits;
-    context.granularity = rule.granularity;
-    context.block = rule.block;
-    context.name = name;
-    if (statistics && !input_site.empty()) context.input = &statistics->at(input_site);
-    QuantizedWeight quantized = rule.quantizer->quantize(matrix, context);
+    QuantizedWeight quantized = quantize_weight(matrix, rule, name, input_site, statistics);
     bytes = bytes - matrix.size() * sizeof(float) + quantized.stored_bytes;
     matrix = std::move(quantized.values);
   });

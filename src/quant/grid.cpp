@@ -51,6 +51,13 @@ std::int32_t Grid::quantize(float v) const {
   return static_cast<std::int32_t>(std::min(steps, highest)) + zero;
 }
 
+std::optional<std::int32_t> symmetric_code(float value, float scale, int bits) {
+  const float steps = scale > 0 ? std::round(value / scale) : 0;
+  const auto largest = static_cast<float>((1 << (bits - 1)) - 1);
+  if (!(std::abs(steps) <= largest) || std::abs(scale * steps - value) > 1e-6f * std::abs(value)) return {};
+  return static_cast<std::int32_t>(steps);
+}
+
 Granularity parse_granularity(const std::string& text, const std::string& place) {
   for (const Granularity g : {Granularity::tensor, Granularity::channel, Granularity::group,
                               Granularity::token, Granularity::block}) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace outlierlab {
@@ -30,6 +31,9 @@ struct Grid {
   float dequantize(std::int32_t q) const { return scale * static_cast<float>(q - zero); }
   float round_trip(float v) const { return dequantize(quantize(v)); }
 };
+
+/// The code of a dequantized value on a symmetric grid; none if it does not lie on it.
+std::optional<std::int32_t> symmetric_code(float value, float scale, int bits);
 
 /// How many values share a grid.
 enum class Granularity {

@@ -138,6 +138,7 @@ struct SiteLayout {
   bool by_channel = false;
   std::vector<float> scale;
   std::vector<std::int32_t> zero;
+  std::size_t block = 0;  ///< granularity block: values that share a grid
   /// Granularity token: values of a larger magnitude stay in float.
   float outlier_threshold = std::numeric_limits<float>::infinity();
 };
@@ -179,6 +180,10 @@ class ActivationQuantizer : public SiteHook {
 /// `weights` itself before the first. UsageError if a transform cannot rewrite such a network.
 BertWeights apply_transforms(const BertWeights& weights, const Scheme& scheme,
                              const std::function<NetworkStatistics(const BertWeights&)>& capture);
+
+/// One weight by a rule that is not float; `input_site` is that of BertWeights::for_each_matrix().
+QuantizedWeight quantize_weight(const Matrix& matrix, const WeightRule& rule, const std::string& name,
+                                const std::string& input_site, const NetworkStatistics* statistics);
 
 /// Weights with the scheme's weight rules applied (fake-quantized copy). `statistics` serves quantizers that
 /// need their input's statistics. `stored_bytes` (optional) receives the size of all parameters: quantized

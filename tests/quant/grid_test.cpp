@@ -129,3 +129,17 @@ TEST_CASE("granularities by name", "[quant]") {
   REQUIRE(parse_granularity("group", "f:1") == Granularity::group);
   REQUIRE_ERROR(parse_granularity("chanel", "f:1"), "f:1", "did you mean 'channel'");
 }
+
+TEST_CASE("Dequantized values have their codes again, others none", "[quant]") {
+  for (const int bits : {2, 4, 8, 16}) {
+    const int largest = (1 << (bits - 1)) - 1;
+    for (const float scale : {0.1f, 3.7e-5f, 1e3f / 3}) {
+      for (int code = -largest; code <= largest; ++code)
+        REQUIRE(symmetric_code(scale * static_cast<float>(code), scale, bits) == code);
+      REQUIRE_FALSE(symmetric_code(scale * static_cast<float>(largest + 1), scale, bits));
+      REQUIRE_FALSE(symmetric_code(0.75f * scale, scale, bits));
+    }
+    REQUIRE(symmetric_code(0, 0, bits) == 0);
+    REQUIRE_FALSE(symmetric_code(1, 0, bits));
+  }
+}
