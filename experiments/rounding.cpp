@@ -1,6 +1,7 @@
-// Beside claim C7: how far one rounding gets. The simulation in float32 and the same in double precision
-// (src/kernels/reference_kernels.cpp) differ by less than a millionth before their values meet a grid; a
-// value that falls on the other side of a threshold moves by a whole step, and with it what depends on it.
+// Beside claim C7: how far one rounding gets. The simulation in float32 and the scheme in double precision
+// from end to end (src/quant/exact_network.h) differ by less than a millionth before their values meet a
+// grid; a value that falls on the other side of a threshold moves by a whole step, and with it what depends
+// on it.
 // Rows: by site, the share of the values that the two do not have in common; and the predictions that they,
 // and the integer engine of the processor, have in common on the whole split. What float32 leaves open is
 // the most that can be asked of any other execution of a scheme.
@@ -22,10 +23,10 @@ namespace {
 
 constexpr std::size_t compared_examples = 16;
 
-/// Keeps what a quantizer makes of every site, in an order that does not depend on tiles.
+/// Keeps what a quantizer, or the reference, makes of every site, in an order that does not depend on tiles.
 class SiteValues : public SiteHook {
  public:
-  SiteValues(const SiteTable& sites, const Batch& batch, ActivationQuantizer& quantizer)
+  SiteValues(const SiteTable& sites, const Batch& batch, ActivationQuantizer* quantizer = nullptr)
       : batch_(batch), quantizer_(quantizer), values_(sites.size()) {
     std::size_t squares = 0;
     for (std::size_t e = 0; e < batch.size(); ++e) {
@@ -46,42 +47,49 @@ class SiteValues : public SiteHook {
   }
 
   void visit(const SiteTile& tile, int thread) override {
-    quantizer_.visit(tile, thread);
-    std::vector<float>& values = values_[tile.site];
+    quantizer_->visit(tile, thread);
     for (std::size_t r = 0; r < tile.rows; ++r) {
-      const std::size_t e = example_.at(tile.tokens[r].example);
-      const float* from = tile.data + r * tile.stride;
-      std::size_t at = 0;
-      if (tile.channel >= 0) {
-        const std::size_t length = batch_.length(e), head = static_cast<std::size_t>(tile.channel);
-        at = first_square_[e] * heads_ + (head * length + tile.tokens[r].position) * length;
-      } else {
-        at = tile.cols * (tile.site == pooler_ ? e : batch_.offsets[e] + tile.tokens[r].position);
-      }
-      std::copy_n(from, tile.cols, values.begin() + static_cast<std::ptrdiff_t>(at));
+      const std::size_t example = example_.at(tile.tokens[r].example);
+      std::copy_n(tile.data + r * tile.stride, tile.cols,
+                  first(tile.site, example, tile.channel, tile.cols) + tile.tokens[r].position * tile.cols);
     }
   }
-  const std::vector<float>& of(std::size_t site) const { return values_[site]; }
+  ExactNetwork::Observer observer() {
+    return [this](std::size_t site, std::size_t example, int head, const double* values, std::size_t count) {
+      const std::size_t rows = site == pooler_ ? 1 : batch_.length(example);
+      std::copy_n(values, count, first(site, example, head, count / rows));
+    };
+  }
+  const std::vector<double>& of(std::size_t site) const { return values_[site]; }
 
  private:
+  /// Where the values of an example, or of one of its heads, begin, in rows of `cols`.
+  double* first(std::size_t site, std::size_t example, int head, std::size_t cols) {
+    const std::size_t length = batch_.length(example);
+    const std::size_t at =
+        head >= 0 ? first_square_[example] * heads_ + static_cast<std::size_t>(head) * length * length
+                  : cols * (site == pooler_ ? example : batch_.offsets[example]);
+    return values_[site].data() + at;
+  }
+
   const Batch& batch_;
-  ActivationQuantizer& quantizer_;
+  ActivationQuantizer* quantizer_;
   std::map<std::uint32_t, std::size_t> example_;  ///< place in the batch by index in the split
   std::vector<std::size_t> first_square_;         ///< of each example's scores, per head
   std::size_t pooler_ = 0, heads_ = 0;
-  std::vector<std::vector<float>> values_;  ///< [site]
+  std::vector<std::vector<double>> values_;  ///< [site]
 };
 
 /// The share of values that differ by more than what float32 rounds off, in percent: by 1e-5 of the value, of
 /// which a step of 16 bits is three times as much, and by 2e-6 of the site's largest, which sums near 0 are
 /// not exact to.
-double moved_share(const std::vector<float>& values, const std::vector<float>& reference) {
-  float largest = 0;
-  for (const float v : reference) largest = std::max(largest, std::abs(v));
+double moved_share(const std::vector<double>& values, const std::vector<double>& reference) {
+  double largest = 0;
+  for (const double v : reference) largest = std::max(largest, std::abs(v));
   std::size_t moved = 0;
   for (std::size_t i = 0; i < values.size(); ++i) {
-    const float own = std::max(std::abs(values[i]), std::abs(reference[i]));
-    moved += !(std::abs(values[i] - reference[i]) <= std::max(1e-5f * own, 2e-6f * largest));
+    const double own = std::max(std::abs(values[i]), std::abs(reference[i]));
+    moved += !(std::abs(values[i] - reference[i]) <= std::max(1e-5 * own, 2e-6 * largest));
   }
   return 100.0 * static_cast<double>(moved) / static_cast<double>(values.size());
 }
@@ -127,9 +135,9 @@ class Rounding {
     const Batch batch = make_batches({all.begin(), all.begin() + count}, compared_examples).front();
     const BertRunner& network = evaluator.runner(scheme_);
     ActivationQuantizer quantizer = evaluator.quantizer(scheme_);
-    SiteValues in_float(evaluator.sites(), batch, quantizer), exact(evaluator.sites(), batch, quantizer);
+    SiteValues in_float(evaluator.sites(), batch, &quantizer), exact(evaluator.sites(), batch);
     network.logits(batch, &in_float);
-    network.with_kernels(reference_kernels()).logits(batch, &exact);
+    evaluator.exact(scheme_).logits(batch, exact.observer());
     for (std::size_t s = 0; s < evaluator.sites().size(); ++s)
       moved_.push_back({moved_share(in_float.of(s), exact.of(s)), exact.of(s).size()});
   }

@@ -59,20 +59,17 @@ Simulation::Simulation(Evaluator& evaluator, const Scheme& scheme, std::uint64_t
       examples_(first == 0 ? evaluator.size() : std::min(first, evaluator.size())),
       batches_(first_batches(evaluator, examples_)) {}
 
-Matrix Simulation::logits(bool exact) {
-  const BertRunner& network = evaluator_.runner(scheme_, seed_);
-  ActivationQuantizer quantizer = evaluator_.quantizer(scheme_, seed_);
-  if (!exact) return run_batches(network, batches_, examples_, &quantizer);
-  return run_batches(network.with_kernels(reference_kernels()), batches_, examples_, &quantizer);
-}
-
 const Matrix& Simulation::exact() {
-  if (exact_.empty()) exact_ = logits(true);
+  if (exact_.empty()) exact_ = run_batches(evaluator_.exact(scheme_, seed_), batches_, examples_);
   return exact_;
 }
 
 const Matrix& Simulation::float32() {
-  if (float32_.empty()) float32_ = logits(false);
+  if (float32_.empty()) {
+    const BertRunner& network = evaluator_.runner(scheme_, seed_);
+    ActivationQuantizer quantizer = evaluator_.quantizer(scheme_, seed_);
+    float32_ = run_batches(network, batches_, examples_, &quantizer);
+  }
   return float32_;
 }
 

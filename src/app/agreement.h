@@ -8,8 +8,8 @@
 
 namespace outlierlab {
 
-/// How far an execution of a scheme says the same as the scheme itself: its simulation with every product,
-/// LayerNorm, softmax, GELU and tanh computed in double precision and rounded to float32 once.
+/// How far an execution of a scheme says the same as the scheme itself: the ExactNetwork, in double
+/// precision from end to end.
 ///
 /// A value that rounding puts on the other side of a grid's threshold moves by a whole step, and with it
 /// everything that depends on it: over coarse grids two correct implementations come to differ in most values
@@ -48,7 +48,6 @@ class Simulation {
 
  private:
   friend Agreement engine_agreement(Simulation&, engine::Executor&, bool);
-  Matrix logits(bool exact);
 
   Evaluator& evaluator_;
   Scheme scheme_;

@@ -155,8 +155,7 @@ int command_bench(const std::vector<std::string>& arguments) {
   }
   // One for all simulated schemes: weights change no time. Its own, since comparing engines asks for others.
   const BertRunner quantized =
-      evaluator.runner(Scheme::load("w8a8", resource_root() / "configs" / "schemes", {}))
-          .with_kernels(model_kernels());
+      evaluator.runner(Scheme::load("w8a8", resource_root() / "configs" / "schemes", {})).copy();
   for (std::size_t i = 0; i < schemes.size(); ++i) {
     if (!wanted(schemes[i])) continue;
     contenders.push_back(

@@ -103,6 +103,17 @@ Matrix run_batches(const BertRunner& runner, const std::vector<Batch>& batches, 
   return all;
 }
 
+Matrix run_batches(const ExactNetwork& network, const std::vector<Batch>& batches, std::size_t examples) {
+  Matrix all(examples, network.labels()), logits;
+  for (const Batch& batch : batches) {
+    logits.resize(batch.size(), all.cols());
+    const std::vector<double> exact = network.logits(batch);
+    std::transform(exact.begin(), exact.end(), logits.data(), [](double v) { return static_cast<float>(v); });
+    scatter(logits, batch, all);
+  }
+  return all;
+}
+
 Matrix run_batches(engine::Executor& executor, const std::vector<Batch>& batches, std::size_t examples) {
   Matrix all(examples, executor.shape().labels), logits;
   for (const Batch& batch : batches) {
@@ -300,6 +311,14 @@ Evaluation Evaluator::evaluate(const Scheme& scheme, std::uint64_t seed) {
   require_finite_logits(result.logits, network, batches_);
   if (plain) reference_ = result;
   return result;
+}
+
+ExactNetwork Evaluator::exact(const Scheme& scheme, std::uint64_t seed) {
+  scheme.check(sites(), weight_names());
+  const ActivationQuantizer calibrated = quantizer(scheme, seed);
+  const bool quantizes = scheme.quantizes_activations(sites()) || scheme.quantizes_weights();
+  return ExactNetwork(float_weights(scheme, seed), scheme, calibrated,
+                      quantizes ? &statistics(scheme, seed) : nullptr);
 }
 
 std::shared_ptr<const engine::Model> Evaluator::lowered(const Scheme& scheme, std::uint64_t seed) {

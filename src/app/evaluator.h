@@ -14,6 +14,7 @@
 #include "engine/executor.h"
 #include "model/runner.h"
 #include "model/weights.h"
+#include "quant/exact_network.h"
 #include "quant/scheme.h"
 #include "stats/statistics.h"
 
@@ -96,6 +97,8 @@ class Evaluator {
   ActivationQuantizer quantizer(const Scheme& scheme, std::uint64_t seed = 0);
   /// A scheme as the integer engine executes it; Refusal for what it cannot execute.
   std::shared_ptr<const engine::Model> lowered(const Scheme& scheme, std::uint64_t seed = 0);
+  /// A scheme in double precision, with which its executions are compared.
+  ExactNetwork exact(const Scheme& scheme, std::uint64_t seed = 0);
   /// Runs the split through an executor of the integer engine.
   Evaluation evaluate(engine::Executor& executor, std::size_t weight_bytes) const;
 
@@ -146,6 +149,7 @@ std::string checkpoint_digest(const std::filesystem::path& folder);
 Matrix run_batches(const BertRunner& runner, const std::vector<Batch>& batches, std::size_t examples,
                    SiteHook* hook);
 
+Matrix run_batches(const ExactNetwork& network, const std::vector<Batch>& batches, std::size_t examples);
 Matrix run_batches(engine::Executor& executor, const std::vector<Batch>& batches, std::size_t examples);
 
 /// Re-runs a network from the layer of a changed site on: the hidden states before each layer are kept from

@@ -41,6 +41,25 @@ void require_count(const char* what, std::size_t expected, std::size_t found) {
 }
 }  // namespace
 
+void Batch::require_tokens(std::size_t vocabulary, std::size_t position_count, std::size_t type_count) const {
+  for (std::size_t t = 0; t < token_count(); ++t) {
+    const std::string place =
+        "example " + std::to_string(tokens[t].example) + ", token " + std::to_string(tokens[t].position);
+    if (token_ids[t] < 0 || static_cast<std::size_t>(token_ids[t]) >= vocabulary) {
+      fail_expected(place, "a token id below the vocabulary's size " + std::to_string(vocabulary),
+                    std::to_string(token_ids[t]));
+    }
+    if (static_cast<std::size_t>(positions[t]) >= position_count) {
+      fail_expected(place, "at most " + std::to_string(position_count) + " positions",
+                    "position " + std::to_string(positions[t]));
+    }
+    if (token_types[t] >= type_count) {
+      fail_expected(place, "a token type below " + std::to_string(type_count),
+                    std::to_string(token_types[t]));
+    }
+  }
+}
+
 Batch make_batch(const std::vector<EncodedExample>& all, const std::vector<std::size_t>& which) {
   Batch batch;
   std::size_t tokens = 0;

@@ -33,6 +33,9 @@ struct Batch {
   std::size_t size() const { return examples.size(); }
   std::size_t token_count() const { return token_ids.size(); }
   std::size_t length(std::size_t example) const { return offsets[example + 1] - offsets[example]; }
+
+  /// Throws Error naming the first token that a model with so many embeddings does not have.
+  void require_tokens(std::size_t vocabulary, std::size_t position_count, std::size_t type_count) const;
 };
 
 /// Packs the examples whose positions in `all` are given, in that order.

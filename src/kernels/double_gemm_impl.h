@@ -1,7 +1,7 @@
-// The product of kernels/double_gemm.h, written once for all instruction sets.
+// The product of kernels/double_kernels.h, written once for all instruction sets.
 #pragma once
 
-#include "kernels/double_gemm.h"
+#include "kernels/double_kernels.h"
 #include "kernels/kernels.h"
 
 namespace outlierlab::OUTLIERLAB_ISA_NAMESPACE {
@@ -17,18 +17,17 @@ constexpr int vector_doubles = 2, double_tile_rows = 1;
 constexpr int panel_vectors = static_cast<int>(panel_width) / vector_doubles;
 
 typedef double Doubles __attribute__((vector_size(vector_doubles * sizeof(double))));
-typedef float Floats __attribute__((vector_size(vector_doubles * sizeof(float))));
 
-inline Doubles widened(const float* p) {
-  Floats v;
+inline Doubles loaded(const double* p) {
+  Doubles v;
   __builtin_memcpy(&v, p, sizeof v);
-  return __builtin_convertvector(v, Doubles);
+  return v;
 }
 
 /// ROWS rows by one panel.
 template <int ROWS>
-inline void double_tile(const float* a, std::size_t lda, std::size_t depth, const float* b, std::size_t cols,
-                        const float* bias, float scale, float* c, std::size_t ldc) {
+inline void double_tile(const double* a, std::size_t lda, std::size_t depth, const double* b,
+                        std::size_t cols, const double* bias, double* c, std::size_t ldc) {
   Doubles sum[ROWS][panel_vectors];
 #pragma GCC unroll 10
   for (int r = 0; r < ROWS; ++r) {
@@ -38,7 +37,7 @@ inline void double_tile(const float* a, std::size_t lda, std::size_t depth, cons
   for (std::size_t k = 0; k < depth; ++k) {
     Doubles row[panel_vectors];
 #pragma GCC unroll 8
-    for (int p = 0; p < panel_vectors; ++p) row[p] = widened(b + k * panel_width + p * vector_doubles);
+    for (int p = 0; p < panel_vectors; ++p) row[p] = loaded(b + k * panel_width + p * vector_doubles);
 #pragma GCC unroll 10
     for (int r = 0; r < ROWS; ++r) {
       const double value = a[r * lda + k];
@@ -48,24 +47,22 @@ inline void double_tile(const float* a, std::size_t lda, std::size_t depth, cons
   }
   for (int r = 0; r < ROWS; ++r) {
     for (std::size_t j = 0; j < cols; ++j) {
-      const double exact = sum[r][j / vector_doubles][j % vector_doubles];
-      c[r * ldc + j] = static_cast<float>(exact * scale + (bias ? bias[j] : 0.0f));
+      c[r * ldc + j] = sum[r][j / vector_doubles][j % vector_doubles] + (bias ? bias[j] : 0);
     }
   }
 }
 
-inline void double_product(const float* a, std::size_t lda, std::size_t rows, std::size_t depth,
-                           const float* packed, std::size_t cols, const float* bias, float scale, float* c,
+inline void double_product(const double* a, std::size_t lda, std::size_t rows, std::size_t depth,
+                           const double* packed, std::size_t cols, const double* bias, double* c,
                            std::size_t ldc) {
   for (std::size_t j = 0; j < cols; j += panel_width) {
-    const float* b = packed + j * depth;
+    const double* b = packed + j * depth;
     const std::size_t kept = cols - j < panel_width ? cols - j : panel_width;
-    const float* offset = bias ? bias + j : nullptr;
+    const double* offset = bias ? bias + j : nullptr;
     std::size_t r = 0;
     for (; r + double_tile_rows <= rows; r += double_tile_rows)
-      double_tile<double_tile_rows>(a + r * lda, lda, depth, b, kept, offset, scale, c + r * ldc + j, ldc);
-    for (; r < rows; ++r)
-      double_tile<1>(a + r * lda, lda, depth, b, kept, offset, scale, c + r * ldc + j, ldc);
+      double_tile<double_tile_rows>(a + r * lda, lda, depth, b, kept, offset, c + r * ldc + j, ldc);
+    for (; r < rows; ++r) double_tile<1>(a + r * lda, lda, depth, b, kept, offset, c + r * ldc + j, ldc);
   }
 }
 

@@ -37,10 +37,6 @@ struct ModelKernels {
 /// The set for this CPU.
 const ModelKernels& model_kernels();
 
-/// The same functions in double precision, each result rounded to float32 once: what faster ways to compute a
-/// network are compared with. Several times slower than model_kernels().
-const ModelKernels& reference_kernels();
-
 namespace portable {
 extern const ModelKernels model_kernels;
 }

@@ -173,7 +173,6 @@ struct BertRunner::Packed {
                         config.layer_norm_epsilon);
   }
 
-  void check(const Batch& batch) const;
   void embed(const Batch& batch, SiteHook* hook, Matrix& out) const;
   void project(std::size_t layer, const Batch& batch, const Matrix& hidden, SiteHook* hook,
                SpreadMatrix& qkv) const;
@@ -190,27 +189,8 @@ struct BertRunner::Packed {
   Matrix classify(const Batch& batch, const Matrix& hidden, SiteHook* hook) const;
 };
 
-void BertRunner::Packed::check(const Batch& batch) const {
-  for (std::size_t t = 0; t < batch.token_count(); ++t) {
-    const std::string place = "example " + std::to_string(batch.tokens[t].example) + ", token " +
-                              std::to_string(batch.tokens[t].position);
-    if (batch.token_ids[t] < 0 || static_cast<std::size_t>(batch.token_ids[t]) >= word.rows()) {
-      fail_expected(place, "a token id below the vocabulary's size " + std::to_string(word.rows()),
-                    std::to_string(batch.token_ids[t]));
-    }
-    if (static_cast<std::size_t>(batch.positions[t]) >= position.rows()) {
-      fail_expected(place, "at most " + std::to_string(position.rows()) + " positions",
-                    "position " + std::to_string(batch.positions[t]));
-    }
-    if (batch.token_types[t] >= token_type.rows()) {
-      fail_expected(place, "a token type below " + std::to_string(token_type.rows()),
-                    std::to_string(batch.token_types[t]));
-    }
-  }
-}
-
 void BertRunner::Packed::embed(const Batch& batch, SiteHook* hook, Matrix& out) const {
-  check(batch);
+  batch.require_tokens(word.rows(), position.rows(), token_type.rows());
   const std::size_t width = config.hidden_size;
   out.resize(batch.token_count(), width);
   parallel_chunks(
@@ -398,11 +378,10 @@ BertRunner::~BertRunner() = default;
 BertRunner::BertRunner(BertRunner&&) noexcept = default;
 BertRunner& BertRunner::operator=(BertRunner&&) noexcept = default;
 
-BertRunner BertRunner::with_kernels(const ModelKernels& kernels) const {
-  BertRunner copy;
-  copy.packed_ = std::make_unique<Packed>(*packed_);
-  copy.packed_->kernels = &kernels;
-  return copy;
+BertRunner BertRunner::copy() const {
+  BertRunner copied;
+  copied.packed_ = std::make_unique<Packed>(*packed_);
+  return copied;
 }
 
 const BertConfig& BertRunner::config() const {

@@ -5,7 +5,6 @@
 
 #include "core/matrix.h"
 #include "data/batch.h"
-#include "kernels/kernels.h"
 #include "model/hook.h"
 #include "model/sites.h"
 #include "model/weights.h"
@@ -27,9 +26,8 @@ class BertRunner {
   BertRunner(BertRunner&&) noexcept;
   BertRunner& operator=(BertRunner&&) noexcept;
 
-  /// A copy that computes with other kernels, which must outlive it: reference_kernels() for what the network
-  /// gives when every product, LayerNorm, softmax, GELU and tanh is exact to float32.
-  BertRunner with_kernels(const ModelKernels& kernels) const;
+  /// With packed weights and embeddings of its own.
+  BertRunner copy() const;
 
   const BertConfig& config() const;
   const SiteTable& sites() const;
