@@ -105,7 +105,8 @@ inline void finish_vector(const Int8Product& p, Sum sum, std::size_t r, std::siz
   F16 v;
   if (p.row_scale) {
     v = to_float(subtract_product(sum, p.row_zero[r], load_sum(p.col_sum + j)));
-    v = fma(v, splat(p.row_scale[r]) * load(p.col_scale + j), addend);
+    const F16 row = splat(p.row_scale[r]), col = load(p.col_scale + j), scale = row * col;
+    v = fma(v, scale, fma(v, fma(row, col, splat(0.0f) - scale), addend));
   } else {
     v = to_float(add(sum, load_sum(p.col_shift + j)));
     v = fma(v, load(p.col_scale + j), fma(v, load(p.col_rest + j), addend));
