@@ -74,22 +74,44 @@ struct InputSite {
   }
 };
 
+/// A LayerNorm and what stands between it and the last product: the product's grid, the sum with the residual
+/// and its grid.
+struct NormPlan {
+  const RowFormat *product = nullptr, *sum = nullptr;
+  const InputSite* site = nullptr;  ///< the norm's
+  const LayerNorm* norm = nullptr;
+  std::size_t sum_index = 0;  ///< number of the sum's site, between the product's (if not 0) and the norm's
+  bool is_static = false;     ///< one kernel does it all
+
+  NormPlan() = default;
+  NormPlan(const RowFormat& product_site, const RowFormat& sum_site, const InputSite& norm_site,
+           const LayerNorm& the_norm, std::size_t index)
+      : product(&product_site),
+        sum(&sum_site),
+        site(&norm_site),
+        norm(&the_norm),
+        sum_index(index),
+        is_static(norm_site.form == Form::codes &&
+                  StaticNorm::fits(product_site, sum_site, norm_site.rows.format(), the_norm.gain.size())) {}
+};
+
+/// What it works on: row 0 of [rows, hidden].
+struct NormRows {
+  float* values;                ///< the product, then the sum
+  const std::uint8_t* product;  ///< the product's codes; null: it is in `values`
+  const float* residual;        ///< null: none
+  float* out;                   ///< dequantized
+  LeftBuffer& left;             ///< codes
+};
+
 struct LayerPlan {
   PackedLinear query, key, value, attention_output, ffn_hidden, ffn_output;
   std::array<SiteRows, layer_sites> sites;
   InputSite context, ffn_input, ffn_hidden_site, output;
   AttentionPlan attention;
-  bool fuse_context = false;                                       ///< the context is stored as codes at once
-  bool static_attention_norm = false, static_output_norm = false;  ///< residual sum and LayerNorm in one
+  bool fuse_context = false;  ///< the context is stored as codes at once
+  NormPlan attention_norm, output_norm;
 };
-
-bool is_static_norm(const RowFormat& product, const RowFormat& sum, const InputSite& norm, std::size_t cols) {
-  return norm.form == Form::codes && StaticNorm::fits(product, sum, norm.rows.format(), cols);
-}
-bool is_static_norm(const LayerPlan& plan, LayerSite product, LayerSite sum, const InputSite& norm,
-                    std::size_t cols) {
-  return is_static_norm(plan.sites[product].format(), plan.sites[sum].format(), norm, cols);
-}
 
 /// Activations of one group of rows.
 struct Workspace {
@@ -114,7 +136,7 @@ struct CpuExecutor::Network {
   std::vector<LayerPlan> layers;
   SiteRows embeddings_sum;
   InputSite embeddings_norm, pooler_site;
-  bool static_embeddings_norm = false;
+  NormPlan embeddings_plan;
   PackedLinear pooler, classifier;
   std::vector<Workspace> workspaces;
   std::vector<AttentionScratch> scratch;
@@ -156,22 +178,11 @@ struct CpuExecutor::Network {
     observe(site, values.data(), row0, 0, rows, cols);
   }
 
-  static constexpr std::size_t no_product = ~std::size_t{0};
-  /// A LayerNorm and what comes before it since the last product: the sum with the residual. Pointers are to
-  /// row 0 of [rows, hidden].
-  struct NormStep {
-    const RowFormat &product_site, &sum_site;
-    const InputSite& norm_site;
-    bool is_static;  ///< one kernel for all of it
-    const LayerNorm& norm;
-    float* values;                ///< the product, then the sum
-    const std::uint8_t* product;  ///< the product's codes; null: it is in `values`
-    const float* residual;        ///< null: none
-    float* out;                   ///< dequantized
-    LeftBuffer& left;             ///< codes
-    std::size_t site;             ///< number of the product's, which the two others follow; or no_product
-  };
-  void norm_rows(const NormStep& step, std::size_t row0, std::size_t r, std::size_t n, int thread);
+  void norm_rows(const NormPlan& plan, const NormRows& group, std::size_t row0, std::size_t r, std::size_t n,
+                 int thread);
+  static const std::uint8_t* product_codes(const PackedLinear& linear, const Workspace& w) {
+    return linear.gives_codes() ? w.product_codes.data() : nullptr;
+  }
   static Target product_target(const PackedLinear& linear, Workspace& w) {
     return {linear.gives_codes() ? static_cast<void*>(w.product_codes.data()) : w.products.data(),
             linear.out()};
@@ -232,7 +243,8 @@ CpuExecutor::Network::Network(std::shared_ptr<const Model> the_model, const CpuO
     return InputSite(site, {&next.query.weight, &next.key.weight, &next.value.weight});
   };
   embeddings_norm = inputs_of(0, model->embeddings_norm_site);
-  static_embeddings_norm = is_static_norm(RowFormat(), embeddings_sum.format(), embeddings_norm, s.hidden);
+  static const RowFormat no_product;
+  embeddings_plan = NormPlan(no_product, embeddings_sum.format(), embeddings_norm, model->embeddings_norm, 0);
   layers.resize(s.layers);
   for (std::size_t i = 0; i < s.layers; ++i) {
     const Layer& from = model->layers[i];
@@ -268,24 +280,28 @@ CpuExecutor::Network::Network(std::shared_ptr<const Model> the_model, const CpuO
     plan.query = projection(from.query, query, attention.integer_scores);
     plan.key = projection(from.key, key, attention.integer_scores);
     plan.value = projection(from.value, value, attention.integer_context);
-    const auto before_norm = [&](const Linear& weights, LayerSite left, LayerSite site, bool on_grids) {
-      const SiteFormat& input = from.sites[left];
-      return linear(weights, input,
-                    on_grids && from.sites[site].bits <= 8
-                        ? fused(Finish::codes, weights, input, plan.sites[site])
-                        : Result{});
+    const auto norm_plan = [&](LayerSite product, LayerSite sum, const InputSite& site,
+                               const LayerNorm& norm) {
+      return NormPlan(plan.sites[product].format(), plan.sites[sum].format(), site, norm,
+                      model->site_index(i, sum));
     };
-    plan.static_attention_norm =
-        is_static_norm(plan, attention_output, attention_residual, plan.ffn_input, s.hidden);
-    plan.static_output_norm = is_static_norm(plan, ffn_output, ffn_residual, plan.output, s.hidden);
+    plan.attention_norm =
+        norm_plan(attention_output, attention_residual, plan.ffn_input, from.attention_norm);
+    plan.output_norm = norm_plan(ffn_output, ffn_residual, plan.output, from.output_norm);
+    const auto before_norm = [&](const Linear& weights, LayerSite left, LayerSite site,
+                                 const NormPlan& norm) {
+      const bool as_codes = norm.is_static && from.sites[site].bits <= 8;
+      return linear(weights, from.sites[left],
+                    as_codes ? fused(Finish::codes, weights, from.sites[left], plan.sites[site]) : Result{});
+    };
     plan.attention_output =
-        before_norm(from.attention_output, context, attention_output, plan.static_attention_norm);
+        before_norm(from.attention_output, context, attention_output, plan.attention_norm);
     plan.ffn_hidden = linear(
         from.ffn_hidden, from.sites[ffn_input],
         plan.ffn_hidden_site.form == Form::codes
             ? fused(Finish::gelu_codes, from.ffn_hidden, from.sites[ffn_input], plan.ffn_hidden_site.rows)
             : Result{});
-    plan.ffn_output = before_norm(from.ffn_output, ffn_hidden, ffn_output, plan.static_output_norm);
+    plan.ffn_output = before_norm(from.ffn_output, ffn_hidden, ffn_output, plan.output_norm);
   }
   pooler =
       linear(model->pooler, s.layers == 0 ? model->embeddings_norm_site : model->layers.back().sites[output]);
@@ -372,60 +388,58 @@ void CpuExecutor::Network::embed(const Tokens& tokens, std::size_t begin, std::s
         add_row(places, static_cast<std::size_t>(tokens.positions[t]), rows + i * hidden, false);
       }
     });
-    const RowFormat nothing;
-    norm_rows(
-        {nothing, embeddings_sum.format(), embeddings_norm, static_embeddings_norm, model->embeddings_norm,
-         w.products.data(), nullptr, nullptr, w.hidden.data(), w.left_hidden, no_product},
-        begin, r, n, thread);
+    norm_rows(embeddings_plan, {w.products.data(), nullptr, nullptr, w.hidden.data(), w.left_hidden}, begin,
+              r, n, thread);
   });
   member.wait();
 }
 
-void CpuExecutor::Network::norm_rows(const NormStep& step, std::size_t row0, std::size_t r, std::size_t n,
-                                     int thread) {
+void CpuExecutor::Network::norm_rows(const NormPlan& plan, const NormRows& group, std::size_t row0,
+                                     std::size_t r, std::size_t n, int thread) {
   const std::size_t hidden = shape().hidden, at = r * hidden;
-  float *values = step.values + at, *out = step.out + at;
-  const float* residual = step.residual ? step.residual + at : nullptr;
-  const std::size_t sum_site = step.site == no_product ? 0 : step.site + 1;
-  const RowFormat& norm_format = step.norm_site.rows.format();
-  if (options.observer && step.product)
-    observe_codes(step.site, step.product_site, step.product + at, hidden, row0 + r, n, hidden);
-  if (options.observer && step.site != no_product && !step.product) {
-    std::vector<float> product(values, values + n * hidden);
-    row_kernels().round_trip(step.product_site, product.data(), n, hidden, hidden, -1);
-    observe(step.site, product.data(), row0 + r, 0, n, hidden);
+  float *values = group.values + at, *out = group.out + at;
+  const std::uint8_t* product = group.product ? group.product + at : nullptr;
+  const float* residual = group.residual ? group.residual + at : nullptr;
+  const RowFormat& format = plan.site->rows.format();
+  if (options.observer && plan.sum_index > 0) {
+    if (product) {
+      observe_codes(plan.sum_index - 1, *plan.product, product, hidden, row0 + r, n, hidden);
+    } else {
+      std::vector<float> seen(values, values + n * hidden);
+      row_kernels().round_trip(*plan.product, seen.data(), n, hidden, hidden, -1);
+      observe(plan.sum_index - 1, seen.data(), row0 + r, 0, n, hidden);
+    }
   }
-  if (step.is_static) {
+  if (plan.is_static) {
     timed(&Profile::rest, thread, [&] {
       StaticNorm norm;
-      norm.product_site = &step.product_site;
-      norm.sum_site = &step.sum_site;
-      norm.norm_site = &norm_format;
+      norm.product_site = plan.product;
+      norm.sum_site = plan.sum;
+      norm.norm_site = &format;
       norm.values = values;
-      norm.product = step.product ? step.product + at : nullptr;
+      norm.product = product;
       norm.residual = residual;
-      norm.gain = step.norm.gain.data();
-      norm.bias = step.norm.bias.data();
+      norm.gain = plan.norm->gain.data();
+      norm.bias = plan.norm->bias.data();
       norm.epsilon = shape().epsilon;
       norm.out = out;
-      norm.stride = step.left.stride();
-      norm.codes = step.left.low() + r * norm.stride;
+      norm.stride = group.left.stride();
+      norm.codes = group.left.low() + r * norm.stride;
       row_kernels().static_norm(norm, n, hidden);
     });
-    if (options.observer) {
-      std::vector<float> sum(values, values + n * hidden);
-      for (float& v : sum) v *= step.sum_site.scale;
-      observe(sum_site, sum.data(), row0 + r, 0, n, hidden);
-    }
   } else {
     timed(&Profile::rest, thread, [&] {
-      row_kernels().residual_norm(step.product_site, step.sum_site, values, residual, out, n, hidden,
-                                  step.norm.gain.data(), step.norm.bias.data(), shape().epsilon);
+      row_kernels().residual_norm(*plan.product, *plan.sum, values, residual, out, n, hidden,
+                                  plan.norm->gain.data(), plan.norm->bias.data(), shape().epsilon);
     });
-    observe(sum_site, values, row0 + r, 0, n, hidden);
-    timed(&Profile::quantize, thread, [&] { step.left.encode(norm_format, step.out, r, n); });
+    timed(&Profile::quantize, thread, [&] { group.left.encode(format, group.out, r, n); });
   }
-  observe(sum_site + 1, step.out, row0, r, n, hidden);
+  if (options.observer) {
+    std::vector<float> sum(values, values + n * hidden);
+    for (float& v : sum) v *= plan.is_static ? plan.sum->scale : 1.0f;  // of steps
+    observe(plan.sum_index, sum.data(), row0 + r, 0, n, hidden);
+    observe(plan.sum_index + 1, out, row0 + r, 0, n, hidden);
+  }
 }
 
 void CpuExecutor::Network::project(std::size_t layer, std::size_t rows, std::size_t row0, Workspace& w,
@@ -530,7 +544,6 @@ void CpuExecutor::Network::attend_all(std::size_t layer, const Tokens& tokens, s
 void CpuExecutor::Network::feed_forward(std::size_t layer, std::size_t rows, std::size_t row0, Workspace& w,
                                         Member member, int thread) {
   const LayerPlan& plan = layers[layer];
-  const Layer& from = model->layers[layer];
   const std::size_t hidden = shape().hidden, wide = shape().intermediate;
   multiply(plan.attention_output, w.left_context.rows(w.context.data()), rows, member,
            product_target(plan.attention_output, w), thread);
@@ -541,10 +554,9 @@ void CpuExecutor::Network::feed_forward(std::size_t layer, std::size_t rows, std
   member.wait();
 
   over_rows(rows, member, [&](std::size_t r, std::size_t n) {
-    norm_rows({plan.sites[attention_output].format(), plan.sites[attention_residual].format(), plan.ffn_input,
-               plan.static_attention_norm, from.attention_norm, w.products.data(),
-               plan.attention_output.gives_codes() ? w.product_codes.data() : nullptr, w.hidden.data(),
-               w.ffn_input.data(), w.left_ffn_input, model->site_index(layer, attention_output)},
+    norm_rows(plan.attention_norm,
+              {w.products.data(), product_codes(plan.attention_output, w), w.hidden.data(),
+               w.ffn_input.data(), w.left_ffn_input},
               row0, r, n, thread);
   });
   member.wait();
@@ -572,10 +584,9 @@ void CpuExecutor::Network::feed_forward(std::size_t layer, std::size_t rows, std
   if (member.rank == 0) plan.output.reserve(w.left_hidden, rows, hidden);
   member.wait();
   over_rows(rows, member, [&](std::size_t r, std::size_t n) {
-    norm_rows({plan.sites[ffn_output].format(), plan.sites[ffn_residual].format(), plan.output,
-               plan.static_output_norm, from.output_norm, w.products.data(),
-               plan.ffn_output.gives_codes() ? w.product_codes.data() : nullptr, w.ffn_input.data(),
-               w.hidden.data(), w.left_hidden, model->site_index(layer, ffn_output)},
+    norm_rows(plan.output_norm,
+              {w.products.data(), product_codes(plan.ffn_output, w), w.ffn_input.data(), w.hidden.data(),
+               w.left_hidden},
               row0, r, n, thread);
   });
   member.wait();
