@@ -90,6 +90,7 @@ void int8_product(benchmark::State& state, const engine::Int8Kernels* kernels, c
   AlignedVector<char> packed(kernels->weight_bytes(s.depth, s.cols));
   kernels->pack_weight(w.data(), s.depth, s.cols, s.depth, 0, packed.data());
   const AlignedVector<float> col_scale(s.cols, 1e-4f), col_rest(s.cols, 1e-12f), bias(s.cols, 1.0f);
+  const AlignedVector<double> col_factor(s.cols, 1e-5), col_addend(s.cols, 0.1);
   const AlignedVector<std::int32_t> col_shift(s.cols, -565);
   AlignedVector<float> c(s.rows * s.cols);
   engine::Int8Product p;
@@ -101,6 +102,8 @@ void int8_product(benchmark::State& state, const engine::Int8Kernels* kernels, c
   p.col_scale = col_scale.data();
   p.col_rest = col_rest.data();
   p.col_shift = col_shift.data();
+  p.col_factor = col_factor.data();
+  p.col_addend = col_addend.data();
   p.bias = bias.data();
   p.finish = finish;
   p.c = c.data();

@@ -34,13 +34,14 @@ enum class RealPrecision {
 /// Where the time of the last profiled passes went, in seconds, summed over threads. What an executor fuses
 /// is booked with the kernel that it is fused into, but for what the CPU's makes of a weight product's sums.
 struct Profile {
-  double quantize = 0;  ///< float -> codes
+  double quantize = 0;  ///< float -> codes, where that is a pass of its own
   double gemm = 0;      ///< products, with packing and column sums of attention's operands
   /// Sums -> floats, or codes where the next grid is static (through GELU, where that stands between them):
   /// what a product of codes with a weight takes beyond its bare sums, which a profile runs once more to
   /// tell.
   double dequantize = 0;
-  double rest = 0;      ///< softmax, GELU, LayerNorm, residual sums, embeddings, waiting
+  double rest =
+      0;  ///< softmax, GELU, LayerNorm, residual sums, with the codes that they give; embeddings, waiting
   double repeated = 0;  ///< of no pass: what was run again to tell the parts apart
 };
 

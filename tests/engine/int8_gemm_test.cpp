@@ -236,8 +236,8 @@ TEST_CASE("What follows an int8 sum: scales, zero points, bias, codes, GELU", "[
            {std::pair{Finish::codes, codes.data()}, {Finish::gelu_codes, gelu.data()}}) {
         Int8Product p = problem.product(*kernels, weight, packed, finish, target);
         p.inverse = 12.5f;
-        p.low = -100 / 12.5f;
-        p.high = 155 / 12.5f;
+        p.low = -100;
+        p.high = 155;
         p.offset = 100;
         multiply(*kernels, weight, p);
       }
@@ -296,6 +296,8 @@ TEST_CASE("What follows an int8 sum of rows on one static grid is rounded once",
           p.col_addend = addend.data();
           if (!zeros) p.row_sum = p.col_zero = nullptr;
           p.inverse = 12.5f;
+          p.low = -100;
+          p.high = 155;
           p.offset = 100;
           return p;
         };
@@ -304,14 +306,8 @@ TEST_CASE("What follows an int8 sum of rows on one static grid is rounded once",
         std::vector<float> twice = real;
         multiply(*kernels, weight, product(Finish::accumulate, twice.data()));
         std::vector<std::uint8_t> codes(17 * 35), gelu(17 * 35);
-        Int8Product p = product(Finish::codes, codes.data());
-        p.low = -100;
-        p.high = 155;
-        multiply(*kernels, weight, p);
-        p = product(Finish::gelu_codes, gelu.data());
-        p.low = -100 / 12.5f;
-        p.high = 155 / 12.5f;
-        multiply(*kernels, weight, p);
+        multiply(*kernels, weight, product(Finish::codes, codes.data()));
+        multiply(*kernels, weight, product(Finish::gelu_codes, gelu.data()));
         const auto code = [](double v) { return std::clamp(std::nearbyint(v * 12.5), -100.0, 155.0) + 100; };
         for (std::size_t i = 0; i < 17; ++i) {
           for (std::size_t j = 0; j < 35; ++j) {

@@ -56,9 +56,16 @@ void on_one_grid(Int8Product& p, double factor, std::int32_t zero, AttentionScra
     p.col_rest = s.col_rest.data();
   }
   for (std::size_t j = 0; j < cols; ++j) s.col_shift[j] = -zero * s.col_sum[j];
-  p.row_scale = nullptr;
-  p.row_zero = nullptr;
   p.col_shift = s.col_shift.data();
+}
+
+/// The same for rows, or columns, with grids of their own, which the scratch holds but for the rows' zero
+/// points.
+void by_row(Int8Product& p, const std::int32_t* row_zero, AttentionScratch& s) {
+  p.row_scale = s.row_scale.data();
+  p.row_zero = row_zero;
+  p.col_scale = s.col_scale.data();
+  p.col_sum = s.col_sum.data();
 }
 
 void integer_scores(const AttentionPlan& plan, const AttentionTask& task, std::size_t stride,
@@ -89,18 +96,17 @@ void integer_scores(const AttentionPlan& plan, const AttentionTask& task, std::s
   p.rows = p.cols = n;
   p.depth = depth;
   p.b = s.panels.data();
-  p.row_scale = s.row_scale.data();
-  p.row_zero = task.query.row_zero + task.first;
-  p.col_scale = s.col_scale.data();
-  p.col_sum = s.col_sum.data();
   p.row_sum = any_zero ? s.row_sum.data() : nullptr;
   p.col_zero = s.col_zero.data();
   p.c = s.scores.data();
   p.ldc = stride;
   const RowFormat &query = plan.query->format(), &key = plan.key->format();
-  if (query.kind == Kind::tensor && key.kind == Kind::tensor)
+  if (query.kind == Kind::tensor && key.kind == Kind::tensor) {
     on_one_grid(p, static_cast<double>(query.scale) * key.scale * factor,
                 static_cast<std::int32_t>(query.offset), s);
+  } else {
+    by_row(p, task.query.row_zero + task.first, s);
+  }
   int8_kernels().multiply(p);
 }
 
@@ -132,23 +138,15 @@ void integer_context(const AttentionPlan& plan, const AttentionTask& task, const
   Int8Product p;
   p.a = s.probs.data();
   p.lda = code_stride;
-  p.rows = p.depth = n;
+  p.rows = n;
   p.depth = round_up(n, 4);
   p.cols = depth;
   p.b = s.panels.data();
-  p.row_scale = s.row_scale.data();
-  p.row_zero = s.row_zero.data();
-  p.col_scale = s.col_scale.data();
-  p.col_sum = s.col_sum.data();
   p.row_sum = value_zero != 0 ? s.row_sum.data() : nullptr;
   p.col_zero = s.col_zero.data();
   if (const RowFormat* grid = plan.context_codes) {
     p.finish = Finish::codes;
-    p.low = one_grid ? grid->low_steps() : grid->low;
-    p.high = one_grid ? grid->high_steps() : grid->high;
-    p.inverse = grid->inverse;
-    p.inverse_rest = grid->rest;
-    p.offset = grid->offset;
+    set_grid(p, *grid);
     p.c = task.context_codes + task.first * task.context_stride + task.head * depth;
     p.ldc = task.context_stride;
   } else {
@@ -159,6 +157,8 @@ void integer_context(const AttentionPlan& plan, const AttentionTask& task, const
     const double steps = plan.context_codes ? plan.context_codes->steps_per_unit() : 1;
     on_one_grid(p, static_cast<double>(probs.scale) * plan.value->format().scale * steps,
                 static_cast<std::int32_t>(probs.offset), s);
+  } else {
+    by_row(p, s.row_zero.data(), s);
   }
   int8_kernels().multiply(p);
 }

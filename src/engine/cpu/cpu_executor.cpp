@@ -478,7 +478,8 @@ void CpuExecutor::Network::project(std::size_t layer, std::size_t rows, std::siz
   for (const Part& part : parts) {
     const RowFormat& format = plan.sites[part.site].format();
     if (part.linear.gives_codes()) {
-      observe_codes(model->site_index(layer, part.site), format, part.codes, hidden, row0, rows, hidden);
+      if (member.rank == 0)
+        observe_codes(model->site_index(layer, part.site), format, part.codes, hidden, row0, rows, hidden);
       continue;
     }
     any = true;
@@ -529,8 +530,9 @@ void CpuExecutor::Network::attend_all(std::size_t layer, const Tokens& tokens, s
   }
   member.wait();
   if (plan.fuse_context) {
-    observe_codes(model->site_index(layer, context), plan.context.rows.format(), w.left_context.low(),
-                  w.left_context.stride(), begin, rows, hidden);
+    if (member.rank == 0)
+      observe_codes(model->site_index(layer, context), plan.context.rows.format(), w.left_context.low(),
+                    w.left_context.stride(), begin, rows, hidden);
     return;
   }
   over_rows(rows, member, [&](std::size_t r, std::size_t n) {
@@ -576,7 +578,7 @@ void CpuExecutor::Network::feed_forward(std::size_t layer, std::size_t rows, std
     });
   }
   member.wait();
-  if (plan.ffn_hidden.gives_codes())
+  if (plan.ffn_hidden.gives_codes() && member.rank == 0)
     observe_codes(model->site_index(layer, ffn_hidden), plan.ffn_hidden_site.rows.format(),
                   w.left_ffn_hidden.low(), w.left_ffn_hidden.stride(), row0, rows, wide);
   multiply(plan.ffn_output, w.left_ffn_hidden.rows(w.wide.data()), rows, member,

@@ -22,14 +22,14 @@ enum class Finish {
 ///   real[r, j] = (sum - row_zero[r] * col_sum[j] - row_sum[r] * col_zero[j])
 ///                * row_scale[r] * col_scale[j] + bias[j]
 ///
-///   code[r, j] = round(clamp(real, low, high) * (inverse + inverse_rest)) + offset
+///   code[r, j] = clamp(round(real * (inverse + inverse_rest)), low, high) + offset
 ///
 /// Where all rows share a static grid, row_scale and row_zero are null, and what does not depend on the row
 /// was put together before:
 ///
 ///   real[r, j] = (sum + col_shift[j] - row_sum[r] * col_zero[j]) * (col_scale[j] + col_rest[j]) + bias[j]
 ///
-/// and for Finish::codes, in double precision up to the rounding, with low and high in steps of the grid,
+/// and for Finish::codes, in double precision up to the rounding,
 ///
 ///   code[r, j] = clamp(round((sum + ...) * col_factor[j] + col_addend[j]), low, high) + offset
 ///

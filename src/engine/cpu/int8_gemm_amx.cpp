@@ -59,7 +59,6 @@ class Waiting {
     rows_ = rows;
     first_col_ = first_col;
     panel_ = 0;
-    panels_ = panels;
     left_ = (rows - skip) * panels;
   }
   std::size_t left() const { return left_; }
@@ -93,8 +92,7 @@ class Waiting {
 
   const Int8Product& p_;
   const GeluCoefficients* gelu_;
-  std::size_t first_row_ = 0, skip_ = 0, row_ = 0, rows_ = 0, first_col_ = 0, panel_ = 0, panels_ = 0,
-              left_ = 0;
+  std::size_t first_row_ = 0, skip_ = 0, row_ = 0, rows_ = 0, first_col_ = 0, panel_ = 0, left_ = 0;
   int current_ = 0;
   alignas(64) std::int32_t sums_[2][block_panels * block_rows * panel_cols];
 };

@@ -45,6 +45,7 @@ struct Words {
 
 /// Stores sixteen codes of row r, or the first `kept` of them, given as steps of the grid.
 inline void store_steps(const Int8Product& p, F16 steps, std::size_t r, std::size_t j, int kept) {
+  steps = min(max(steps, splat(p.low)), splat(p.high));
   unsigned char* target = static_cast<unsigned char*>(p.c) + r * p.ldc + j;
   if (kept == static_cast<int>(panel_cols)) {
     store_codes(target, steps, splat(p.offset));
@@ -67,7 +68,6 @@ inline void store_values(const Int8Product& p, F16 v, std::size_t r, std::size_t
     }
   } else {
     if constexpr (FINISH == Finish::gelu_codes) v = gelu_of(v, *gelu);
-    v = min(max(v, splat(p.low)), splat(p.high));
     store_steps(p, fma(v, splat(p.inverse), v * splat(p.inverse_rest)), r, j, kept);
   }
 }
@@ -91,7 +91,7 @@ inline void finish_vector(const Int8Product& p, Sum sum, std::size_t r, std::siz
       sum = add(sum, load_sum(p.col_shift + j));
       const F16 steps = narrow(
           round_even(fma(to_double(sum), load_doubles(p.col_factor + j), load_doubles(p.col_addend + j))));
-      return store_steps(p, min(max(steps, splat(p.low)), splat(p.high)), r, j, kept);
+      return store_steps(p, steps, r, j, kept);
     }
   }
   // Adding -0 changes no value, not even a zero's sign.

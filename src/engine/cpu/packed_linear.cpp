@@ -135,10 +135,12 @@ PackedLinear::PackedLinear(const Linear& linear, const SiteFormat& left_site, Re
       if (!fixed) break;
       fix(terms_[0], scale, zero);
       if (result_.finish != Finish::codes) break;
-      for (std::size_t r = 0; r < bias_.size(); ++r) {
+      col_factor_.assign(bias_.size(), 0.0);
+      col_addend_.assign(bias_.size(), 0.0);
+      for (std::size_t r = 0; r < out_; ++r) {
         const double steps = result_.grid->steps_per_unit();
-        col_factor_.push_back(r < out_ ? static_cast<double>(scale) * weight.scale(r) * steps : 0.0);
-        col_addend_.push_back(bias_[r] * steps);
+        col_factor_[r] = static_cast<double>(scale) * weight.scale(r) * steps;
+        col_addend_[r] = bias_[r] * steps;
       }
       break;
     case Form::wide:
@@ -281,16 +283,16 @@ void PackedLinear::apply_terms(const LeftRows& left, const float* kept, std::siz
     p.cols = end - begin;
     p.b = panels_.data() + term.panels + int8_kernels().weight_bytes(term.depth, begin);
     p.col_scale = col_scale_.data() + term.columns + begin;
-    p.col_rest = col_rest_.data() + term.columns + begin;
-    if (!col_factor_.empty()) {
-      p.col_factor = col_factor_.data() + begin;
-      p.col_addend = col_addend_.data() + begin;
-    }
-    p.col_sum = p.col_shift = col_sums_.data() + term.columns + begin;
-    if (!term.fixed && form_ == Form::codes) {
+    const std::int32_t* col_sums = col_sums_.data() + term.columns + begin;
+    (term.fixed ? p.col_shift : p.col_sum) = col_sums;
+    if (term.fixed) {
+      p.col_rest = col_rest_.data() + term.columns + begin;
+      if (!col_factor_.empty()) p.col_factor = col_factor_.data() + begin;
+      if (!col_addend_.empty()) p.col_addend = col_addend_.data() + begin;
+    } else if (form_ == Form::codes) {
       p.row_scale = left.row_scale;
       p.row_zero = left.row_zero;
-    } else if (!term.fixed) {
+    } else {
       float* scale = grown(apply_scratch().scale, rows);
       std::int32_t* zero = grown(apply_scratch().zero, rows);
       for (std::size_t r = 0; r < rows; ++r) {
@@ -304,14 +306,8 @@ void PackedLinear::apply_terms(const LeftRows& left, const float* kept, std::siz
     p.finish = first || bare ? finish : Finish::accumulate;
     p.ldc = target.stride;
     if (finish == Finish::codes || finish == Finish::gelu_codes) {
-      const RowFormat& grid = *result_.grid;
-      const bool in_steps = term.fixed && finish == Finish::codes;
       p.c = static_cast<std::uint8_t*>(target.data) + begin;
-      p.low = in_steps ? grid.low_steps() : grid.low;
-      p.high = in_steps ? grid.high_steps() : grid.high;
-      p.inverse = grid.inverse;
-      p.inverse_rest = grid.rest;
-      p.offset = grid.offset;
+      set_grid(p, *result_.grid);
     } else if (bare) {
       p.c = static_cast<std::int32_t*>(target.data) + begin;
     } else {

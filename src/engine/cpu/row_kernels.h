@@ -21,9 +21,11 @@ struct RowFormat {
               *col_high = nullptr, *col_offset = nullptr;
 
   /// tensor: the grid's steps in 1, 0 if its width is 0, and its bounds in steps.
-  double steps_per_unit() const { return scale > 0 ? 1 / static_cast<double>(scale) : 0; }
-  float low_steps() const { return (symmetric ? 1.0f : 0.0f) - offset; }
-  float high_steps() const { return static_cast<float>((1 << bits) - 1) - offset; }
+  [[gnu::always_inline]] double steps_per_unit() const {
+    return scale > 0 ? 1 / static_cast<double>(scale) : 0;
+  }
+  [[gnu::always_inline]] float low_steps() const { return (symmetric ? 1.0f : 0.0f) - offset; }
+  [[gnu::always_inline]] float high_steps() const { return static_cast<float>((1 << bits) - 1) - offset; }
 };
 
 /// Where encode() puts codes: row r at low + r * stride; codes of more than 8 bits are split into low and
@@ -58,7 +60,7 @@ struct StaticNorm {
   std::uint8_t* codes = nullptr;  ///< [rows, stride]
   std::size_t stride = 0;
 
-  /// Whether the sums of a row's steps and of their squares are exact.
+  /// Whether the grids are such, and the sums of a row's steps and of their squares exact.
   static bool fits(const RowFormat& product, const RowFormat& sum, const RowFormat& norm, std::size_t cols) {
     return (product.kind == FormatKind::tensor || product.kind == FormatKind::real) &&
            sum.kind == FormatKind::tensor && sum.bits <= 8 && norm.kind == FormatKind::tensor &&

@@ -3,10 +3,20 @@
 #include <cstddef>
 
 #include "core/matrix.h"
+#include "engine/cpu/int8_gemm.h"
 #include "engine/cpu/row_kernels.h"
 #include "engine/model.h"
 
 namespace outlierlab::engine {
+
+/// Lets a product store codes of a tensor's grid.
+inline void set_grid(Int8Product& product, const RowFormat& grid) {
+  product.low = grid.low_steps();
+  product.high = grid.high_steps();
+  product.inverse = grid.inverse;
+  product.inverse_rest = grid.rest;
+  product.offset = grid.offset;
+}
 
 /// Owns the arrays behind a RowFormat.
 class SiteRows {

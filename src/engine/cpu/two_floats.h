@@ -5,8 +5,9 @@
 
 namespace outlierlab::engine {
 
-/// A factor in two floats, since one would round it by up to 2^-24: v * factor in two fused multiply-adds,
-/// v * value + (v * rest + addend), is rounded once. Factors beyond float's range become its largest value.
+/// A factor in two floats, since one would round it by up to 2^-24. v * factor + addend in two fused
+/// multiply-adds, v * value + (v * rest + addend), is rounded as a whole and, by the addend's last place, in
+/// between. Factors beyond float's range become its largest value.
 struct TwoFloats {
   float value = 0, rest = 0;
 
