@@ -56,8 +56,8 @@ inline void store_steps(const Int8Product& p, F16 steps, std::size_t r, std::siz
 
 /// Stores sixteen finished values of row r, or the first `kept` of them, as FINISH says.
 template <Finish FINISH>
-inline void store_values(const Int8Product& p, F16 v, std::size_t r, std::size_t j, int kept,
-                         const engine::GeluCoefficients* gelu) {
+[[gnu::always_inline]] inline void store_values(const Int8Product& p, F16 v, std::size_t r, std::size_t j,
+                                                int kept, const engine::GeluCoefficients* gelu) {
   const bool whole = kept == static_cast<int>(panel_cols);
   if constexpr (FINISH == Finish::real || FINISH == Finish::accumulate) {
     float* target = static_cast<float*>(p.c) + r * p.ldc + j;
@@ -72,9 +72,26 @@ inline void store_values(const Int8Product& p, F16 v, std::size_t r, std::size_t
   }
 }
 
+/// The value of sums of a row with a grid of its own.
+inline F16 value_by_row(const Int8Product& p, Sum sum, std::size_t r, std::size_t j, F16 addend) {
+  const F16 v = to_float(subtract_product(sum, p.row_zero[r], load_sum(p.col_sum + j)));
+  const F16 row = splat(p.row_scale[r]), col = load(p.col_scale + j), scale = row * col;
+  return fma(v, scale, fma(v, fma(row, col, splat(0.0f) - scale), addend));
+}
+
+/// Codes of such rows: rare, and kept out of the tiles.
 template <Finish FINISH>
-inline void finish_vector(const Int8Product& p, Sum sum, std::size_t r, std::size_t j, int kept,
-                          const engine::GeluCoefficients* gelu) {
+[[gnu::noinline, gnu::cold]] void codes_by_row(const Int8Product& p, Sum sum, std::size_t r, std::size_t j,
+                                               int kept, const engine::GeluCoefficients* gelu) {
+  const F16 addend = p.bias ? load(p.bias + j) : splat(-0.0f);
+  store_values<FINISH>(p, value_by_row(p, sum, r, j, addend), r, j, kept, gelu);
+}
+
+/// What becomes of sixteen sums of row r. In line, or the sums of the tile's other rows would leave their
+/// registers.
+template <Finish FINISH>
+[[gnu::always_inline]] inline void finish_vector(const Int8Product& p, Sum sum, std::size_t r, std::size_t j,
+                                                 int kept, const engine::GeluCoefficients* gelu) {
   const bool whole = kept == static_cast<int>(panel_cols);
   if constexpr (FINISH == Finish::sums) {
     std::int32_t* target = static_cast<std::int32_t*>(p.c) + r * p.ldc + j;
@@ -86,13 +103,13 @@ inline void finish_vector(const Int8Product& p, Sum sum, std::size_t r, std::siz
     return;
   }
   if (p.row_sum) sum = subtract_product(sum, p.row_sum[r], load_sum(p.col_zero + j));
+  if constexpr (FINISH == Finish::codes || FINISH == Finish::gelu_codes) {
+    if (__builtin_expect(p.row_scale != nullptr, 0)) return codes_by_row<FINISH>(p, sum, r, j, kept, gelu);
+  }
   if constexpr (FINISH == Finish::codes) {
-    if (!p.row_scale) {
-      sum = add(sum, load_sum(p.col_shift + j));
-      const F16 steps = narrow(
-          round_even(fma(to_double(sum), load_doubles(p.col_factor + j), load_doubles(p.col_addend + j))));
-      return store_steps(p, steps, r, j, kept);
-    }
+    const D16 exact = to_double(add(sum, load_sum(p.col_shift + j)));
+    const D16 steps = fma(exact, load_doubles(p.col_factor + j), load_doubles(p.col_addend + j));
+    return store_steps(p, narrow(round_even(steps)), r, j, kept);
   }
   // Adding -0 changes no value, not even a zero's sign.
   F16 addend = splat(-0.0f);
@@ -104,9 +121,7 @@ inline void finish_vector(const Int8Product& p, Sum sum, std::size_t r, std::siz
   }
   F16 v;
   if (p.row_scale) {
-    v = to_float(subtract_product(sum, p.row_zero[r], load_sum(p.col_sum + j)));
-    const F16 row = splat(p.row_scale[r]), col = load(p.col_scale + j), scale = row * col;
-    v = fma(v, scale, fma(v, fma(row, col, splat(0.0f) - scale), addend));
+    v = value_by_row(p, sum, r, j, addend);
   } else {
     v = to_float(add(sum, load_sum(p.col_shift + j)));
     v = fma(v, load(p.col_scale + j), fma(v, load(p.col_rest + j), addend));
