@@ -334,7 +334,7 @@ void attention(benchmark::State& state, bool integer, std::size_t length, std::s
   plan.hidden = hidden;
   plan.depth = depth;
   plan.integer_scores = plan.integer_context = integer;
-  plan.scores = plan.probs = &site;
+  plan.query = plan.key = plan.value = plan.scores = plan.probs = &site;
   if (integer) plan.context_codes = &site.format();
   engine::AttentionTask task;
   task.length = length;
