@@ -71,7 +71,7 @@ void encode(benchmark::State& state, FormatKind kind, std::size_t cols, float th
   AlignedVector<std::int32_t> zero(rows);
   AlignedVector<std::uint16_t> outliers(rows * engine::outlier_words(cols));
   for (auto _ : state) {
-    engine::row_kernels().encode(site.format(), values.data(), rows, cols, cols, -1,
+    engine::row_kernels().encode(site.format(), values.data(), rows, cols, cols,
                                  {codes.data(), nullptr, cols, scale.data(), zero.data(), outliers.data()});
     benchmark::ClobberMemory();
   }
@@ -89,7 +89,7 @@ void encode_wide(benchmark::State& state, std::size_t cols) {
   AlignedVector<std::uint8_t> low(rows * cols + 64), high(rows * cols + 64);
   AlignedVector<std::int32_t> zero(rows);
   for (auto _ : state) {
-    engine::row_kernels().encode(site.format(), values.data(), rows, cols, cols, -1,
+    engine::row_kernels().encode(site.format(), values.data(), rows, cols, cols,
                                  {low.data(), high.data(), cols, scale.data(), zero.data(), nullptr});
     benchmark::ClobberMemory();
   }
@@ -116,7 +116,7 @@ void round_trip(benchmark::State& state, FormatKind kind, std::size_t cols) {
   const SiteRows site(format_of(kind, cols));
   AlignedVector<float> values = random_floats(rows * cols);
   for (auto _ : state) {
-    engine::row_kernels().round_trip(site.format(), values.data(), rows, cols, cols, -1);
+    engine::row_kernels().round_trip(site.format(), values.data(), rows, cols, cols);
     benchmark::ClobberMemory();
   }
   count_bytes(state, 8 * rows * cols, 4 * rows * cols);

@@ -69,10 +69,10 @@ TEST_CASE("Row kernels quantize as Grid does, for every format, width and instru
             std::vector<std::uint8_t> low(7 * cols + 64), high(7 * cols + 64);
             std::vector<float> row_scale(7);
             std::vector<std::int32_t> row_zero(7);
-            kernels->encode(site.format(), out.data(), 7, cols, cols, -1,
+            kernels->encode(site.format(), out.data(), 7, cols, cols,
                             {low.data(), high.data(), cols, row_scale.data(), row_zero.data()});
             Matrix only = values;
-            kernels->round_trip(site.format(), only.data(), 7, cols, cols, -1);
+            kernels->round_trip(site.format(), only.data(), 7, cols, cols);
             const std::int32_t shift = symmetric ? 1 << (bits - 1) : 0;
             for (std::size_t r = 0; r < 7; ++r) {
               Grid row_grid;
@@ -117,7 +117,7 @@ TEST_CASE("Channels kept in float pass; a grid of width 0 gives 0", "[engine]") 
   for (const RowKernels* kernels : kernels_of_this_cpu()) {
     float values[] = {0.9f, 0.123f, 7.0f};
     std::uint8_t codes[64] = {9, 9, 9};
-    kernels->encode(site.format(), values, 1, 3, 3, -1, {codes, nullptr, 3, nullptr, nullptr});
+    kernels->encode(site.format(), values, 1, 3, 3, {codes, nullptr, 3, nullptr, nullptr});
     REQUIRE(values[0] == 1.0f);
     REQUIRE(values[1] == 0.123f);
     REQUIRE(values[2] == 0.0f);
@@ -141,9 +141,9 @@ TEST_CASE("Outliers of a row: kept, marked, and with the code of 0", "[engine]")
           std::vector<float> row_scale(7);
           std::vector<std::int32_t> row_zero(7);
           std::vector<std::uint16_t> marks(7 * engine::outlier_words(cols), 0xffff);
-          kernels->encode(site.format(), out.data(), 7, cols, cols, -1,
+          kernels->encode(site.format(), out.data(), 7, cols, cols,
                           {low.data(), high.data(), cols, row_scale.data(), row_zero.data(), marks.data()});
-          kernels->round_trip(site.format(), only.data(), 7, cols, cols, -1);
+          kernels->round_trip(site.format(), only.data(), 7, cols, cols);
           for (std::size_t r = 0; r < 7; ++r) {
             float lo = 0, hi = 0;
             for (std::size_t c = 0; c < cols; ++c) {
@@ -207,9 +207,9 @@ TEST_CASE("Residual sum with LayerNorm, and softmax to codes, equal their parts"
       Matrix sum = product, out(5, cols), expected = product, normed(5, cols);
       kernels->residual_norm(first.format(), second.format(), sum.data(), residual.data(), out.data(), 5,
                              cols, gain.data(), bias.data(), 1e-12f);
-      kernels->round_trip(first.format(), expected.data(), 5, cols, cols, -1);
+      kernels->round_trip(first.format(), expected.data(), 5, cols, cols);
       for (std::size_t i = 0; i < expected.size(); ++i) expected.data()[i] += residual.data()[i];
-      kernels->round_trip(second.format(), expected.data(), 5, cols, cols, -1);
+      kernels->round_trip(second.format(), expected.data(), 5, cols, cols);
       portable::model_kernels.layer_norm(expected.data(), normed.data(), 5, cols, gain.data(), bias.data(),
                                          1e-12f);
       for (std::size_t i = 0; i < out.size(); ++i) REQUIRE(out.data()[i] == normed.data()[i]);
@@ -218,7 +218,7 @@ TEST_CASE("Residual sum with LayerNorm, and softmax to codes, equal their parts"
       std::vector<std::uint8_t> codes(5 * cols + 64);
       kernels->softmax_codes(first.format(), probs.format(), scores.data(), 5, cols, cols, codes.data(),
                              cols);
-      kernels->round_trip(first.format(), soft.data(), 5, cols, cols, -1);
+      kernels->round_trip(first.format(), soft.data(), 5, cols, cols);
       portable::model_kernels.softmax(soft.data(), 5, cols, cols);
       for (std::size_t i = 0; i < soft.size(); ++i) {
         if (!on_a_boundary(soft.data()[i], probs.format().scale))
@@ -258,13 +258,13 @@ TEST_CASE("A LayerNorm between static grids is that of the whole numbers, rounde
           Matrix sum = product;
           const SiteRows& product_site = c.quantized ? first : none;
           if (c.as_codes) {
-            kernels->encode(first.format(), sum.data(), rows, cols, cols, -1,
+            kernels->encode(first.format(), sum.data(), rows, cols, cols,
                             {product_codes.data(), nullptr, cols, nullptr, nullptr});
           } else {
-            kernels->round_trip(product_site.format(), sum.data(), rows, cols, cols, -1);
+            kernels->round_trip(product_site.format(), sum.data(), rows, cols, cols);
           }
           for (std::size_t i = 0; c.with_residual && i < sum.size(); ++i) sum.data()[i] += residual.data()[i];
-          kernels->round_trip(second.format(), sum.data(), rows, cols, cols, -1);
+          kernels->round_trip(second.format(), sum.data(), rows, cols, cols);
 
           Matrix values = product, out(rows, cols);
           const std::size_t stride = cols + 4;

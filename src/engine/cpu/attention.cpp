@@ -172,7 +172,7 @@ void real_context(const AttentionPlan& plan, const AttentionTask& task, std::siz
   model_kernels().gemm(s.scores.data(), stride, n, n, s.real_panels.data(), depth, nullptr, 1.0f, target,
                        target_stride);
   if (plan.context_codes) {
-    row_kernels().encode(*plan.context_codes, target, n, depth, depth, -1,
+    row_kernels().encode(*plan.context_codes, target, n, depth, depth,
                          {task.context_codes + task.first * task.context_stride + task.head * depth, nullptr,
                           task.context_stride, nullptr, nullptr});
   }
@@ -213,7 +213,7 @@ void attend(const AttentionPlan& plan, const AttentionTask& task, AttentionScrat
     AlignedVector<float> seen;
     if (task.observer) {
       seen.assign(s.scores.begin(), s.scores.begin() + static_cast<std::ptrdiff_t>(n * stride));
-      row_kernels().round_trip(scores_grid, seen.data(), n, n, stride, -1);
+      row_kernels().round_trip(scores_grid, seen.data(), n, n, stride);
       show(task.scores_site, seen.data());
     }
     timed(task, &Profile::rest, [&] {
@@ -225,15 +225,15 @@ void attend(const AttentionPlan& plan, const AttentionTask& task, AttentionScrat
     show(task.scores_site + 1, seen.data());
   } else {
     timed(task, &Profile::quantize,
-          [&] { row_kernels().round_trip(scores_grid, s.scores.data(), n, n, stride, -1); });
+          [&] { row_kernels().round_trip(scores_grid, s.scores.data(), n, n, stride); });
     observe(task.scores_site);
     timed(task, &Profile::rest, [&] { model_kernels().softmax(s.scores.data(), n, n, stride); });
     timed(task, &Profile::quantize, [&] {
       if (plan.integer_context) {
-        row_kernels().encode(probs_grid, s.scores.data(), n, n, stride, -1,
+        row_kernels().encode(probs_grid, s.scores.data(), n, n, stride,
                              {s.probs.data(), nullptr, stride, s.row_scale.data(), s.row_zero.data()});
       } else {
-        row_kernels().round_trip(probs_grid, s.scores.data(), n, n, stride, -1);
+        row_kernels().round_trip(probs_grid, s.scores.data(), n, n, stride);
       }
     });
     observe(task.scores_site + 1);

@@ -406,7 +406,7 @@ void CpuExecutor::Network::norm_rows(const NormPlan& plan, const NormRows& group
       observe_codes(plan.sum_index - 1, *plan.product, product, hidden, row0 + r, n, hidden);
     } else {
       std::vector<float> seen(values, values + n * hidden);
-      row_kernels().round_trip(*plan.product, seen.data(), n, hidden, hidden, -1);
+      row_kernels().round_trip(*plan.product, seen.data(), n, hidden, hidden);
       observe(plan.sum_index - 1, seen.data(), row0 + r, 0, n, hidden);
     }
   }
@@ -487,10 +487,10 @@ void CpuExecutor::Network::project(std::size_t layer, std::size_t rows, std::siz
       timed(&Profile::quantize, thread, [&] {
         float* values = part.values + r * hidden;
         if (part.as_codes) {
-          row_kernels().encode(format, values, n, hidden, hidden, -1,
+          row_kernels().encode(format, values, n, hidden, hidden,
                                {part.codes + r * hidden, nullptr, hidden, part.scale + r, part.zero + r});
         } else {
-          row_kernels().round_trip(format, values, n, hidden, hidden, -1);
+          row_kernels().round_trip(format, values, n, hidden, hidden);
         }
       });
       observe(model->site_index(layer, part.site), part.values, row0, r, n, hidden);

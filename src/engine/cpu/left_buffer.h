@@ -29,9 +29,9 @@ class LeftBuffer {
   /// are [rows, cols].
   void encode(const RowFormat& site, float* values, std::size_t first, std::size_t count) {
     float* from = values + first * cols_;
-    if (form_ == Form::real) return row_kernels().round_trip(site, from, count, cols_, cols_, -1);
+    if (form_ == Form::real) return row_kernels().round_trip(site, from, count, cols_, cols_);
     if (form_ == Form::segments) return encode_segments(site, from, first, count);
-    row_kernels().encode(site, from, count, cols_, cols_, -1, codes(first));
+    row_kernels().encode(site, from, count, cols_, cols_, codes(first));
   }
 
   LeftRows rows(const float* values) const {
@@ -75,7 +75,7 @@ class LeftBuffer {
     thread_local AlignedVector<std::uint8_t> natural;
     natural.resize(natural_size_);
     for (std::size_t r = 0; r < count; ++r) {
-      row_kernels().encode(site, from + r * cols_, 1, cols_, cols_, -1,
+      row_kernels().encode(site, from + r * cols_, 1, cols_, cols_,
                            {natural.data(), nullptr, 0, nullptr, nullptr});
       std::uint8_t* to = low_.data() + (first + r) * stride_;
       const std::uint32_t* source = order_->gather.data();

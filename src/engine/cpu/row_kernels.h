@@ -72,13 +72,12 @@ struct StaticNorm {
 /// writable up to the next multiple of 16 columns only where `stride` allows; what lies beyond `cols` is not
 /// touched.
 struct RowKernels {
-  /// Replaces values by what their codes stand for. For columns formats `head` >= 0 takes that column's grid
-  /// for all.
+  /// Replaces values by what their codes stand for.
   void (*round_trip)(const RowFormat& format, float* values, std::size_t rows, std::size_t cols,
-                     std::size_t stride, int head);
+                     std::size_t stride);
   /// As round_trip, and writes the codes. Kept channels get code 0, outliers that of 0.
   void (*encode)(const RowFormat& format, float* values, std::size_t rows, std::size_t cols,
-                 std::size_t stride, int head, const CodeRows& codes);
+                 std::size_t stride, const CodeRows& codes);
   /// values <- site1(values); values <- site2(values + residual); out <- LayerNorm(values). Rows of `cols`,
   /// no gaps. `residual` may be null.
   void (*residual_norm)(const RowFormat& site1, const RowFormat& site2, float* values, const float* residual,

@@ -147,27 +147,16 @@ inline void quantize_columns(const RowFormat& f, float* row, std::size_t cols, c
 
 template <bool CODES>
 inline void quantize_rows(const RowFormat& f, float* values, std::size_t rows, std::size_t cols,
-                          std::size_t stride, int head, const CodeRows& out) {
+                          std::size_t stride, const CodeRows& out) {
   const bool wide = f.bits > 8;
-  RowFormat one = f;
-  if (f.kind == Kind::columns && head >= 0) {
-    if (f.col_scale[head] < 0) return;
-    one.kind = Kind::tensor;
-    one.inverse = f.col_inverse[head];
-    one.rest = f.col_rest[head];
-    one.scale = f.col_scale[head];
-    one.low = f.col_low[head];
-    one.high = f.col_high[head];
-    one.offset = f.col_offset[head];
-  }
-  const LaneGrid whole = grid_of(one);
-  const bool keeps_outliers = one.kind == Kind::rows && one.outlier_threshold < __builtin_huge_valf();
+  const LaneGrid whole = grid_of(f);
+  const bool keeps_outliers = f.kind == Kind::rows && f.outlier_threshold < __builtin_huge_valf();
   for (std::size_t r = 0; r < rows; ++r) {
     float* row = values + r * stride;
     const std::size_t at = r * out.stride;
     float* const row_scale = CODES && out.scale ? out.scale + r : nullptr;
     std::int32_t* const row_zero = CODES && out.zero ? out.zero + r : nullptr;
-    switch (one.kind) {
+    switch (f.kind) {
       case Kind::real:
         return;
       case Kind::tensor:
@@ -175,27 +164,27 @@ inline void quantize_rows(const RowFormat& f, float* values, std::size_t rows, s
         break;
       case Kind::rows:
         if (keeps_outliers) {
-          quantize_row_but_outliers<CODES>(one, grid_of_row<true>(one, row, cols, row_scale, row_zero), row,
-                                           cols, out, r, wide);
+          quantize_row_but_outliers<CODES>(f, grid_of_row<true>(f, row, cols, row_scale, row_zero), row, cols,
+                                           out, r, wide);
         } else {
-          quantize_row<CODES>(grid_of_row(one, row, cols, row_scale, row_zero), row, cols, out, at, wide);
+          quantize_row<CODES>(grid_of_row(f, row, cols, row_scale, row_zero), row, cols, out, at, wide);
         }
         break;
       case Kind::columns:
-        quantize_columns<CODES>(one, row, cols, out, at, wide);
+        quantize_columns<CODES>(f, row, cols, out, at, wide);
         break;
     }
   }
 }
 
 inline void round_trip(const RowFormat& f, float* values, std::size_t rows, std::size_t cols,
-                       std::size_t stride, int head) {
-  quantize_rows<false>(f, values, rows, cols, stride, head, CodeRows());
+                       std::size_t stride) {
+  quantize_rows<false>(f, values, rows, cols, stride, CodeRows());
 }
 
 inline void encode(const RowFormat& f, float* values, std::size_t rows, std::size_t cols, std::size_t stride,
-                   int head, const CodeRows& out) {
-  quantize_rows<true>(f, values, rows, cols, stride, head, out);
+                   const CodeRows& out) {
+  quantize_rows<true>(f, values, rows, cols, stride, out);
 }
 
 inline void residual_norm(const RowFormat& site1, const RowFormat& site2, float* values,
@@ -206,9 +195,9 @@ inline void residual_norm(const RowFormat& site1, const RowFormat& site2, float*
   if (!plain) {
     for (std::size_t r = 0; r < rows; ++r) {
       float* row = values + r * cols;
-      round_trip(site1, row, 1, cols, cols, -1);
+      round_trip(site1, row, 1, cols, cols);
       if (residual) outlierlab::OUTLIERLAB_ISA_NAMESPACE::add(row, residual + r * cols, row, cols);
-      round_trip(site2, row, 1, cols, cols, -1);
+      round_trip(site2, row, 1, cols, cols);
     }
   } else {
     const LaneGrid first = grid_of(site1), second = grid_of(site2);
@@ -277,7 +266,7 @@ inline void softmax_codes(const RowFormat& scores_site, const RowFormat& probs_s
   const LaneGrid before = grid_of(scores_site), after = grid_of(probs_site);
   const bool fused = scores_site.kind == Kind::tensor || scores_site.kind == Kind::real;
   const bool quantize = scores_site.kind == Kind::tensor;
-  if (!fused) round_trip(scores_site, scores, rows, cols, stride, -1);
+  if (!fused) round_trip(scores_site, scores, rows, cols, stride);
   const float lowest = -__builtin_huge_valf();
   const F16 lowest_step = splat(probs_site.low_steps()), highest_step = splat(probs_site.high_steps());
   for (std::size_t r = 0; r < rows; ++r) {
