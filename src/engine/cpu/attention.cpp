@@ -82,11 +82,8 @@ void integer_scores(const AttentionPlan& plan, const AttentionTask& task, std::s
     for (std::size_t k = 0; k < depth; ++k) sum += row[k];
     s.col_sum[j] = sum - flip * static_cast<std::int32_t>(depth);
     s.col_zero[j] = task.key.row_zero[task.first + j] - flip;
-    s.col_scale[j] = task.key.row_scale[task.first + j];
     any_zero = any_zero || s.col_zero[j] != 0;
   }
-  for (std::size_t r = 0; r < n; ++r)
-    s.row_scale[r] = task.query.row_scale[task.first + r] * static_cast<float>(factor);
   const std::uint8_t* queries = task.query.codes + at;
   if (any_zero)
     centred_sums(queries, plan.hidden, n, depth, task.query.row_zero + task.first, s.row_sum.data());
@@ -105,6 +102,10 @@ void integer_scores(const AttentionPlan& plan, const AttentionTask& task, std::s
     on_one_grid(p, static_cast<double>(query.scale) * key.scale * factor,
                 static_cast<std::int32_t>(query.offset), s);
   } else {
+    for (std::size_t r = 0; r < n; ++r) {
+      s.row_scale[r] = task.query.row_scale[task.first + r] * static_cast<float>(factor);
+      s.col_scale[r] = task.key.row_scale[task.first + r];
+    }
     by_row(p, task.query.row_zero + task.first, s);
   }
   int8_kernels().multiply(p);
@@ -131,7 +132,6 @@ void integer_context(const AttentionPlan& plan, const AttentionTask& task, const
     for (std::size_t c = 0; c < depth; ++c) s.col_sum[c] += values[j * plan.hidden + c];
   }
   std::fill_n(s.col_zero.data(), round_up(depth, 16), value_zero);
-  std::fill_n(s.col_scale.data(), round_up(depth, 16), task.value.row_scale[task.first]);
   const bool one_grid = probs.kind == Kind::tensor;
   if (one_grid) std::fill_n(s.row_zero.data(), n, static_cast<std::int32_t>(probs.offset));
   if (value_zero != 0) centred_sums(s.probs.data(), code_stride, n, n, s.row_zero.data(), s.row_sum.data());
@@ -158,6 +158,7 @@ void integer_context(const AttentionPlan& plan, const AttentionTask& task, const
     on_one_grid(p, static_cast<double>(probs.scale) * plan.value->format().scale * steps,
                 static_cast<std::int32_t>(probs.offset), s);
   } else {
+    std::fill_n(s.col_scale.data(), round_up(depth, 16), plan.value->format().scale);
     by_row(p, s.row_zero.data(), s);
   }
   int8_kernels().multiply(p);
@@ -220,8 +221,7 @@ void attend(const AttentionPlan& plan, const AttentionTask& task, AttentionScrat
       row_kernels().softmax_codes(scores_grid, probs_grid, s.scores.data(), n, n, stride, s.probs.data(),
                                   stride);
     });
-    for (std::size_t i = 0; i < seen.size(); ++i)
-      seen[i] = probs_grid.scale * (static_cast<float>(s.probs[i]) - probs_grid.offset);
+    for (std::size_t i = 0; i < seen.size(); ++i) seen[i] = probs_grid.value(s.probs[i]);
     show(task.scores_site + 1, seen.data());
   } else {
     timed(task, &Profile::quantize,

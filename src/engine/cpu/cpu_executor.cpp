@@ -172,8 +172,7 @@ struct CpuExecutor::Network {
     if (!options.observer) return;
     std::vector<float> values(rows * cols);
     for (std::size_t r = 0; r < rows; ++r) {
-      for (std::size_t j = 0; j < cols; ++j)
-        values[r * cols + j] = grid.scale * (static_cast<float>(codes[r * stride + j]) - grid.offset);
+      for (std::size_t j = 0; j < cols; ++j) values[r * cols + j] = grid.value(codes[r * stride + j]);
     }
     observe(site, values.data(), row0, 0, rows, cols);
   }
@@ -232,10 +231,11 @@ CpuExecutor::Network::Network(std::shared_ptr<const Model> the_model, const CpuO
   const auto linear = [&](const Linear& weights, const SiteFormat& left, const Result& result = {}) {
     return PackedLinear(weights, left, options.real, result);
   };
-  /// Codes of a static grid at once, where that can be.
-  const auto fused = [&](Finish finish, const Linear& weights, const SiteFormat& left, const SiteRows& site) {
-    const bool fuse = site.format().kind == Kind::tensor && can_fuse(left, weights.weight);
-    return fuse ? Result{finish, &site.format()} : Result{};
+  /// Codes of a static grid at once, where they are wanted and that can be.
+  const auto fused = [&](bool wanted, Finish finish, const Linear& weights, const SiteFormat& left,
+                         const RowFormat& grid) {
+    const bool fuse = wanted && grid.kind == Kind::tensor && can_fuse(left, weights.weight);
+    return linear(weights, left, fuse ? Result{finish, &grid} : Result{});
   };
   const auto inputs_of = [&](std::size_t i, const SiteFormat& site) {
     if (i == s.layers) return InputSite(site, {&model->pooler.weight});
@@ -274,8 +274,7 @@ CpuExecutor::Network::Network(std::shared_ptr<const Model> the_model, const CpuO
     if (plan.fuse_context) attention.context_codes = &plan.context.rows.format();
 
     const auto projection = [&](const Linear& weights, LayerSite site, bool as_codes) {
-      return linear(weights, input,
-                    as_codes ? fused(Finish::codes, weights, input, plan.sites[site]) : Result{});
+      return fused(as_codes, Finish::codes, weights, input, plan.sites[site].format());
     };
     plan.query = projection(from.query, query, attention.integer_scores);
     plan.key = projection(from.key, key, attention.integer_scores);
@@ -290,17 +289,13 @@ CpuExecutor::Network::Network(std::shared_ptr<const Model> the_model, const CpuO
     plan.output_norm = norm_plan(ffn_output, ffn_residual, plan.output, from.output_norm);
     const auto before_norm = [&](const Linear& weights, LayerSite left, LayerSite site,
                                  const NormPlan& norm) {
-      const bool as_codes = norm.is_static && from.sites[site].bits <= 8;
-      return linear(weights, from.sites[left],
-                    as_codes ? fused(Finish::codes, weights, from.sites[left], plan.sites[site]) : Result{});
+      return fused(norm.is_static && from.sites[site].bits <= 8, Finish::codes, weights, from.sites[left],
+                   plan.sites[site].format());
     };
     plan.attention_output =
         before_norm(from.attention_output, context, attention_output, plan.attention_norm);
-    plan.ffn_hidden = linear(
-        from.ffn_hidden, from.sites[ffn_input],
-        plan.ffn_hidden_site.form == Form::codes
-            ? fused(Finish::gelu_codes, from.ffn_hidden, from.sites[ffn_input], plan.ffn_hidden_site.rows)
-            : Result{});
+    plan.ffn_hidden = fused(plan.ffn_hidden_site.form == Form::codes, Finish::gelu_codes, from.ffn_hidden,
+                            from.sites[ffn_input], plan.ffn_hidden_site.rows.format());
     plan.ffn_output = before_norm(from.ffn_output, ffn_hidden, ffn_output, plan.output_norm);
   }
   pooler =

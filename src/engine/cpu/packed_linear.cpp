@@ -284,12 +284,13 @@ void PackedLinear::apply_terms(const LeftRows& left, const float* kept, std::siz
     p.b = panels_.data() + term.panels + int8_kernels().weight_bytes(term.depth, begin);
     p.col_scale = col_scale_.data() + term.columns + begin;
     const std::int32_t* col_sums = col_sums_.data() + term.columns + begin;
-    (term.fixed ? p.col_shift : p.col_sum) = col_sums;
     if (term.fixed) {
+      p.col_shift = col_sums;
       p.col_rest = col_rest_.data() + term.columns + begin;
       if (!col_factor_.empty()) p.col_factor = col_factor_.data() + begin;
       if (!col_addend_.empty()) p.col_addend = col_addend_.data() + begin;
     } else if (form_ == Form::codes) {
+      p.col_sum = col_sums;
       p.row_scale = left.row_scale;
       p.row_zero = left.row_zero;
     } else {
@@ -299,6 +300,7 @@ void PackedLinear::apply_terms(const LeftRows& left, const float* kept, std::siz
         scale[r] = left.row_scale[r] * (term.high ? 256.0f : 1.0f);
         zero[r] = term.high ? left.row_zero[r] / 256 : left.row_zero[r] % 256;
       }
+      p.col_sum = col_sums;
       p.row_scale = scale;
       p.row_zero = zero;
     }

@@ -20,6 +20,8 @@ struct RowFormat {
   const float *col_inverse = nullptr, *col_rest = nullptr, *col_scale = nullptr, *col_low = nullptr,
               *col_high = nullptr, *col_offset = nullptr;
 
+  /// tensor: what a stored code stands for.
+  float value(std::uint8_t code) const { return scale * (static_cast<float>(code) - offset); }
   /// tensor: the grid's steps in 1, 0 if its width is 0, and its bounds in steps.
   [[gnu::always_inline]] double steps_per_unit() const {
     return scale > 0 ? 1 / static_cast<double>(scale) : 0;
