@@ -1,7 +1,7 @@
 // Claim C7: simulated int8 gives no speed and no memory; and what true integer execution gives, on the CPU
 // and, where there is one, on a GPU. Every way of running the network is timed beside the others, batch by
 // batch and length by length, on random tokens of that length without padding; an integer run is timed only
-// after it has agreed with its simulation on real examples.
+// after it has agreed with its scheme in double precision on real examples.
 #include "experiments/deployment.h"
 
 #include <algorithm>
@@ -94,7 +94,7 @@ class Cell {
         samples_(std::move(samples)) {}
 
   std::vector<Row> rows(const Method& method) {
-    // Refused: it did not agree with its simulation.
+    // Refused: it did not agree with its scheme.
     if (!networks_->may_be_timed(method)) return {};
     if (seconds_.empty()) time_all();
     return latency_rows(seconds_, method, size_.examples, size_.tokens());
@@ -223,7 +223,7 @@ std::size_t bytes_of(engine::RealPrecision precision) {
   }
 }
 
-/// How well an engine agrees with its simulation, and the bytes of what is held.
+/// How well an engine agrees with its scheme in double precision, and the bytes of what is held.
 std::vector<Row> size_rows(Networks& networks, const Method& method) {
   std::vector<Row> rows;
   const std::size_t float_bytes = 4 * networks.evaluator().parameter_count();

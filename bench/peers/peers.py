@@ -288,11 +288,11 @@ class Ours:
         done = subprocess.run([*self.command, *more], env=self.environment, capture_output=True, text=True)
         if done.returncode != 0:
             said = done.stderr.strip().splitlines()
-            raise RuntimeError(said[-1] if said else "it does not agree with its simulation")
+            raise RuntimeError(said[-1] if said else "it does not agree with its scheme")
         with open(self.json, encoding="utf-8") as file:
             result = json.load(file)
         if "seconds" not in result:
-            raise RuntimeError("it does not agree with its simulation")
+            raise RuntimeError("it does not agree with its scheme")
         return result["seconds"], result["accuracy"]
 
     def close(self):

@@ -18,7 +18,7 @@ nlohmann::ordered_json bench_sweep(const CommonOptions& options, std::size_t var
 inline const std::vector<std::string> sweep_engines = {"simulated", "int8", "auto"};
 
 /// Times processes that answer one pair of texts (`outlierlab classify`), from their start to their answer,
-/// in float and from a packed int8 model that agrees with its simulation, with the model's files in the page
+/// in float and from a packed int8 model that agrees with its scheme, with the model's files in the page
 /// cache and dropped from it. Prints a table and returns its rows.
 nlohmann::ordered_json bench_startup(const CommonOptions& options, std::size_t repeats);
 

@@ -107,7 +107,7 @@ bool drop_from_cache(const fs::path& path) {
   return static_cast<std::size_t>(left) <= resident.size() / 100;
 }
 
-/// Writes the packed model of w8a8, and says how it agrees with its simulation.
+/// Writes the packed model of w8a8, and says how it agrees with its scheme.
 Agreement pack_w8a8(const CommonOptions& options, const fs::path& file) {
   Session session = open_session(options);
   Evaluator& evaluator = *session.evaluator;

@@ -65,8 +65,8 @@ void run_study(const CommonOptions& options, const std::vector<Calibration>& swe
   study.run();
 }
 
-/// Whether the engine agrees with the simulation under every variant, on the first examples; says which does
-/// not.
+/// Whether the engine agrees with every variant in double precision on the first examples; says with which it
+/// does not.
 bool engine_agrees(const CommonOptions& options, const std::vector<Calibration>& sweep) {
   Session session = open_session(options);
   bool all = true;

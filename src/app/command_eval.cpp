@@ -90,7 +90,7 @@ int command_eval(const std::vector<std::string>& arguments) {
     const std::unique_ptr<engine::Executor> executor = make_executor(engine_name, model, {real});
     engine_description = executor->description();
     evaluation = evaluator.evaluate(*executor, model->weight_bytes());
-    products = fmt::format("{} of {} in integers", integer_products(*model), 8 * model->shape.layers);
+    products = fmt::format("{} of {} in integers", model->integer_products(), 8 * model->shape.layers);
     if (!packed.empty()) {
       untimed = "--packed has no simulation to agree with first";
     } else {

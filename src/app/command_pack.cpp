@@ -36,7 +36,7 @@ int command_pack(const std::vector<std::string>& arguments) {
   const std::size_t bytes = write_packed_model(file, model);
   const std::size_t float_bytes = evaluator.parameter_count() * sizeof(float);
   fmt::print("{}, scheme {}: {} of {} products in integers\n", session.model.name, scheme.name(),
-             integer_products(model), 8 * model.shape.layers);
+             model.integer_products(), 8 * model.shape.layers);
   fmt::print("{}: {:.2f} MB, {:.1f} % of {:.2f} MB in float32\n", file.string(),
              static_cast<double>(bytes) / 1e6,
              100.0 * static_cast<double>(bytes) / static_cast<double>(float_bytes),

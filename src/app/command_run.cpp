@@ -65,16 +65,13 @@ nlohmann::ordered_json settings_of(const Evaluator& evaluator, const CommonOptio
   return settings;
 }
 
-/// "cuda" executes integers as "int8" does, elsewhere.
+/// An engine that executes integers (engine_names()), or what stands for none or for one that agrees.
 StudyEngine engine_named(const std::string& name) {
-  static const std::map<std::string, StudyEngine> all = {{"auto", StudyEngine::automatic},
-                                                         {"cuda", StudyEngine::integer},
-                                                         {"int8", StudyEngine::integer},
-                                                         {"simulated", StudyEngine::simulated}};
-  const auto at = all.find(name);
-  if (at != all.end()) return at->second;
-  std::vector<std::string> known;
-  for (const auto& [other, engine] : all) known.push_back(other);
+  std::vector<std::string> known = engine_names();
+  if (std::find(known.begin(), known.end(), name) != known.end()) return StudyEngine::integer;
+  if (name == "simulated") return StudyEngine::simulated;
+  if (name == "auto") return StudyEngine::automatic;
+  known.insert(known.end(), {"auto", "simulated"});
   fail_unknown("engine", name, known);
 }
 
@@ -103,7 +100,7 @@ void run_one(const Experiment& experiment, Session& session, const CommonOptions
   study_options.seeds = options.seeds;
   study_options.resume = options.resume;
   study_options.engine = engine_named(engine_name);
-  if (engine_name == "cuda") study_options.executor = engine_name;
+  if (study_options.engine == StudyEngine::integer) study_options.executor = engine_name;
   study_options.timed = timed_by(engine_name);
   study_options.cell_seconds = cell_seconds;
   study_options.progress = [&progress](std::size_t done, std::size_t total, const std::string&) {
@@ -171,8 +168,9 @@ int command_run(const std::vector<std::string>& arguments) {
   options.add(
       "engine", "NAME",
       "simulated; int8, or cuda (on a GPU): integer execution of the schemes that allow it; auto: int8 "
-      "for those that moreover agree with their simulation on the first examples. deployment and "
-      "deployment_shapes time all that is there, or int8 or cuda alone; roofline measures the CPU, and a GPU "
+      "for those that moreover agree with their scheme in double precision on the first examples. "
+      "deployment and deployment_shapes time all that is there, or int8 or cuda alone; roofline measures the "
+      "CPU, and a GPU "
       "that is there unless this is int8",
       &engine_name);
   double cell_seconds = StudyOptions().cell_seconds;
@@ -182,8 +180,7 @@ int command_run(const std::vector<std::string>& arguments) {
       "medians are narrow before; rare latencies (p95, p99) want more",
       &cell_seconds, 0, 3600);
   if (!options.parse(arguments)) return 0;
-  engine_named(engine_name);
-  if (engine_name == "cuda") require_engine(engine_name);
+  if (engine_named(engine_name) == StudyEngine::integer) require_engine(engine_name);
   const std::vector<const Experiment*> chosen = choose(names);
   Session session = open_session(values, values.out);
   for (const Experiment* experiment : chosen)

@@ -65,8 +65,8 @@ std::unique_ptr<engine::Executor> Study::executor_of(const Scheme& scheme, std::
   std::unique_ptr<engine::Executor> executor;
   try {
     model = evaluator_.lowered(scheme, seed);
-    if (integer_products(*model) == 0) {
-      note("not_executed", current_, "no product has codes on both sides");
+    if (model->integer_products() == 0) {
+      note("not_executed", current_, "no product multiplies codes");
       return nullptr;
     }
     executor = make_executor(options_.executor, model);

@@ -20,8 +20,8 @@ namespace outlierlab {
 /// where rounding decides, single predictions differ.
 enum class StudyEngine {
   simulated,  ///< always
-  automatic,  ///< the integer engine where it executes the scheme and has agreed with its simulation on the
-              ///< first examples (app/agreement.h), else the simulation
+  automatic,  ///< the integer engine where it executes the scheme and has agreed with it on the first
+              ///< examples (app/agreement.h), else the simulation
   integer     ///< the integer engine where it executes the scheme, else the simulation
 };
 

@@ -1,5 +1,6 @@
 #include "engine/model.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 
@@ -94,6 +95,43 @@ std::size_t bytes_of(const LayerNorm& norm) {
 }
 
 }  // namespace
+
+bool multiplies_codes(const SiteFormat& left, const Weight& weight) {
+  using Kind = SiteFormat::Kind;
+  return weight.is_integer() && left.kind != Kind::real && (left.kind != Kind::columns || left.bits <= 8);
+}
+
+bool Layer::integer_scores() const {
+  using Kind = SiteFormat::Kind;
+  const auto of_bytes = [](const SiteFormat& site) {
+    return site.bits <= 8 && (site.kind == Kind::tensor || site.kind == Kind::rows) && !site.keeps_outliers();
+  };
+  return of_bytes(sites[LayerSite::query]) && of_bytes(sites[LayerSite::key]);
+}
+
+bool Layer::integer_context() const {
+  using Kind = SiteFormat::Kind;
+  const SiteFormat& left = sites[probs];
+  const bool every_head = left.kind != Kind::columns || std::all_of(left.scale.begin(), left.scale.end(),
+                                                                    [](float scale) { return scale >= 0; });
+  return sites[LayerSite::value].kind == Kind::tensor && sites[LayerSite::value].bits <= 8 &&
+         left.kind != Kind::real && left.bits <= 8 && every_head && !left.keeps_outliers();
+}
+
+std::size_t Model::integer_products() const {
+  std::size_t count = 0;
+  const SiteFormat* input = &embeddings_norm_site;
+  for (const Layer& layer : layers) {
+    for (const Linear* linear : {&layer.query, &layer.key, &layer.value})
+      count += multiplies_codes(*input, linear->weight);
+    count += layer.integer_scores() + layer.integer_context();
+    count += multiplies_codes(layer.sites[context], layer.attention_output.weight);
+    count += multiplies_codes(layer.sites[ffn_input], layer.ffn_hidden.weight);
+    count += multiplies_codes(layer.sites[LayerSite::ffn_hidden], layer.ffn_output.weight);
+    input = &layer.sites[output];
+  }
+  return count;
+}
 
 std::size_t Model::weight_bytes() const {
   std::size_t bytes = bytes_of(word_embeddings) + bytes_of(position_embeddings) +

@@ -107,10 +107,20 @@ enum LayerSite : std::size_t {
 /// "ffn_output" for LayerSite::ffn_output.
 const char* to_string(LayerSite site);
 
+/// Whether a weight is multiplied with its left site's codes: both have some, and those of a grid per channel
+/// are bytes. What the site keeps in float beside codes (channels, outliers) is a float product beside it.
+bool multiplies_codes(const SiteFormat& left, const Weight& weight);
+
 struct Layer {
   Linear query, key, value, attention_output, ffn_hidden, ffn_output;
   LayerNorm attention_norm, output_norm;
   SiteFormat sites[layer_sites];
+
+  /// Whether attention multiplies codes: queries with keys, where both have one grid, or one per row, of
+  /// bytes without outliers; probabilities of bytes with values of one grid of bytes (grids per row would
+  /// stand inside the sum). Otherwise it is a float product.
+  bool integer_scores() const;
+  bool integer_context() const;
 };
 
 struct Shape {
@@ -134,6 +144,9 @@ struct Model {
 
   /// Bytes of all parameters as held here.
   std::size_t weight_bytes() const;
+  /// How many of the layers' products multiply codes, of 8 per layer: query, key, value, scores, context,
+  /// attention_output, ffn_hidden, ffn_output.
+  std::size_t integer_products() const;
   /// Number of sites: embeddings.sum, embeddings.norm, the layers', pooler, numbered in this order.
   std::size_t site_count() const { return 3 + shape.layers * layer_sites; }
   std::size_t site_index(std::size_t layer, LayerSite site) const { return 2 + layer * layer_sites + site; }

@@ -179,28 +179,4 @@ engine::Model lower(const BertWeights& weights, const Scheme& scheme, const Acti
                      calibrated);
 }
 
-std::size_t integer_products(const engine::Model& model) {
-  using engine::SiteFormat;
-  const auto codes = [](const SiteFormat& site) { return site.kind != SiteFormat::Kind::real; };
-  // Outliers stand beside the codes of a product with a weight; attention takes such values in float.
-  const auto only_codes = [&](const SiteFormat& site) { return codes(site) && !site.keeps_outliers(); };
-  std::size_t count = 0;
-  const SiteFormat* input = &model.embeddings_norm_site;
-  for (const engine::Layer& layer : model.layers) {
-    const auto product = [&](const engine::Linear& linear, const SiteFormat& left) {
-      count += linear.weight.is_integer() && codes(left);
-    };
-    product(layer.query, *input);
-    product(layer.key, *input);
-    product(layer.value, *input);
-    product(layer.attention_output, layer.sites[engine::context]);
-    product(layer.ffn_hidden, layer.sites[engine::ffn_input]);
-    product(layer.ffn_output, layer.sites[engine::ffn_hidden]);
-    count += only_codes(layer.sites[engine::query]) && only_codes(layer.sites[engine::key]);
-    count += only_codes(layer.sites[engine::probs]) && only_codes(layer.sites[engine::value]);
-    input = &layer.sites[engine::output];
-  }
-  return count;
-}
-
 }  // namespace outlierlab

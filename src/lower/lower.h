@@ -13,7 +13,7 @@ namespace outlierlab {
 /// A scheme that the engine cannot execute is a Refusal that names the scheme, the site or weight, and
 /// what would be needed: activations or weights in blocks, weights of 9 to 16 bits, weight grids that are not
 /// uniform. A scheme without any 8-bit weight lowers to a model in float, which runs, but not in integers;
-/// see integer_products().
+/// see Model::integer_products().
 engine::Model lower(const BertWeights& weights, const Scheme& scheme, const ActivationQuantizer& calibrated,
                     const NetworkStatistics* statistics);
 
@@ -23,9 +23,5 @@ engine::Model lower_weights(const BertWeights& weights, const Scheme& scheme,
                             const NetworkStatistics* statistics);
 engine::Model lower_sites(engine::Model model, const SiteTable& sites, const Scheme& scheme,
                           const ActivationQuantizer& calibrated);
-
-/// Number of the layers' products (of 8 per layer: query, key, value, scores, context, attention_output,
-/// ffn_hidden, ffn_output) that have codes on both sides.
-std::size_t integer_products(const engine::Model& model);
 
 }  // namespace outlierlab

@@ -15,7 +15,7 @@ namespace outlierlab {
 /// with a scale per tensor or row are the products of scale and code, unrounded, others the quantizer's
 /// floats; static grids those of the quantizer, grids of rows their own range's in double. Nothing is rounded
 /// to float32 on the way, so that a value close to a grid's threshold falls on the side on which the scheme
-/// puts it; within 2^-33 of a step it counts as on the threshold, and goes to the even code.
+/// puts it; within 2^-34 of a step it counts as on the threshold, and goes to the even code.
 class ExactNetwork {
  public:
   /// Arguments as for lower(). Throws Error for a checkpoint without pooler and classifier, and for a static

@@ -345,10 +345,10 @@ TEST_CASE("The engine's logits depend on neither batch nor threads", "[engine]")
 TEST_CASE("LLM.int8(): 6 of a layer's 8 products in integers, outliers exactly where float has them",
           "[engine]") {
   const auto model = lowered(smooth(), scheme("llm-int8"));
-  REQUIRE(integer_products(*model) == 6 * model->shape.layers);
+  REQUIRE(model->integer_products() == 6 * model->shape.layers);
   REQUIRE(model->layers[0].sites[engine::context].outlier_threshold == 6.0f);
   REQUIRE_FALSE(model->classifier.weight.is_integer());
-  REQUIRE(integer_products(*lowered(smooth(), scheme("w8a8-token", {"activations.outlier_threshold=6"}))) ==
+  REQUIRE(lowered(smooth(), scheme("w8a8-token", {"activations.outlier_threshold=6"}))->integer_products() ==
           6 * model->shape.layers);
   // With every value an outlier nothing is left for the codes: the float network on rounded weights.
   const Scheme all = scheme("llm-int8", {"activations.outlier_threshold=1e-30"});
@@ -361,10 +361,27 @@ TEST_CASE("LLM.int8(): 6 of a layer's 8 products in integers, outliers exactly w
   }
 }
 
+TEST_CASE("Products that multiply codes: values per token and attention's wide sites are float products",
+          "[engine]") {
+  const auto products = [](const char* name, const std::vector<std::string>& overrides = {}) {
+    const auto model = lowered(smooth(), scheme(name, overrides));
+    REQUIRE(model->integer_products() % model->shape.layers == 0);
+    return model->integer_products() / model->shape.layers;
+  };
+  REQUIRE(products("w8a8") == 8);
+  REQUIRE(products("peg-4") == 8);
+  REQUIRE(products("w8a8-token") == 7);
+  REQUIRE(products("w8a8", {"activations.*.value.bits=16"}) == 7);
+  REQUIRE(products("w8a8", {"activations.*.query.bits=16"}) == 7);
+  REQUIRE(products("w8a8", {"activations.*.probs.bits=32"}) == 7);
+  REQUIRE(products("w8a8", {"activations.*.context.bits=16"}) == 8);
+  REQUIRE(products("fp32") == 0);
+}
+
 TEST_CASE("A float scheme runs through the engine; bfloat16 is close to it", "[engine]") {
   const auto model = lowered(smooth(), scheme("fp32"));
-  REQUIRE(integer_products(*model) == 0);
-  REQUIRE(integer_products(*lowered(smooth(), scheme("w8a8"))) == 8 * model->shape.layers);
+  REQUIRE(model->integer_products() == 0);
+  REQUIRE(lowered(smooth(), scheme("w8a8"))->integer_products() == 8 * model->shape.layers);
   const Batch batch = make_batches(smooth().evaluated, 30)[0];
   const Matrix expected = smooth().runner.logits(batch);
   engine::CpuExecutor exact(model);
@@ -419,7 +436,7 @@ TEST_CASE("What a profile runs again changes no result, and sums take longer whe
       for (std::size_t k = 0; k < expected.size(); ++k) REQUIRE(found.data()[k] == expected.data()[k]);
       dequantize += with.take_profile().dequantize;
     }
-    REQUIRE((dequantize > 0) == (integer_products(*model) > 0));
+    REQUIRE((dequantize > 0) == (model->integer_products() > 0));
   }
 }
 
@@ -464,7 +481,7 @@ TEST_CASE(
     for (const char* name : {"w8a8", "w8a8-channel-weights"}) {
       const Scheme s = scheme(name, real_sums);
       const auto model = lowered(*network, s);
-      REQUIRE(integer_products(*model) == 8 * model->shape.layers);
+      REQUIRE(model->integer_products() == 8 * model->shape.layers);
       REQUIRE(model->layers[0].sites[engine::ffn_output].kind == engine::SiteFormat::Kind::real);
       const Batch batch = make_batches(network->evaluated, 6)[0];
       Matrix expected;

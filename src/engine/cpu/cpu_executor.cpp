@@ -36,10 +36,6 @@ constexpr std::size_t column_unit = 32;
 /// Rows that row kernels take at once, so that a row is still in the first-level cache for the next kernel.
 constexpr std::size_t row_block = 8;
 
-bool on_bytes(const SiteFormat& site) {
-  return site.bits <= 8 && (site.kind == Kind::tensor || site.kind == Kind::rows) && !site.keeps_outliers();
-}
-
 template <typename Body>
 double seconds_of(const Body& body) {
   const auto start = Clock::now();
@@ -259,12 +255,8 @@ CpuExecutor::Network::Network(std::shared_ptr<const Model> the_model, const CpuO
     AttentionPlan& attention = plan.attention;
     attention.hidden = s.hidden;
     attention.depth = s.head_size();
-    attention.integer_scores = on_bytes(from.sites[query]) && on_bytes(from.sites[key]);
-    const SiteFormat& p = from.sites[probs];
-    const bool every_head = p.kind != Kind::columns || std::all_of(p.scale.begin(), p.scale.end(),
-                                                                   [](float scale) { return scale >= 0; });
-    attention.integer_context = on_bytes(from.sites[value]) && from.sites[value].kind == Kind::tensor &&
-                                p.kind != Kind::real && p.bits <= 8 && every_head && !p.keeps_outliers();
+    attention.integer_scores = from.integer_scores();
+    attention.integer_context = from.integer_context();
     attention.query = &plan.sites[query];
     attention.key = &plan.sites[key];
     attention.value = &plan.sites[value];

@@ -55,8 +55,8 @@ ApplyScratch& apply_scratch() {
 }  // namespace
 
 Form form_of(const SiteFormat& site, const Weight& weight) {
-  if (!weight.is_integer() || site.kind == Kind::real) return Form::real;
-  if (site.kind == Kind::columns) return site.bits <= 8 ? Form::segments : Form::real;
+  if (!multiplies_codes(site, weight)) return Form::real;
+  if (site.kind == Kind::columns) return Form::segments;
   return site.bits <= 8 ? Form::codes : Form::wide;
 }
 

@@ -28,10 +28,10 @@ Grid grid_of(const SiteFormat& site, std::size_t i) {
 }
 
 Operand::Codes form_of(const SiteFormat& site, const std::vector<const Weight*>& weights) {
-  const bool integer =
-      std::any_of(weights.begin(), weights.end(), [](const Weight* w) { return w->is_integer(); });
-  if (!integer || site.kind == Kind::real) return Operand::Codes::none;
-  if (site.kind == Kind::columns) return site.bits <= 8 ? Operand::Codes::segments : Operand::Codes::none;
+  const bool integer = std::any_of(weights.begin(), weights.end(),
+                                   [&](const Weight* w) { return multiplies_codes(site, *w); });
+  if (!integer) return Operand::Codes::none;
+  if (site.kind == Kind::columns) return Operand::Codes::segments;
   return site.bits <= 8 ? Operand::Codes::plane : Operand::Codes::planes;
 }
 

@@ -10,10 +10,6 @@ namespace {
 
 using Kind = SiteFormat::Kind;
 
-bool on_bytes(const SiteFormat& site) {
-  return site.bits <= 8 && (site.kind == Kind::tensor || site.kind == Kind::rows) && !site.keeps_outliers();
-}
-
 DeviceArray<float> to_device(const Array<float>& values, std::size_t padded_size) {
   std::vector<float> padded(padded_size, 0.0f);
   std::copy(values.begin(), values.end(), padded.begin());
@@ -51,12 +47,8 @@ LayerPlan plan_layer(const Model& model, std::size_t i, const SiteLayout& input,
                                       {&from.ffn_output.weight});
   plan.sites[output] = input_layout(model, i + 1, precision);
 
-  plan.integer_scores = on_bytes(from.sites[query]) && on_bytes(from.sites[key]);
-  const SiteFormat& p = from.sites[probs];
-  const bool every_head = p.kind != Kind::columns ||
-                          std::all_of(p.scale.begin(), p.scale.end(), [](float scale) { return scale >= 0; });
-  plan.integer_context = on_one_grid_of_bytes(from.sites[value]) && p.kind != Kind::real && p.bits <= 8 &&
-                         every_head && !p.keeps_outliers();
+  plan.integer_scores = from.integer_scores();
+  plan.integer_context = from.integer_context();
 
   const Linear* linears[3] = {&from.query, &from.key, &from.value};
   bool integer[3];
