@@ -340,8 +340,8 @@ void state_cells(Study& study, const std::shared_ptr<Networks>& networks, const 
     study.measure(method.variant(), "", "", [=] { return size_rows(*networks, method); });
   for (const BatchSize& size : batch_sizes(study.evaluator().config(), plan)) {
     const auto cell = std::make_shared<Cell>(networks, engine, size, study.options().cell_seconds, samples);
-    for (const Method& method : methods)
-      study.measure(method.variant(), "batch x length", size.value(), [=] { return cell->rows(method); });
+    study.measure_together(variants_of(methods), "batch x length", size.value(),
+                           [=](std::size_t i) { return cell->rows(methods[i]); });
   }
 }
 

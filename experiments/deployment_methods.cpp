@@ -75,6 +75,12 @@ std::vector<Method> with_simulated(std::vector<Method> methods, const std::strin
   return methods;
 }
 
+std::vector<std::string> variants_of(const std::vector<Method>& methods) {
+  std::vector<std::string> variants;
+  for (const Method& method : methods) variants.push_back(method.variant());
+  return variants;
+}
+
 std::vector<Method> execution_methods(const std::string& engine) {
   return with_simulated(methods_on(engine, {"w8a8", "w8a8-channel-weights", "w8a8-token", "peg-6-permuted",
                                             "mp-xhy-16", "mp-xhy", "mp-channel-1", "llm-int8"}),
@@ -147,12 +153,11 @@ PassSeconds time_cell(Study& study, const TimedEngine& engine, const std::string
     by_variant[contenders[i].name] = passes[i];
     disturbed += is_disturbed(passes[i], timing.block);
   }
-  if (disturbed > 0) {
-    study.note("disturbed", of,
-               fmt::format("{} of {} medians have an interval wider than a fifth of them; run it again on a "
-                           "machine that does nothing else",
-                           disturbed, contenders.size()));
-  }
+  const std::string text = fmt::format(
+      "{} of {} medians have an interval wider than a fifth of them; run it again on a machine "
+      "that does nothing else",
+      disturbed, contenders.size());
+  study.note("disturbed", of, disturbed > 0 ? text : "");
   return by_variant;
 }
 

@@ -40,6 +40,7 @@ struct Method {
 /// What the paper times (simulated), and what executes integers, as far as the engine runs it. On the
 /// processor BF16 stands for the paper's FP16 (experiments/README.md says why).
 std::vector<Method> execution_methods(const std::string& engine);
+std::vector<std::string> variants_of(const std::vector<Method>& methods);
 /// The one that the engine's others are compared with: FP32 on the processor, FP16 on a device, whose kernels
 /// are made for it.
 Method reference_method(const std::string& engine);

@@ -205,18 +205,17 @@ void deployment_shapes(Study& study, const std::vector<DeploymentShape>& shapes)
       for (const TimedEngine& engine : study.timed_engines()) {
         const auto times = std::make_shared<std::optional<CellTimes>>();
         const std::string value = fmt::format("{}x{}", examples, length);
-        for (const Method& method : shape_methods(engine.name)) {
-          study.measure(method.variant(), shape.name + " batch x length", value,
-                        [=, &engine, n = examples, tokens = length] {
-                          RandomNetwork& network = current->of(shape);
-                          if (!network.may_be_timed(engine, method)) return std::vector<Row>();
-                          if (!*times) {
-                            *times = network.time(engine, n, tokens);
-                            samples.keep(shape.name + "," + value, (*times)->seconds);
-                          }
-                          return rows_of(**times, method, n, tokens);
-                        });
-        }
+        const std::vector<Method> methods = shape_methods(engine.name);
+        study.measure_together(variants_of(methods), shape.name + " batch x length", value,
+                               [=, &engine, n = examples, tokens = length](std::size_t i) {
+                                 RandomNetwork& network = current->of(shape);
+                                 if (!network.may_be_timed(engine, methods[i])) return std::vector<Row>();
+                                 if (!*times) {
+                                   *times = network.time(engine, n, tokens);
+                                   samples.keep(shape.name + "," + value, (*times)->seconds);
+                                 }
+                                 return rows_of(**times, methods[i], n, tokens);
+                               });
       }
     }
   }

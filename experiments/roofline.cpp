@@ -11,6 +11,7 @@
 #include "core/parallel.h"
 #include "core/quantile.h"
 #include "core/random.h"
+#include "engine/cpu/groups.h"
 #include "engine/cpu/left_buffer.h"
 #include "engine/cpu/packed_linear.h"
 #include "engine/cpu/peak.h"
@@ -25,9 +26,6 @@ namespace outlierlab {
 namespace {
 
 using engine::PeakKind;
-
-/// As the executor has them: rows that stay in a core's cache, columns that a thread takes at least.
-constexpr std::size_t group_rows = 112, column_unit = 32;
 
 struct Product {
   std::size_t rows, depth, cols;
@@ -107,17 +105,16 @@ class RunningProduct {
 
   void run(int threads) {
     const auto team = static_cast<std::size_t>(threads);
-    if (product_.rows <= group_rows) {
+    if (product_.rows <= engine::group_rows) {
       engine::Team columns(threads);
       parallel(threads, [&](std::size_t thread) {
         const auto [begin, end] =
-            engine::Member{&columns, static_cast<int>(thread)}.share(product_.cols, column_unit);
+            engine::Member{&columns, static_cast<int>(thread)}.share(product_.cols, engine::column_unit);
         apply(0, product_.rows, begin, end);
       });
       return;
     }
-    const std::size_t rounds = (product_.rows + team * group_rows - 1) / (team * group_rows);
-    const std::size_t group = (product_.rows + team * rounds - 1) / (team * rounds);
+    const std::size_t group = engine::rows_per_group(product_.rows, team);
     parallel(threads, [&](std::size_t thread) {
       for (std::size_t first = thread * group; first < product_.rows; first += team * group)
         apply(first, std::min(group, product_.rows - first), 0, product_.cols);

@@ -1,18 +1,15 @@
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <spawn.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <cstring>
 
 #include "app/agreement.h"
 #include "app/bench.h"
 #include "app/session.h"
+#include "app/subprocess.h"
 #include "core/error.h"
 #include "core/files.h"
 #include "core/parallel.h"
@@ -21,8 +18,6 @@
 #include "engine/cpu/cpu_executor.h"
 #include "engine/packed_file.h"
 #include "lower/packed_model.h"
-
-extern char** environ;
 
 namespace outlierlab {
 
@@ -37,53 +32,15 @@ struct Answer {
   double first_line = 0, end = 0;
 };
 
-/// A pipe's reading end; what the process writes on stderr is the user's to see.
-struct Child {
-  pid_t id = 0;
-  int out = -1;
-
-  explicit Child(std::vector<std::string> words) {
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) fail_expected("bench", "a pipe", std::strerror(errno));
-    std::vector<char*> pointers;
-    for (std::string& word : words) pointers.push_back(word.data());
-    pointers.push_back(nullptr);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-    const int failed = ::posix_spawn(&id, pointers[0], &actions, nullptr, pointers.data(), environ);
-    posix_spawn_file_actions_destroy(&actions);
-    ::close(ends[1]);
-    out = ends[0];
-    if (failed != 0) {
-      ::close(out);
-      fail_expected(words[0], "a program that can be run", std::strerror(failed));
-    }
-  }
-  ~Child() { ::close(out); }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
-};
-
-Answer time_process(const std::vector<std::string>& words) {
+Answer time_process(const std::vector<std::string>& arguments) {
   const auto start = Clock::now();
   const auto elapsed = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
-  Child child(words);
   Answer answer;
-  char buffer[4096];
-  for (;;) {
-    const ssize_t got = ::read(child.out, buffer, sizeof buffer);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
-    if (answer.first_line == 0 && std::memchr(buffer, '\n', static_cast<std::size_t>(got)))
-      answer.first_line = elapsed();
-  }
-  int status = 0;
-  while (::waitpid(child.id, &status, 0) < 0 && errno == EINTR) {
-  }
+  run_self(arguments, [&](const std::string& so_far) {
+    if (answer.first_line == 0 && so_far.find('\n') != std::string::npos) answer.first_line = elapsed();
+  });
   answer.end = elapsed();
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || answer.first_line == 0)
-    throw Error("bench --startup: expected an answer from `classify`, found none");
+  if (answer.first_line == 0) fail_expected("bench --startup: outlierlab classify", "an answer", "none");
   return answer;
 }
 
@@ -152,11 +109,13 @@ Json bench_startup(const CommonOptions& options, std::size_t repeats) {
   }
   for (std::size_t i = 0; i <= repeats; ++i) {
     for (Row& row : rows) {
-      // The file itself, even where another build has taken its name meanwhile.
-      std::vector<std::string> words = {"/proc/self/exe", "classify",
-                                        "--model",        options.model,
-                                        "--task",         options.task.empty() ? model.task : options.task,
-                                        "--threads",      std::to_string(threads())};
+      std::vector<std::string> words = {"classify",
+                                        "--model",
+                                        options.model,
+                                        "--task",
+                                        options.task.empty() ? model.task : options.task,
+                                        "--threads",
+                                        std::to_string(threads())};
       words.insert(words.end(), row.more.begin(), row.more.end());
       words.insert(words.end(), texts.begin(), texts.end());
       if (row.cold) {

@@ -94,6 +94,7 @@ Json bench_sweep(const CommonOptions& options, std::size_t count, const std::vec
   if (wanted("simulated")) engines.emplace_back("simulated", StudyEngine::simulated);
   if (wanted("int8") && engine_agrees(options, sweep)) engines.emplace_back("int8", StudyEngine::integer);
   if (wanted("auto")) engines.emplace_back("auto", StudyEngine::automatic);
+  if (engines.empty()) fail_expected("bench --sweep", "a kind of sweep that may be timed", "none");
   const auto seconds_apart = [&](const std::string& name, StudyEngine engine) {
     double sum = 0;
     for (std::size_t i = 0; i < sweep.size(); ++i) {

@@ -48,8 +48,8 @@ int command_eval(const std::vector<std::string>& arguments) {
               &packed);
   options.add(
       "precision", "NAME",
-      "with --engine int8 or cuda: how products whose sides are not both codes run: float32, bfloat16, "
-      "and on a GPU float16 (its default) or float8",
+      "with --engine int8 or cuda: how products with a weight run whose sides are not both codes: float32, "
+      "bfloat16, and on a GPU, attention included, float16 (its default) or float8",
       &precision);
   options.flag("check",
                "with --engine int8 or cuda: also compare with the scheme simulated in double precision; exit "

@@ -144,7 +144,9 @@ void run_one(const Experiment& experiment, Session& session, const CommonOptions
        {std::pair("disturbed", "disturbed"), std::pair("not_executed", "simulated")}) {
     const auto notes = study.notes().find(name);
     if (notes == study.notes().end()) continue;
-    for (const auto& [of, why] : notes->second) fmt::print("{}: {}: {}\n", text, of, why);
+    for (const auto& [of, why] : notes->second) {
+      if (!why.empty()) fmt::print("{}: {}: {}\n", text, of, why);
+    }
   }
   std::fflush(stdout);
 }

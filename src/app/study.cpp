@@ -1,5 +1,6 @@
 #include "app/study.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "app/agreement.h"
@@ -104,7 +105,7 @@ void Study::evaluate_with_seeds(const std::string& variant, const std::string& p
                                 const std::string& value, Scheme scheme) {
   evaluate(variant, parameter, value, scheme);
   for (std::uint64_t seed = 1; seed <= options_.seeds; ++seed) {
-    steps_.push_back({variant, parameter, value, seed, [this, scheme, seed] {
+    steps_.push_back({{variant}, parameter, value, seed, [this, scheme, seed](std::size_t) {
                         return rows_of(evaluator_.score(evaluation(scheme, seed).logits));
                       }});
   }
@@ -112,7 +113,25 @@ void Study::evaluate_with_seeds(const std::string& variant, const std::string& p
 
 void Study::measure(const std::string& variant, const std::string& parameter, const std::string& value,
                     std::function<std::vector<Row>()> rows) {
-  steps_.push_back({variant, parameter, value, 0, std::move(rows)});
+  measure_together({variant}, parameter, value, [rows = std::move(rows)](std::size_t) { return rows(); });
+}
+
+void Study::measure_together(const std::vector<std::string>& variants, const std::string& parameter,
+                             const std::string& value, std::function<std::vector<Row>(std::size_t)> rows) {
+  steps_.push_back({variants, parameter, value, 0, std::move(rows)});
+}
+
+bool Study::Step::is_in(const RowWriter& writer) const {
+  return std::any_of(variants.begin(), variants.end(), [&](const std::string& variant) {
+    return !writer.find(variant, parameter, value, seed).empty();
+  });
+}
+
+std::string Study::Step::text() const {
+  std::string what = variants.front();
+  if (!parameter.empty()) what += " " + parameter + "=" + value;
+  if (seed != 0) what += " seed " + std::to_string(seed);
+  return what;
 }
 
 std::filesystem::path Study::attach(const std::string& name, std::function<std::string()> text) {
@@ -122,12 +141,10 @@ std::filesystem::path Study::attach(const std::string& name, std::function<std::
   return path;
 }
 
-/// An interrupted run must not leave another run's data beside its rows, for --resume to keep.
-void Study::set_aside_attachments() const {
-  for (const Attachment& attachment : attachments_) {
-    if (!std::filesystem::exists(attachment.file)) continue;
-    std::filesystem::rename(attachment.file, attachment.file.string() + ".previous");
-  }
+void Study::set_aside() const {
+  if (options_.resume) return;
+  outlierlab::set_aside(file());
+  for (const Attachment& attachment : attachments_) outlierlab::set_aside(attachment.file);
 }
 
 void Study::write_attachments() const {
@@ -154,24 +171,24 @@ const std::vector<TimedEngine>& Study::timed_engines() {
 }
 
 const std::vector<Row>& Study::run() {
-  if (!options_.resume) set_aside_attachments();
+  set_aside();
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     const Step& step = steps_[i];
-    std::string what = step.variant;
-    if (!step.parameter.empty()) what += " " + step.parameter + "=" + step.value;
-    if (step.seed != 0) what += " seed " + std::to_string(step.seed);
-    if (options_.progress) options_.progress(i, steps_.size(), what);
-    current_ = what;
-    if (!writer_.find(step.variant, step.parameter, step.value, step.seed).empty()) continue;
-    std::vector<Row> rows = step.rows();
-    for (Row& row : rows) {
-      row.experiment = options_.experiment;
-      row.model = options_.model_name;
-      row.task = evaluator_.options().task.name;
-      row.variant = step.variant;
-      row.parameter = step.parameter;
-      row.value = step.value;
-      row.seed = step.seed;
+    current_ = step.text();
+    if (options_.progress) options_.progress(i, steps_.size(), current_);
+    if (step.is_in(writer_)) continue;
+    std::vector<Row> rows;
+    for (std::size_t v = 0; v < step.variants.size(); ++v) {
+      for (Row& row : step.rows(v)) {
+        row.experiment = options_.experiment;
+        row.model = options_.model_name;
+        row.task = evaluator_.options().task.name;
+        row.variant = step.variants[v];
+        row.parameter = step.parameter;
+        row.value = step.value;
+        row.seed = step.seed;
+        rows.push_back(std::move(row));
+      }
     }
     writer_.append(rows);
     if (options_.kept) options_.kept();

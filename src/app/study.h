@@ -65,6 +65,10 @@ class Study {
   /// States: any other measurement. `rows` need variant, parameter, value, metric and figures only.
   void measure(const std::string& variant, const std::string& parameter, const std::string& value,
                std::function<std::vector<Row>()> rows);
+  /// States: what is measured side by side, of several variants. Their rows are written at once, so that a
+  /// resumed file has either all of them, of the same passes, or none. `rows` gives those of variants[i].
+  void measure_together(const std::vector<std::string>& variants, const std::string& parameter,
+                        const std::string& value, std::function<std::vector<Row>(std::size_t i)> rows);
 
   /// States: data that is no row (a distribution, say), as the text of `<experiment>-<name>.csv` beside the
   /// rows: a header and plain fields. Made after all measurements; a resumed study keeps a file that is
@@ -78,7 +82,7 @@ class Study {
   bool times() const { return timed_.has_value(); }
 
   /// Says something about a part of this run that is no figure, for the record beside the rows: `record` is
-  /// the member there ("not_timed", say), `of` what it is about.
+  /// the member there ("not_timed", say), `of` what it is about. No text takes back what an earlier run said.
   void note(const std::string& record, const std::string& of, const std::string& text) {
     notes_[record][of] = text;
   }
@@ -88,7 +92,10 @@ class Study {
   using Notes = std::map<std::string, std::map<std::string, std::string>>;
   const Notes& notes() const { return notes_; }
 
-  /// Makes all measurements and returns the rows of the file.
+  /// Without `resume`, takes what an earlier run has left, rows and data, out of the way, to
+  /// `<file>.previous`: an interrupted run must not leave it beside its own record, for --resume to keep.
+  void set_aside() const;
+  /// Makes all measurements and returns the rows of the file; set_aside() comes first.
   const std::vector<Row>& run();
   /// Those that the file holds now.
   const std::vector<Row>& rows() const { return writer_.rows(); }
@@ -108,15 +115,19 @@ class Study {
   std::unique_ptr<engine::Executor> executor_of(const Scheme& scheme, std::uint64_t seed,
                                                 std::size_t& weight_bytes);
   struct Step {
-    std::string variant, parameter, value;
+    std::vector<std::string> variants;
+    std::string parameter, value;
     std::uint64_t seed;
-    std::function<std::vector<Row>()> rows;
+    std::function<std::vector<Row>(std::size_t)> rows;
+
+    bool is_in(const RowWriter& writer) const;
+    /// "variant parameter=value seed N", of the first variant.
+    std::string text() const;
   };
   struct Attachment {
     std::filesystem::path file;
     std::function<std::string()> text;
   };
-  void set_aside_attachments() const;
   void write_attachments() const;
 
   Evaluator& evaluator_;

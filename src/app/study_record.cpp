@@ -78,6 +78,9 @@ void StudyRecord::begin() {
       for (const TimedEngine& engine : study_.timed_engines()) devices_.erase(engine.name);
     }
     if (const Json runs = runs_of(before_); !runs.empty()) provenance_.set("earlier_runs", runs);
+  } else {
+    study_.set_aside();
+    set_aside(file_);
   }
   add_devices("at_start");
   write();
@@ -140,9 +143,15 @@ void StudyRecord::write() {
   for (const std::string& name : names) {
     Json all = member_of(before_, name);
     if (const auto now = study_.notes().find(name); now != study_.notes().end()) {
-      for (const auto& [of, text] : now->second) all[of] = text;
+      for (const auto& [of, text] : now->second) {
+        if (text.empty()) {
+          all.erase(of);
+        } else {
+          all[of] = text;
+        }
+      }
     }
-    if (!all.empty()) provenance_.set(name, all);
+    if (!all.empty() || member_of(before_, name).size() > 0) provenance_.set(name, all);
   }
   // Also when nothing is left of what was left out before.
   if (const auto reasons = not_timed(); !reasons.empty() || before_.contains(left_out))

@@ -17,7 +17,8 @@ class StudyRecord {
   /// `settings` is what the rows of one file must have in common. Both arguments must outlive the record.
   StudyRecord(Study& study, Provenance& provenance, const nlohmann::ordered_json& settings);
 
-  /// Writes the first record, with the devices as they are before the study. Throws UsageError, with both
+  /// Writes the first record, with the devices as they are before the study; what is there of an earlier run
+  /// is set aside before, its record too, unless the study is resumed. Throws UsageError, with both
   /// values, where a resumed study finds rows that were made with other settings or on another device;
   /// nothing is written then.
   void begin();

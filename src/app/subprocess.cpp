@@ -16,19 +16,23 @@ namespace outlierlab {
 
 namespace {
 
-std::string read_all(int pipe) {
+std::string read_all(int pipe, const std::function<void(const std::string&)>& wrote) {
   std::string text;
   char buffer[4096];
   for (;;) {
     const ssize_t count = ::read(pipe, buffer, sizeof buffer);
-    if (count > 0) text.append(buffer, static_cast<std::size_t>(count));
+    if (count > 0) {
+      text.append(buffer, static_cast<std::size_t>(count));
+      if (wrote) wrote(text);
+    }
     if (count == 0 || (count < 0 && errno != EINTR)) return text;
   }
 }
 
 }  // namespace
 
-std::string run_self(const std::vector<std::string>& arguments) {
+std::string run_self(const std::vector<std::string>& arguments,
+                     const std::function<void(const std::string&)>& wrote) {
   // The file itself, even where another build has taken its name meanwhile.
   const char* const program = "/proc/self/exe";
   std::vector<std::string> words = arguments;
@@ -47,7 +51,7 @@ std::string run_self(const std::vector<std::string>& arguments) {
   const int started = ::posix_spawn(&child, program, &actions, nullptr, pointers.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   ::close(ends[1]);
-  const std::string text = started == 0 ? read_all(ends[0]) : "";
+  const std::string text = started == 0 ? read_all(ends[0], wrote) : "";
   ::close(ends[0]);
   if (started != 0) fail_expected(place, "a process of its own", std::strerror(started));
   int status = 0;

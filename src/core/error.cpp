@@ -5,8 +5,28 @@
 
 namespace outlierlab {
 
+/// A text of unknown origin as it may be printed: on one line, without control characters, not too long.
+static std::string shown(const std::string& text) {
+  constexpr std::size_t longest = 500;
+  std::size_t size = std::min(text.size(), longest);
+  // Not within a character of UTF-8.
+  while (size < text.size() && size > 0 && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80) --size;
+  std::string line;
+  for (const char c : text.substr(0, size)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 32 && byte != 127) {
+      line += c;
+      continue;
+    }
+    static const char digits[] = "0123456789abcdef";
+    line += {'\\', 'x', digits[byte / 16], digits[byte % 16]};
+  }
+  if (size < text.size()) line += "... (" + std::to_string(text.size()) + " bytes)";
+  return line;
+}
+
 void fail_expected(const std::string& place, const std::string& expected, const std::string& found) {
-  throw Error(place + ": expected " + expected + ", found " + found);
+  throw Error(shown(place) + ": expected " + expected + ", found " + shown(found));
 }
 
 static std::size_t edit_distance(std::string_view a, std::string_view b) {

@@ -20,7 +20,8 @@ class UsageError : public Error {
   using Error::Error;
 };
 
-/// "place: expected X, found Y" as an Error.
+/// "place: expected X, found Y" as an Error. Place and found may come from a damaged or hostile file: control
+/// characters are shown as \xNN, and what is longer than a few hundred bytes is cut.
 [[noreturn]] void fail_expected(const std::string& place, const std::string& expected,
                                 const std::string& found);
 

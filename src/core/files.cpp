@@ -76,8 +76,16 @@ void write_file_atomically(const fs::path& path, const std::string& contents) {
   });
 }
 
+void set_aside(const fs::path& path) {
+  if (!fs::exists(path)) return;
+  std::error_code error;
+  fs::rename(path, path.string() + ".previous", error);
+  if (error) fail_expected(path.string(), "a file that can be renamed", error.message());
+}
+
 MappedFile::MappedFile(const fs::path& path) : path_(path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // A pipe would wait for its other end.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) fail_expected(path.string(), "a readable file", std::strerror(errno));
   struct stat status {};
   if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {

@@ -20,6 +20,9 @@ void write_file_atomically(const std::filesystem::path& path, const std::string&
 void write_atomically(const std::filesystem::path& path,
                       const std::function<void(const std::filesystem::path& temporary)>& write);
 
+/// Renames a file that is there to `<path>.previous`, over an older one. Throws Error naming the path.
+void set_aside(const std::filesystem::path& path);
+
 /// Lower-case hexadecimal SHA-256 of a file's contents or of a string.
 std::string sha256_file(const std::filesystem::path& path);
 std::string sha256(const std::string& bytes);

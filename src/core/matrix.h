@@ -36,6 +36,11 @@ struct AlignedAllocator {
   }
 };
 
+/// The least multiple of `unit` that is not below n.
+constexpr std::size_t round_up(std::size_t n, std::size_t unit) {
+  return (n + unit - 1) / unit * unit;
+}
+
 template <typename T>
 using AlignedVector = std::vector<T, AlignedAllocator<T>>;
 

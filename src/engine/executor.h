@@ -21,7 +21,8 @@ struct Tokens {
   std::size_t length(std::size_t example) const { return offsets[example + 1] - offsets[example]; }
 };
 
-/// How products of real (float) operands are computed.
+/// How products with a weight of which one side is float are computed; on a GPU attention's, too, which the
+/// CPU multiplies in float32. Channels and outliers that stay float beside codes are float32 everywhere.
 enum class RealPrecision {
   float32,
   bfloat16,  ///< operands rounded to bfloat16, sums in float32
@@ -62,11 +63,14 @@ class Executor {
   virtual ~Executor() = default;
   /// Class logits [examples, labels] into `logits`. Throws Error for ids, types or positions that the model
   /// lacks, an empty example, and one longer than the model's positions.
+  /// No value between is looked at: one that is infinite or no number has the code of an end of the grid, so
+  /// that finite logits do not say that all values were. The simulation names such a site.
   virtual void logits(const Tokens& tokens, float* logits) = 0;
   virtual const Shape& shape() const = 0;
   /// "cpu avx512 vnni", "cuda sm_90 NVIDIA H100, float16, graphs", ...
   virtual std::string description() const = 0;
-  /// Bytes that the executor holds: packed weights and scratch, which grows with the largest batch seen.
+  /// Bytes that the executor holds: packed weights, and activations, which grow with the largest batch seen.
+  /// What attention needs while it runs (of the CPU's threads, scores and packed heads) is not counted.
   virtual std::size_t bytes() const = 0;
   /// Of the passes since the last call; all zero unless the executor was made to profile.
   virtual Profile take_profile() = 0;

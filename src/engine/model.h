@@ -56,6 +56,8 @@ struct SiteFormat {
   bool keeps_outliers() const { return outlier_threshold < std::numeric_limits<float>::infinity(); }
   std::int32_t qmax() const { return symmetric ? (1 << (bits - 1)) - 1 : (1 << bits) - 1; }
   std::int32_t qmin() const { return symmetric ? -qmax() : 0; }
+  /// What is added to symmetric codes where they are stored, so that they are not negative.
+  std::int32_t shift() const { return symmetric ? 1 << (bits - 1) : 0; }
 };
 
 /// A weight [rows, cols], row-major, either as codes with symmetric scales or in float (then `codes` is

@@ -1,12 +1,6 @@
 #include "engine/packed_file.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstring>
@@ -16,6 +10,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/files.h"
 #include "engine/model_parts.h"
 #include "engine/safetensors_header.h"
 
@@ -26,43 +21,19 @@ namespace {
 /// Sizes beyond this are damage; it also keeps products of two sizes far from overflow.
 constexpr std::size_t largest_size = 1u << 24, most_layers = 1024;
 
-/// A file in memory; unmapped when the last Array lets go.
-struct Map {
-  const char* data = nullptr;
-  std::size_t size = 0;
-  ~Map() {
-    if (data) ::munmap(const_cast<char*>(data), size);
-  }
-};
-
-std::shared_ptr<const Map> map_file(const std::string& path) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) fail_expected(path, "a readable file", std::strerror(errno));
-  struct stat facts {};
-  auto map = std::make_shared<Map>();
-  const bool regular = ::fstat(file, &facts) == 0 && S_ISREG(facts.st_mode);
-  if (regular) map->size = static_cast<std::size_t>(facts.st_size);
-  void* data =
-      regular && map->size > 0 ? ::mmap(nullptr, map->size, PROT_READ, MAP_PRIVATE, file, 0) : MAP_FAILED;
-  ::close(file);
-  if (!regular) fail_expected(path, "a regular file", "something else");
-  if (map->size < 8) fail_expected(path, "a safetensors file", std::to_string(map->size) + " bytes");
-  if (data == MAP_FAILED) fail_expected(path, "a file that can be mapped", std::strerror(errno));
-  map->data = static_cast<const char*>(data);
-  return map;
-}
-
 class Reader {
  public:
-  explicit Reader(const std::string& path) : path_(path), map_(map_file(path)) {
+  explicit Reader(const std::string& path) : path_(path), map_(std::make_shared<const MappedFile>(path)) {
+    if (map_->size() < 8) fail_expected(path, "a safetensors file", std::to_string(map_->size()) + " bytes");
+    const auto* bytes = reinterpret_cast<const char*>(map_->data());
+    const std::size_t most = map_->size() - 8;
     std::uint64_t length = 0;
-    for (int i = 7; i >= 0; --i) length = length << 8 | static_cast<unsigned char>(map_->data[i]);
-    if (length > map_->size - 8)
-      fail_expected(path_ + ": header", "at most " + std::to_string(map_->size - 8) + " bytes",
-                    std::to_string(length));
-    header_ = parse_safetensors_header(path_ + ": header", map_->data + 8, static_cast<std::size_t>(length));
-    data_ = map_->data + 8 + length;
-    data_size_ = map_->size - 8 - static_cast<std::size_t>(length);
+    for (int i = 7; i >= 0; --i) length = length << 8 | static_cast<unsigned char>(bytes[i]);
+    if (length > most)
+      fail_expected(path_ + ": header", "at most " + std::to_string(most) + " bytes", std::to_string(length));
+    header_ = parse_safetensors_header(path_ + ": header", bytes + 8, static_cast<std::size_t>(length));
+    data_ = bytes + 8 + length;
+    data_size_ = most - static_cast<std::size_t>(length);
   }
 
   std::shared_ptr<const Model> model() {
@@ -82,7 +53,11 @@ class Reader {
     model->layers.resize(shape.layers);
     visit_parts(*model, *this);
     for (const auto& [key, value] : header_.metadata) {
-      if (key.compare(0, 5, "fact.") == 0) model->facts[key.substr(5)] = value;
+      if (key.compare(0, 5, "fact.") == 0) {
+        model->facts[key.substr(5)] = value;
+      } else if (!read_.count(key)) {
+        fail_expected(path_ + ": metadata", "only what this format has", "'" + key + "'");
+      }
     }
     for (const auto& tensor : header_.tensors) {
       if (!used_.count(tensor.first))
@@ -122,12 +97,13 @@ class Reader {
   }
 
  private:
-  std::string metadata(const std::string& key) const {
+  std::string metadata(const std::string& key) {
+    read_.insert(key);
     const auto found = header_.metadata.find(key);
     if (found == header_.metadata.end()) fail_expected(path_ + ": metadata", "'" + key + "'", "none");
     return found->second;
   }
-  void require_metadata(const std::string& key, const std::string& expected) const {
+  void require_metadata(const std::string& key, const std::string& expected) {
     const std::string found = metadata(key);
     if (found != expected)
       fail_expected(path_ + ": metadata " + key, "'" + expected + "'", "'" + found + "'");
@@ -151,7 +127,7 @@ class Reader {
       fail_expected(path_, "tensors of " + std::to_string(data_size_) + " bytes, which are inside the file",
                     std::to_string(end));
   }
-  std::size_t whole(const std::string& key, std::size_t limit) const {
+  std::size_t whole(const std::string& key, std::size_t limit) {
     const std::string text = metadata(key);
     std::size_t value = 0;
     bool good = !text.empty() && text.size() <= 9;
@@ -239,11 +215,11 @@ class Reader {
   }
 
   std::string path_;
-  std::shared_ptr<const Map> map_;
+  std::shared_ptr<const MappedFile> map_;
   SafetensorsHeader header_;
   const char* data_ = nullptr;
   std::size_t data_size_ = 0;
-  std::set<std::string> used_;
+  std::set<std::string> used_, read_;  ///< tensors; keys of the metadata
 };
 
 }  // namespace

@@ -16,8 +16,10 @@ class Parser {
 
   SafetensorsHeader header() {
     SafetensorsHeader result;
+    bool metadata = false;
     object([&](const std::string& name) {
       if (name == "__metadata__") {
+        if (std::exchange(metadata, true)) fail("each key once", "'__metadata__' again");
         object([&](const std::string& key) {
           if (!result.metadata.emplace(key, string()).second) fail("each key once", "'" + key + "' again");
         });
@@ -157,19 +159,22 @@ class Parser {
   HeaderTensor tensor() {
     HeaderTensor result;
     bool dtype = false, shape = false, offsets = false;
+    const auto first = [&](bool& there, const std::string& key) {
+      if (std::exchange(there, true)) fail("each key once", "'" + key + "' again");
+    };
     object([&](const std::string& key) {
       if (key == "dtype") {
+        first(dtype, key);
         result.dtype = string();
-        dtype = true;
       } else if (key == "shape") {
+        first(shape, key);
         result.shape = numbers();
-        shape = true;
       } else if (key == "data_offsets") {
+        first(offsets, key);
         const std::vector<std::size_t> range = numbers();
         if (range.size() != 2) fail("two data_offsets", std::to_string(range.size()));
         result.begin = range[0];
         result.end = range[1];
-        offsets = true;
       } else {
         fail("dtype, shape or data_offsets", "'" + key + "'");
       }

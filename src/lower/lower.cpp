@@ -107,8 +107,7 @@ engine::LayerNorm norm_of(const LayerNormWeights& norm) {
 engine::Model lower_weights(const BertWeights& weights, const Scheme& scheme,
                             const NetworkStatistics* statistics) {
   const BertConfig& config = weights.config;
-  if (weights.pooler.weight.empty() || weights.classifier.weight.empty())
-    throw Error("the checkpoint has no pooler and classifier: not a classification model");
+  require_classifier(weights.has_classifier());
   const WeightLowering lowered{scheme, statistics};
   engine::Model model;
   model.shape = {config.vocab_size,  config.hidden_size,       config.layers,

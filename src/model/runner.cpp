@@ -343,8 +343,7 @@ void BertRunner::Packed::run_layer(std::size_t layer, const Batch& batch, const 
 }
 
 Matrix BertRunner::Packed::classify(const Batch& batch, const Matrix& hidden, SiteHook* hook) const {
-  if (classifier.out == 0 || pooler.out == 0)
-    throw Error("the checkpoint has no pooler and classifier: not a classification model");
+  require_classifier(classifier.out != 0 && pooler.out != 0);
   const std::size_t width = config.hidden_size;
   Matrix first(batch.size(), width), pooled(batch.size(), width), logits(batch.size(), classifier.out);
   std::vector<TokenId> tokens(batch.size());

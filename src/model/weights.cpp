@@ -291,6 +291,11 @@ void visit_matrices(Weights& weights, const Visit& visit) {
 
 }  // namespace
 
+void require_classifier(bool is_there) {
+  if (!is_there)
+    fail_expected("checkpoint", "a pooler and a classifier", "none of one: not a classification model");
+}
+
 void BertWeights::for_each_matrix(
     const std::function<void(const std::string&, const std::string&, Matrix&)>& visit) {
   visit_matrices(*this, visit);

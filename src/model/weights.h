@@ -35,6 +35,9 @@ struct MlmHead {
   std::vector<float> decoder_bias;  ///< [vocab]
 };
 
+/// Throws Error unless a checkpoint has what logits need: a pooler and a classifier.
+void require_classifier(bool is_there);
+
 /// The parameters of a BERT in float32.
 struct BertWeights {
   BertConfig config;
@@ -43,6 +46,8 @@ struct BertWeights {
   std::vector<BertLayerWeights> layers;
   Linear pooler, classifier;  ///< empty where the checkpoint has none
   std::optional<MlmHead> mlm;
+
+  bool has_classifier() const { return !pooler.weight.empty() && !classifier.weight.empty(); }
 
   /// Visits every 2-D weight with its short name: embeddings.word, embeddings.position,
   /// embeddings.token_type, layer.i.{query,key,value,attention_output,ffn_hidden,ffn_output}, pooler,

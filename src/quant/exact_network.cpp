@@ -347,8 +347,7 @@ class ExactNetwork::Parts::Pass {
 
 ExactNetwork::ExactNetwork(const BertWeights& weights, const Scheme& scheme,
                            const ActivationQuantizer& calibrated, const NetworkStatistics* statistics) {
-  if (weights.pooler.weight.empty() || weights.classifier.weight.empty())
-    throw Error("the checkpoint has no pooler and classifier: not a classification model");
+  require_classifier(weights.has_classifier());
   parts_ = std::make_unique<const Parts>(weights, ExactWeights(weights, scheme, statistics), calibrated);
 }
 

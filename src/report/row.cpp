@@ -219,7 +219,6 @@ std::vector<Row> read_rows(const fs::path& file) {
 
 RowWriter::RowWriter(fs::path file, bool resume) : file_(std::move(file)) {
   if (resume && fs::exists(file_)) rows_ = read_rows(file_);
-  keep_previous_ = !resume;
 }
 
 std::vector<Row> RowWriter::find(const std::string& variant, const std::string& parameter,
@@ -244,10 +243,6 @@ void RowWriter::append(const std::vector<Row>& rows) {
     require_sound(row, file_.string() + ": " + describe(row));
     all.push_back(as_written(row));
   }
-  if (keep_previous_ && fs::exists(file_)) {
-    fs::copy_file(file_, file_.string() + ".previous", fs::copy_options::overwrite_existing);
-  }
-  keep_previous_ = false;
   write_file_atomically(file_, to_csv(all));
   rows_ = std::move(all);
 }

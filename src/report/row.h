@@ -35,8 +35,8 @@ std::vector<Row> read_rows(const std::filesystem::path& file);
 
 /// Collects the rows of one experiment and keeps its file on disk up to date: each append leaves a complete,
 /// readable file. With `resume`, rows already in the file are kept and `find` returns them; without it, the
-/// first append replaces the file and leaves its old contents beside it as `<file>.previous`. Rows stand in
-/// the order of their appends, so a resumed run leaves the same bytes as an uninterrupted one.
+/// first append replaces the file. Rows stand in the order of their appends, so a resumed run leaves the same
+/// bytes as an uninterrupted one.
 class RowWriter {
  public:
   RowWriter(std::filesystem::path file, bool resume);
@@ -51,7 +51,6 @@ class RowWriter {
  private:
   std::filesystem::path file_;
   std::vector<Row> rows_;
-  bool keep_previous_ = false;
 };
 
 }  // namespace outlierlab

@@ -10,6 +10,7 @@
 #include "core/files.h"
 #include "engine/refusal.h"
 #include "paths.h"
+#include "report/row.h"
 #include "report/run_record.h"
 
 using namespace outlierlab;
@@ -55,7 +56,9 @@ StudyOptions options_of(const std::filesystem::path& out, const Machine& machine
   return options;
 }
 
-/// A study that times `methods`, of which "refused" is not timed; returns its record.
+constexpr const char* failing = "fails";
+
+/// A study that times `methods`, of which "refused" is not timed and `failing` throws; returns its record.
 Json run(Evaluator& evaluator, const std::filesystem::path& out, const Machine& machine, bool resume,
          const std::vector<std::string>& methods, const std::string& refused = "") {
   Study study(evaluator, options_of(out, machine, resume));
@@ -64,6 +67,7 @@ Json run(Evaluator& evaluator, const std::filesystem::path& out, const Machine& 
       const std::string variant = (engine.is_device ? engine.name + " " : "") + method;
       study.measure(variant, "", "", [&study, variant, refused] {
         study.tries(variant);
+        if (variant == failing) throw Error("fails");
         if (variant == refused) {
           study.note("not_timed", variant, "refused");
           return std::vector<Row>();
@@ -109,6 +113,61 @@ TEST_CASE("A resumed study's record keeps what it says of the rows that are ther
   const Json third = run(evaluator, out, machine, true, {"float:fp32", "integer:w8a8"});
   REQUIRE(third["not_timed"].empty());
   REQUIRE(third["executors"].contains("cuda integer:w8a8"));
+}
+
+TEST_CASE("What is measured side by side is resumed as one", "[app][resume]") {
+  Evaluator evaluator = small_evaluator();
+  const auto out = test::scratch("record-together");
+  const std::vector<std::string> variants = {"float:fp32", "refused", "integer:w8a8"};
+  std::vector<std::string> made;
+  const auto run_together = [&](bool resume, const std::string& fails) {
+    Study study(evaluator, options_of(out, {"", {"int8"}}, resume));
+    study.measure_together(variants, "batch x length", "8x32", [&](std::size_t i) {
+      made.push_back(variants[i]);
+      if (variants[i] == fails) throw Error("fails");
+      return variants[i] == "refused" ? std::vector<Row>() : std::vector<Row>{figure("latency_p50_ms", 1)};
+    });
+    return study.run();
+  };
+  REQUIRE_THROWS_AS(run_together(false, "integer:w8a8"), Error);
+  REQUIRE_FALSE(std::filesystem::exists(out / "small-demo" / "timed.csv"));
+  made.clear();
+  REQUIRE(run_together(true, "").size() == 2);
+  REQUIRE(made == variants);
+  made.clear();
+  REQUIRE(run_together(true, "").size() == 2);
+  REQUIRE(made.empty());
+}
+
+TEST_CASE("A note without text takes back an earlier run's", "[app][resume]") {
+  Evaluator evaluator = small_evaluator();
+  const auto out = test::scratch("record-taken-back");
+  run(evaluator, out, {"", {"int8"}}, false, {"float:fp32", "integer:w8a8"});
+  Study study(evaluator, options_of(out, {"", {"int8"}}, true));
+  (void)study.timed_engines();
+  study.note("disturbed", "float:fp32", "");
+  Provenance provenance({"run", "timed"});
+  StudyRecord record(study, provenance, {{"model", "small"}});
+  record.begin();
+  const Json written = Json::parse(read_file(out / "small-demo" / "timed.json"));
+  REQUIRE(written["disturbed"] == Json::object({{"integer:w8a8", "1 of 2 medians"}}));
+}
+
+TEST_CASE("A run that ends before its first row leaves none of an earlier run's to be resumed",
+          "[app][resume]") {
+  Evaluator evaluator = small_evaluator();
+  const auto out = test::scratch("record-set-aside");
+  const auto folder = out / "small-demo";
+  const Machine machine = {"", {"int8"}};
+  run(evaluator, out, machine, false, {"float:fp32", "integer:w8a8"});
+  const std::string rows = read_file(folder / "timed.csv"), record = read_file(folder / "timed.json");
+  REQUIRE_THROWS_AS(run(evaluator, out, machine, false, {failing, "integer:w8a8"}), Error);
+  REQUIRE_FALSE(std::filesystem::exists(folder / "timed.csv"));
+  REQUIRE(read_file(folder / "timed.csv.previous") == rows);
+  REQUIRE(read_file(folder / "timed.json.previous") == record);
+  const Json resumed = run(evaluator, out, machine, true, {"integer:peg"});
+  REQUIRE(resumed["executors"] == Json::object({{"integer:peg", "an executor"}}));
+  REQUIRE(read_rows(folder / "timed.csv").size() == 1);
 }
 
 TEST_CASE("A resumed study keeps the device that made rows, and refuses another", "[app][resume]") {

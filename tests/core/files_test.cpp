@@ -60,4 +60,5 @@ TEST_CASE("Unreadable and unwritable paths are named", "[files]") {
   REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
   REQUIRE_ERROR(write_file_atomically(pipe, "y"), "pipe", "regular file");
   REQUIRE(fs::is_fifo(pipe));
+  REQUIRE_ERROR(MappedFile(pipe), "pipe", "regular file");
 }

@@ -306,7 +306,9 @@ TEST_CASE("A resumed shapes study times nothing again for a method that is refus
   deployment_shapes(again, shapes);
   REQUIRE(again.run().size() == rows);
   REQUIRE(again.notes().count("device_state") == 0);
-  REQUIRE(again.notes().at("not_timed") == whole.notes().at("not_timed"));
+  // The cells are there as a whole; what they lack stays in the record (study_record_test.cpp).
+  REQUIRE(whole.notes().at("not_timed").size() > 0);
+  REQUIRE(again.notes().count("not_timed") == 0);
 }
 
 #ifdef OUTLIERLAB_CUDA

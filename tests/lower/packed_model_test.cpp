@@ -133,6 +133,11 @@ TEST_CASE("Damaged packed files are errors that name the file, never crashes", "
   REQUIRE(replaced("\"dtype\":\"I8\"", "\"dtype\":\"U8\"").find("dtype I8, found U8") != std::string::npos);
   REQUIRE(replaced("tensor 8 affine", "tensor 8 affinx").find("affine|symmetric") != std::string::npos);
   REQUIRE(replaced("\"shape.hidden\":\"30\"", "\"shape.hidden\":\"31\"") != "nothing thrown");
+  REQUIRE(
+      replaced("\"fact.scheme\"", "\"fict.scheme\"").find("only what this format has, found 'fict.scheme'") !=
+      std::string::npos);
+  const std::string escaped = replaced("\"version\":\"1\"", "\"version\":\"\\n\"");
+  REQUIRE(escaped.find('\n') == std::string::npos);
 
   // A flipped sign of a scale; offsets that read another tensor's bytes, or leave some unread.
   const SafetensorsFile file(path);
@@ -241,7 +246,9 @@ TEST_CASE("Headers: what JSON allows there, and nothing else", "[engine]") {
        {"", "[]", "{", "{\"a\"}", "{\"a\":1}", "{\"t\":{\"dtype\":\"F32\"}}", "{} x",
         "{\"t\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}",
         "{\"t\":{\"dtype\":\"F32\",\"shape\":[99999999999999999999],\"data_offsets\":[0,4]}}",
-        "{\"__metadata__\":{\"a\":\"\\ud800\"}}", "{\"__metadata__\":{\"a\":\"\\q\"}}"}) {
+        "{\"__metadata__\":{\"a\":\"\\ud800\"}}", "{\"__metadata__\":{\"a\":\"\\q\"}}",
+        "{\"__metadata__\":{},\"__metadata__\":{}}",
+        "{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"shape\":[2],\"data_offsets\":[0,4]}}"}) {
     INFO(bad);
     REQUIRE_THROWS_AS(parse(bad), Error);
   }

@@ -16,10 +16,6 @@ using Kind = SiteFormat::Kind;
 /// Stored codes are unsigned; the right side of a product is signed, that is, smaller by this.
 constexpr std::int32_t flip = 128;
 
-std::size_t round_up(std::size_t n, std::size_t unit) {
-  return (n + unit - 1) / unit * unit;
-}
-
 /// out[r] = sum of row r's codes - count * zero[r].
 void centred_sums(const std::uint8_t* codes, std::size_t stride, std::size_t rows, std::size_t count,
                   const std::int32_t* zero, std::int32_t* out) {

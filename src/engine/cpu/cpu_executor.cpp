@@ -15,6 +15,7 @@
 #include "core/parallel.h"
 #include "engine/cpu/attention.h"
 #include "engine/cpu/bf16_gemm.h"
+#include "engine/cpu/groups.h"
 #include "engine/cpu/left_buffer.h"
 #include "engine/cpu/packed_linear.h"
 #include "engine/cpu/team.h"
@@ -28,11 +29,6 @@ namespace {
 using Kind = SiteFormat::Kind;
 using Clock = std::chrono::steady_clock;
 
-/// Rows of a group: enough to use a packed weight often while it is in the cache, few enough that a group's
-/// activations stay in a core's second-level cache.
-constexpr std::size_t group_rows = 112;
-/// Columns that a member of a team takes at least.
-constexpr std::size_t column_unit = 32;
 /// Rows that row kernels take at once, so that a row is still in the first-level cache for the next kernel.
 constexpr std::size_t row_block = 8;
 
@@ -627,9 +623,7 @@ void CpuExecutor::logits(const Tokens& tokens, float* logits) {
   const auto width = static_cast<std::size_t>(threads);
 
   // Whole examples, about as many rows in each group, a multiple of the threads in number.
-  const std::size_t total = tokens.count();
-  const std::size_t rounds = (total + width * group_rows - 1) / (width * group_rows);
-  const std::size_t aim = (total + width * rounds - 1) / (width * rounds);
+  const std::size_t aim = rows_per_group(tokens.count(), width);
   std::vector<std::size_t> starts = {0};
   std::size_t longest = 0, most_rows = 0;
   for (std::size_t e = 0; e < tokens.examples; ++e) {

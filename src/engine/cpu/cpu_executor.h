@@ -7,7 +7,7 @@
 namespace outlierlab::engine {
 
 struct CpuOptions {
-  RealPrecision real = RealPrecision::float32;  ///< float32 or bfloat16
+  RealPrecision real = RealPrecision::float32;  ///< float32, or bfloat16 for products with weights
   int threads = 0;                              ///< 0: as core/parallel.h says
   bool profile = false;              ///< measure where the time goes (costs a few clock reads per block)
   SiteObserver* observer = nullptr;  ///< sees every site; one that is not thread-safe needs threads = 1
@@ -17,8 +17,8 @@ struct CpuOptions {
 ///
 /// Whole examples are grouped to blocks of rows that stay in a core's cache, and each thread takes a group
 /// through the entire network; where there are fewer groups than threads, the threads share one group by
-/// columns. Products of codes are exact in int32 (see int8_gemm.h); products whose sides are not both codes
-/// run in float32 or bfloat16. Logits do not depend on the batch, the number of threads or the instruction
+/// columns. Products of codes are exact in int32 (see int8_gemm.h); others run in float32, or in
+/// bfloat16 those with a weight. Logits do not depend on the batch, the number of threads or the instruction
 /// set (bfloat16 excepted).
 class CpuExecutor : public Executor {
  public:

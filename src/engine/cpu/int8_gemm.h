@@ -37,7 +37,8 @@ enum class Finish {
 /// (what stands there does not matter). Columns from a multiple of 16 on can be multiplied alone: their
 /// packed b begins packed_bytes(depth, column) (or weight_bytes) after its start.
 struct Int8Product {
-  const std::uint8_t* a = nullptr;  ///< [rows, lda]; lda and depth are multiples of 4
+  /// [rows, lda]; behind `depth` the packed b has zeros up to the next multiple of 4
+  const std::uint8_t* a = nullptr;
   std::size_t lda = 0, rows = 0, depth = 0, cols = 0;
   const void* b = nullptr;                  ///< packed by the same kernels
   const float* row_scale = nullptr;         ///< [rows]; null: rows on one static grid

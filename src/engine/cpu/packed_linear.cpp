@@ -17,15 +17,6 @@ using Kind = SiteFormat::Kind;
 constexpr std::size_t lane_count = 16;
 constexpr std::size_t columns_at_once = 64;
 
-std::size_t round_up(std::size_t n, std::size_t unit) {
-  return (n + unit - 1) / unit * unit;
-}
-
-/// What encode() adds to symmetric codes, so that they are not negative.
-std::int32_t shift_of(const SiteFormat& site) {
-  return site.symmetric ? 1 << (site.bits - 1) : 0;
-}
-
 template <typename T>
 T* grown(AlignedVector<T>& buffer, std::size_t count) {
   if (buffer.size() < count) buffer.resize(count);
@@ -70,7 +61,7 @@ SegmentOrder::SegmentOrder(const SiteFormat& site) {
     if (site.scale[c] < 0) {
       kept.push_back(c);
     } else {
-      sets[{site.scale[c], site.zero[c] + shift_of(site)}].push_back(static_cast<std::int32_t>(c));
+      sets[{site.scale[c], site.zero[c] + site.shift()}].push_back(static_cast<std::int32_t>(c));
     }
   }
   for (const auto& [grid, channels] : sets) {
@@ -128,7 +119,7 @@ PackedLinear::PackedLinear(const Linear& linear, const SiteFormat& left_site, Re
   term.depth = all.size();
   const bool fixed = left_site.kind == Kind::tensor;
   const float scale = fixed ? left_site.scale[0] : 0.0f;
-  const std::int32_t zero = fixed ? left_site.zero[0] + shift_of(left_site) : 0;
+  const std::int32_t zero = fixed ? left_site.zero[0] + left_site.shift() : 0;
   switch (form_) {
     case Form::codes:
       add_term(weight, all, term);

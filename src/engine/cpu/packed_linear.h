@@ -88,7 +88,6 @@ class PackedLinear {
                const Result& result = {});
 
   Form form() const { return form_; }
-  std::size_t in() const { return in_; }
   std::size_t out() const { return out_; }
   std::size_t bytes() const;
   bool gives_codes() const { return result_.finish != Finish::real; }

@@ -10,10 +10,9 @@ SiteRows::SiteRows(const SiteFormat& site) {
   format_.symmetric = site.symmetric;
   format_.outlier_threshold = site.outlier_threshold;
   if (site.scale.empty()) return;
-  const std::size_t padded = (site.scale.size() + 15) / 16 * 16;
+  const std::size_t padded = round_up(site.scale.size(), 16);
   for (AlignedVector<float>* values : {&inverse_, &rest_, &scale_, &low_, &high_, &offset_})
     values->assign(padded, 0.0f);
-  const std::int32_t shift = site.symmetric ? 1 << (site.bits - 1) : 0;
   for (std::size_t i = 0; i < site.scale.size(); ++i) {
     scale_[i] = site.scale[i];
     const TwoFloats inverse(site.scale[i] > 0 ? 1.0 / static_cast<double>(site.scale[i]) : 0.0);
@@ -21,7 +20,7 @@ SiteRows::SiteRows(const SiteFormat& site) {
     rest_[i] = inverse.rest;
     low_[i] = site.scale[i] * static_cast<float>(site.qmin() - site.zero[i]);
     high_[i] = site.scale[i] * static_cast<float>(site.qmax() - site.zero[i]);
-    offset_[i] = static_cast<float>(site.zero[i] + shift);
+    offset_[i] = static_cast<float>(site.zero[i] + site.shift());
   }
   format_.inverse = inverse_[0];
   format_.rest = rest_[0];

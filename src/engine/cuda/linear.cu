@@ -17,14 +17,10 @@ int padded(std::size_t n) {
   return round_up(static_cast<int>(n), 16);
 }
 
-std::int32_t shift_of(const SiteFormat& site) {
-  return site.symmetric ? 1 << (site.bits - 1) : 0;
-}
-
 Grid grid_of(const SiteFormat& site, std::size_t i) {
   const float scale = site.scale[i];
   return {scale > 0 ? 1.0f / scale : 0.0f, scale, static_cast<float>(site.qmin() - site.zero[i]),
-          static_cast<float>(site.qmax() - site.zero[i]), static_cast<float>(site.zero[i] + shift_of(site))};
+          static_cast<float>(site.qmax() - site.zero[i]), static_cast<float>(site.zero[i] + site.shift())};
 }
 
 Operand::Codes form_of(const SiteFormat& site, const std::vector<const Weight*>& weights) {
@@ -82,7 +78,7 @@ SiteLayout::SiteLayout(const SiteFormat& site, std::size_t count, RealType real_
   if (codes_as == Operand::Codes::none) return;
 
   const int width = round_up(cols, depth_unit);
-  const std::int32_t zero = site.kind == Kind::tensor ? site.zero[0] + shift_of(site) : 0;
+  const std::int32_t zero = site.kind == Kind::tensor ? site.zero[0] + site.shift() : 0;
   const float scale = site.kind == Kind::tensor ? site.scale[0] : 1.0f;
   using Zero = Segment::Zero;
   const bool of_rows = site.kind == Kind::rows;
@@ -113,7 +109,7 @@ SiteLayout::SiteLayout(const SiteFormat& site, std::size_t count, RealType real_
           places[i] = ~static_cast<int>(kept.size());
           kept.push_back(c);
         } else {
-          sets[{site.scale[i], site.zero[i] + shift_of(site)}].push_back(c);
+          sets[{site.scale[i], site.zero[i] + site.shift()}].push_back(c);
         }
       }
       for (const auto& [grid, channels] : sets) {
