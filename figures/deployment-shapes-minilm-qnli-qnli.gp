@@ -15,7 +15,7 @@ set rmargin at screen 0.96721
 set bmargin at screen 0.18116
 set tmargin at screen 0.84783
 set logscale x 2
-set xrange [0.8782471118:4.726812804]
+set xrange [0.8800256886:4.159440549]
 set xtics (0.125, 0.25, 0.5, 0.7, 1, 1.4, 2, 2.8, 4, 5.6, 8, 16, 32)
 set yrange [7.5:0.5]
 set ytics ('bfloat16' 1, 'simulated w8a8' 2, 'integer w8a8' 3, 'integer w8a8-token' 4, 'integer peg-6-permuted' 5, 'integer mp-xhy-16' 6, 'integer llm-int8' 7) scale 0
