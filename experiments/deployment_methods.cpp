@@ -153,11 +153,12 @@ PassSeconds time_cell(Study& study, const TimedEngine& engine, const std::string
     by_variant[contenders[i].name] = passes[i];
     disturbed += is_disturbed(passes[i], timing.block);
   }
-  const std::string text = fmt::format(
-      "{} of {} medians have an interval wider than a fifth of them; run it again on a machine "
-      "that does nothing else",
-      disturbed, contenders.size());
-  study.note("disturbed", of, disturbed > 0 ? text : "");
+  // No text takes back what an interrupted run has said of the cell.
+  study.note("disturbed", of,
+             disturbed == 0 ? ""
+                            : fmt::format("{} of {} medians have an interval wider than a fifth of them; run "
+                                          "it again on a machine that does nothing else",
+                                          disturbed, contenders.size()));
   return by_variant;
 }
 

@@ -183,7 +183,7 @@ class RunningHead {
     panels_.resize(engine::int8_kernels().packed_bytes(product.depth, product.cols));
     engine::int8_kernels().pack_transposed(b.data(), product.depth, product.cols, product.depth, 0,
                                            panels_.data());
-    col_scale_.assign((product.cols + 15) / 16 * 16, 1e-4f);
+    col_scale_.assign(round_up(product.cols, 16), 1e-4f);
     col_rest_.assign(col_scale_.size(), 1e-12f);
     col_shift_.assign(col_scale_.size(), -640);
   }

@@ -172,8 +172,7 @@ int command_run(const std::vector<std::string>& arguments) {
       "simulated; int8, or cuda (on a GPU): integer execution of the schemes that allow it; auto: int8 "
       "for those that moreover agree with their scheme in double precision on the first examples. "
       "deployment and deployment_shapes time all that is there, or int8 or cuda alone; roofline measures the "
-      "CPU, and a GPU "
-      "that is there unless this is int8",
+      "CPU, and a GPU that is there unless this is int8",
       &engine_name);
   double cell_seconds = StudyOptions().cell_seconds;
   options.add(

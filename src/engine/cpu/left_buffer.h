@@ -14,7 +14,7 @@ class LeftBuffer {
     cols_ = cols;
     form_ = form;
     order_ = &order;
-    stride_ = form == Form::segments ? order.width : (cols + 3) / 4 * 4;
+    stride_ = form == Form::segments ? order.width : round_up(cols, 4);
     // The last row may be read in whole vectors and words.
     constexpr std::size_t slack = 64;
     if (form != Form::real) low_.resize(rows * stride_ + slack);
