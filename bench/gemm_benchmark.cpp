@@ -84,7 +84,7 @@ void float_product(benchmark::State& state, const ModelKernels* kernels, const e
 }
 
 void int8_product(benchmark::State& state, const engine::Int8Kernels* kernels, const engine::PeakLoop* peak,
-                  ProductShape s, engine::Finish finish, WeightScale scale) {
+                  ProductShape s, engine::Finish finish, WeightScale scale, bool onto_partial) {
   const auto a = random_values<std::uint8_t>(s.rows * s.depth + 64, 0, 255);
   const AlignedVector<std::int8_t> w = weight_codes(s.cols * s.depth, scale);
   AlignedVector<char> packed(kernels->weight_bytes(s.depth, s.cols));
@@ -105,6 +105,8 @@ void int8_product(benchmark::State& state, const engine::Int8Kernels* kernels, c
   p.col_factor = col_factor.data();
   p.col_addend = col_addend.data();
   p.bias = bias.data();
+  if (onto_partial) p.partial = c.data();
+  p.partial_stride = s.cols;
   p.finish = finish;
   p.c = c.data();
   p.inverse = 0.1f;
@@ -237,16 +239,18 @@ void register_all() {
     const auto add_int8 = [&](const std::string& set, const engine::Int8Kernels& kernels,
                               const engine::PeakLoop& peak, bool every_finish) {
       const std::string what = "int8_" + set;
-      add(what + "_codes", int8_product, &kernels, &peak, s, Finish::codes, WeightScale::tensor);
+      add(what + "_codes", int8_product, &kernels, &peak, s, Finish::codes, WeightScale::tensor, false);
       // Only kernels whose product of bytes saturates see what the weights are.
       if (set == "avx2" || set == "avx512")
-        add(what + "_column_scales", int8_product, &kernels, &peak, s, Finish::codes, WeightScale::column);
+        add(what + "_column_scales", int8_product, &kernels, &peak, s, Finish::codes, WeightScale::column,
+            false);
       if (s.head) add(what + "_head", int8_head_product, &kernels, &peak, s);
       if (!every_finish) return;
-      add(what + "_sums", int8_product, &kernels, &peak, s, Finish::sums, WeightScale::tensor);
-      add(what + "_real", int8_product, &kernels, &peak, s, Finish::real, WeightScale::tensor);
-      add(what + "_accumulate", int8_product, &kernels, &peak, s, Finish::accumulate, WeightScale::tensor);
-      add(what + "_gelu_codes", int8_product, &kernels, &peak, s, Finish::gelu_codes, WeightScale::tensor);
+      add(what + "_sums", int8_product, &kernels, &peak, s, Finish::sums, WeightScale::tensor, false);
+      add(what + "_real", int8_product, &kernels, &peak, s, Finish::real, WeightScale::tensor, false);
+      add(what + "_accumulate", int8_product, &kernels, &peak, s, Finish::real, WeightScale::tensor, true);
+      add(what + "_gelu_codes", int8_product, &kernels, &peak, s, Finish::gelu_codes, WeightScale::tensor,
+          false);
     };
     if (isa() == Isa::portable)
       add_int8("portable", engine::portable::int8_kernels, engine::portable::int8_loop, false);

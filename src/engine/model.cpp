@@ -98,7 +98,10 @@ std::size_t bytes_of(const LayerNorm& norm) {
 
 bool multiplies_codes(const SiteFormat& left, const Weight& weight) {
   using Kind = SiteFormat::Kind;
-  return weight.is_integer() && left.kind != Kind::real && (left.kind != Kind::columns || left.bits <= 8);
+  if (!weight.is_integer() || left.kind == Kind::real) return false;
+  const auto has_grid = [](float scale) { return scale >= 0; };
+  return left.kind != Kind::columns ||
+         (left.bits <= 8 && std::any_of(left.scale.begin(), left.scale.end(), has_grid));
 }
 
 bool Layer::integer_scores() const {

@@ -228,10 +228,20 @@ TEST_CASE("What follows an int8 sum: scales, zero points, bias, codes, GELU", "[
       std::vector<float> real(17 * 35);
       multiply(*kernels, weight, problem.product(*kernels, weight, packed, Finish::real, real.data()));
       std::vector<float> twice = real;
-      Int8Product again = problem.product(*kernels, weight, packed, Finish::accumulate, twice.data());
-      again.bias = nullptr;
-      multiply(*kernels, weight, again);
-      std::vector<std::uint8_t> codes(17 * 35), gelu(17 * 35);
+      const auto onto = [&](Finish finish, void* target) {
+        Int8Product p = problem.product(*kernels, weight, packed, finish, target);
+        p.partial = real.data();
+        p.partial_stride = 35;
+        p.inverse = 12.5f;
+        p.low = -100;
+        p.high = 155;
+        p.offset = 100;
+        multiply(*kernels, weight, p);
+      };
+      onto(Finish::real, twice.data());
+      std::vector<std::uint8_t> codes(17 * 35), gelu(17 * 35), twice_codes(17 * 35), twice_gelu(17 * 35);
+      onto(Finish::codes, twice_codes.data());
+      onto(Finish::gelu_codes, twice_gelu.data());
       for (const auto& [finish, target] :
            {std::pair{Finish::codes, codes.data()}, {Finish::gelu_codes, gelu.data()}}) {
         Int8Product p = problem.product(*kernels, weight, packed, finish, target);
@@ -255,6 +265,9 @@ TEST_CASE("What follows an int8 sum: scales, zero points, bias, codes, GELU", "[
             REQUIRE(codes[at] == code(exact));
           const double g = 0.5 * exact * std::erfc(-exact / std::sqrt(2.0));
           REQUIRE(std::abs(gelu[at] - code(g)) <= 1);
+          const double both = 2 * exact - problem.bias[j];
+          REQUIRE(std::abs(twice_codes[at] - code(both)) <= 1);
+          REQUIRE(std::abs(twice_gelu[at] - code(0.5 * both * std::erfc(-both / std::sqrt(2.0)))) <= 1);
         }
       }
       reals.push_back(real);
@@ -304,8 +317,15 @@ TEST_CASE("What follows an int8 sum of rows on one static grid is rounded once",
         std::vector<float> real(17 * 35);
         multiply(*kernels, weight, product(Finish::real, real.data()));
         std::vector<float> twice = real;
-        multiply(*kernels, weight, product(Finish::accumulate, twice.data()));
-        std::vector<std::uint8_t> codes(17 * 35), gelu(17 * 35);
+        std::vector<std::uint8_t> codes(17 * 35), gelu(17 * 35), twice_codes(17 * 35);
+        const auto onto = [&](Finish finish, void* target) {
+          Int8Product p = product(finish, target);
+          p.partial = real.data();
+          p.partial_stride = 35;
+          multiply(*kernels, weight, p);
+        };
+        onto(Finish::real, twice.data());
+        onto(Finish::codes, twice_codes.data());
         multiply(*kernels, weight, product(Finish::codes, codes.data()));
         multiply(*kernels, weight, product(Finish::gelu_codes, gelu.data()));
         const auto code = [](double v) { return std::clamp(std::nearbyint(v * 12.5), -100.0, 155.0) + 100; };
@@ -320,6 +340,7 @@ TEST_CASE("What follows an int8 sum of rows on one static grid is rounded once",
             REQUIRE(std::abs(real[at] - exact) <=
                     6e-8 * (std::abs(exact) + std::abs(problem.bias[j])) + 1e-14 * std::abs(product_alone));
             REQUIRE(twice[at] == Approx(product_alone + real[at]).epsilon(1e-7).margin(1e-6));
+            REQUIRE(twice_codes[at] == code(twice[at]));
             REQUIRE(codes[at] == code(exact));
             const double g = 0.5 * exact * std::erfc(-exact / std::sqrt(2.0));
             REQUIRE(std::abs(gelu[at] - code(g)) <= 1);

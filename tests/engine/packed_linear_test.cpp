@@ -153,3 +153,48 @@ TEST_CASE("A product in every form is that of what its codes stand for", "[engin
     }
   }
 }
+
+TEST_CASE("A product in every form stores the codes of its result", "[engine]") {
+  Random random(22);
+  const std::size_t rows = 37, out = 150, in = 70;  // more columns than are summed together
+  const engine::Linear linear = random_linear(out, in, random);
+  const Matrix before = hard_values(rows, in, random);
+  const engine::SiteRows next(static_site(8, false, 0.05f, 100));
+  std::size_t fused = 0;
+  for (const Case& c : cases(in)) {
+    INFO(c.name);
+    // What remains are floats: an outlier is added when the sums are, and kept channels alone have no sums.
+    const bool all_kept = c.name.find("kept 1") != std::string::npos;
+    REQUIRE(engine::can_fuse(c.site, linear.weight) == !(c.site.keeps_outliers() || all_kept));
+    if (!engine::can_fuse(c.site, linear.weight)) continue;
+    ++fused;
+    const engine::PackedLinear real(linear, c.site, engine::RealPrecision::float32);
+    REQUIRE_FALSE(real.gives_codes());
+    const engine::SiteRows site(c.site);
+    engine::SegmentOrder order;
+    if (real.form() == engine::Form::segments) order = engine::SegmentOrder(c.site);
+    engine::LeftBuffer left;
+    left.reserve(rows, in, real.form(), order, false);
+    AlignedVector<float> values(before.data(), before.data() + before.size());
+    left.encode(site.format(), values.data(), 0, rows);
+    std::vector<float> reals(rows * out);
+    real.apply(left.rows(values.data()), rows, 0, out, {reals.data(), out});
+    for (const engine::Finish finish : {engine::Finish::codes, engine::Finish::gelu_codes}) {
+      const engine::PackedLinear packed(linear, c.site, engine::RealPrecision::float32,
+                                        {finish, &next.format()});
+      REQUIRE(packed.gives_codes());
+      std::vector<std::uint8_t> codes(rows * out);
+      packed.apply(left.rows(values.data()), rows, 0, out, {codes.data(), out});
+      for (std::size_t i = 0; i < codes.size(); ++i) {
+        INFO("row " << i / out << ", column " << i % out);
+        double v = reals[i];
+        if (finish == engine::Finish::gelu_codes) v *= 0.5 * std::erfc(-v / std::sqrt(2.0));
+        const double steps = v / next.format().scale, code = std::nearbyint(steps) + 100;
+        // A value at a threshold may go to either side.
+        const bool tie = std::abs(steps - std::floor(steps) - 0.5) < 2e-5 * (1 + std::abs(steps));
+        REQUIRE(std::abs(codes[i] - std::clamp(code, 0.0, 255.0)) <= (tie ? 1 : 0));
+      }
+    }
+  }
+  REQUIRE(fused > 20);
+}

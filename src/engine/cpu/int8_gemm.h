@@ -7,11 +7,10 @@ namespace outlierlab::engine {
 
 /// What becomes of a product's int32 sums.
 enum class Finish {
-  sums,        ///< stored as they are (tests)
-  real,        ///< stored as floats
-  accumulate,  ///< added to the floats already there, which stand for the bias
-  codes,       ///< quantized on one grid
-  gelu_codes   ///< GELU, then quantized on one grid
+  sums,       ///< stored as they are (tests)
+  real,       ///< stored as floats
+  codes,      ///< quantized on one grid
+  gelu_codes  ///< GELU, then quantized on one grid
 };
 
 /// One product of unsigned 8-bit codes with signed 8-bit codes, and what is done with each sum while it is in
@@ -33,6 +32,9 @@ enum class Finish {
 ///
 ///   code[r, j] = clamp(round((sum + ...) * col_factor[j] + col_addend[j]), low, high) + offset
 ///
+/// A product that is one of several terms adds `partial`, what the terms before it gave as floats, in place
+/// of the bias; codes are then rounded from float.
+///
 /// Arrays over columns are readable up to the next multiple of 16, a row of `a` for 64 bytes past its depth
 /// (what stands there does not matter). Columns from a multiple of 16 on can be multiplied alone: their
 /// packed b begins packed_bytes(depth, column) (or weight_bytes) after its start.
@@ -48,10 +50,12 @@ struct Int8Product {
   const float* col_rest = nullptr;          ///< [cols] what col_scale lacks (TwoFloats), without row_scale
   const std::int32_t* col_shift = nullptr;  ///< [cols] - zero * sum of b over k, without row_scale
   const double* col_factor = nullptr;       ///< [cols] col_scale / the next grid's scale, so
-  const double* col_addend = nullptr;       ///< [cols] and bias
+  const double* col_addend = nullptr;       ///< [cols] and bias; unused with `partial`
   const std::int32_t* row_sum = nullptr;    ///< [rows] of a - row_zero; null: col_zero is 0
   const std::int32_t* col_zero = nullptr;   ///< [cols], with row_sum
   const float* bias = nullptr;              ///< [cols]; null: none
+  const float* partial = nullptr;           ///< [rows, partial_stride], may be `c`; null: none
+  std::size_t partial_stride = 0;
   Finish finish = Finish::real;
   void* c = nullptr;    ///< [rows, ldc] of int32, float or bytes
   std::size_t ldc = 0;  ///< in elements

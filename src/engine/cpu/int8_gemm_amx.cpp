@@ -43,7 +43,7 @@ void pack_weight(const std::int8_t* source, std::size_t stride, std::size_t cols
 }
 
 /// A block of sums that wait to be finished.
-template <Finish FINISH>
+template <typename End>
 class Waiting {
  public:
   Waiting(const Int8Product& p, const GeluCoefficients* gelu) : p_(p), gelu_(gelu) {}
@@ -87,7 +87,7 @@ class Waiting {
 
  private:
   inline void one(const std::int32_t* sums, std::size_t r, std::size_t j, int kept) const {
-    finish_vector<FINISH>(p_, load_sum(sums + r * panel_cols), first_row_ + r, j, kept, gelu_);
+    finish_vector<End>(p_, load_sum(sums + r * panel_cols), first_row_ + r, j, kept, gelu_);
   }
 
   const Int8Product& p_;
@@ -130,10 +130,10 @@ inline void multiply_block(const std::uint8_t* a, std::size_t lda, const char* b
   if constexpr (ROWS == 2 && PANELS == 2) _tile_stored(3, sums + second_panel + second_rows, 64);
 }
 
-template <Finish FINISH>
+template <typename End>
 void multiply_tiles(const Int8Product& p, const GeluCoefficients* gelu) {
   const std::size_t panel = panel_size(p.depth);
-  Waiting<FINISH> waiting(p, gelu);
+  Waiting<End> waiting(p, gelu);
   for (std::size_t j = 0; j < p.cols; j += block_panels * panel_cols) {
     const char* b = static_cast<const char*>(p.b) + j / panel_cols * panel;
     const std::size_t panels = p.cols - j > panel_cols ? 2 : 1;
@@ -163,15 +163,15 @@ void multiply_tiles(const Int8Product& p, const GeluCoefficients* gelu) {
 /// Fewer rows than a tile has: the vector kernel, on the same panels.
 void multiply_few(const Int8Product& p) {
   const std::size_t panel = panel_size(p.depth);
-  with_finish(p.finish, [&](auto finish, const GeluCoefficients* gelu) {
-    constexpr Finish FINISH = decltype(finish)::value;
+  with_ending(p, [&](auto end, const GeluCoefficients* gelu) {
+    using End = decltype(end);
     const Words a{reinterpret_cast<const char*>(p.a), p.lda};
     for (std::size_t j = 0; j < p.cols; j += Steps::panels * panel_cols) {
       const char* b = static_cast<const char*>(p.b) + j / panel_cols * panel;
       if (p.cols - j > panel_cols) {
-        int8_panels<Steps, FINISH, Steps::panels>(p, a, b, panel, j, gelu);
+        int8_panels<Steps, End, Steps::panels>(p, a, b, panel, j, gelu);
       } else {
-        int8_panels<Steps, FINISH, 1>(p, a, b, panel, j, gelu);
+        int8_panels<Steps, End, 1>(p, a, b, panel, j, gelu);
       }
     }
   });
@@ -180,9 +180,7 @@ void multiply_few(const Int8Product& p) {
 void multiply_weight(const Int8Product& p) {
   if (p.rows < tile_rows) return multiply_few(p);
   const TileScope tiles;
-  with_finish(p.finish, [&](auto finish, const GeluCoefficients* gelu) {
-    multiply_tiles<decltype(finish)::value>(p, gelu);
-  });
+  with_ending(p, [&](auto end, const GeluCoefficients* gelu) { multiply_tiles<decltype(end)>(p, gelu); });
 }
 
 void multiply(const Int8Product& p) {

@@ -121,11 +121,11 @@ struct ChainedSteps {
 inline void multiply_weight(const Int8Product& p) {
   const std::size_t panel_bytes = weight_panel_bytes(p.depth), count = steps_of<ByteSteps>(p.depth);
   const char* b = static_cast<const char*>(p.b);
-  with_finish(p.finish, [&](auto finish, const engine::GeluCoefficients* gelu) {
+  with_ending(p, [&](auto end, const engine::GeluCoefficients* gelu) {
     for (std::size_t j = 0; j < p.cols; j += panel_cols) {
       const auto& head = *reinterpret_cast<const PanelHead*>(b + j / panel_cols * panel_bytes);
-      int8_panels<decltype(finish)::value, 1, ByteSteps::rows>(p, {reinterpret_cast<const char*>(p.a), p.lda},
-                                                               ChainedSteps{head, count}, j, gelu);
+      int8_panels<decltype(end), 1, ByteSteps::rows>(p, {reinterpret_cast<const char*>(p.a), p.lda},
+                                                     ChainedSteps{head, count}, j, gelu);
     }
   });
 }

@@ -16,6 +16,8 @@
 // to int16; for weights, see int8_gemm_bytes_impl.h.
 #pragma once
 
+#include <type_traits>
+
 #include "core/simd.h"
 #include "engine/cpu/gelu_impl.h"
 #include "engine/cpu/int8_gemm.h"
@@ -32,9 +34,11 @@ inline std::size_t steps_of(std::size_t depth) {
   return (depth + 3) / 4 * (4 / S::depth);
 }
 
-template <Finish FINISH>
-struct FinishIs {
-  static constexpr Finish value = FINISH;
+/// How a tile ends: Int8Product::finish, and whether there is a `partial`.
+template <Finish FINISH, bool PARTIAL>
+struct Ending {
+  static constexpr Finish finish = FINISH;
+  static constexpr bool partial = PARTIAL;
 };
 
 /// The operand a as the tile reads it: one 32-bit word per step.
@@ -54,12 +58,12 @@ inline void store_steps(const Int8Product& p, F16 steps, std::size_t r, std::siz
   }
 }
 
-/// Stores sixteen finished values of row r, or the first `kept` of them, as FINISH says.
-template <Finish FINISH>
+/// Stores sixteen finished values of row r, or the first `kept` of them, as End says.
+template <typename End>
 [[gnu::always_inline]] inline void store_values(const Int8Product& p, F16 v, std::size_t r, std::size_t j,
                                                 int kept, const engine::GeluCoefficients* gelu) {
   const bool whole = kept == static_cast<int>(panel_cols);
-  if constexpr (FINISH == Finish::real || FINISH == Finish::accumulate) {
+  if constexpr (End::finish == Finish::real) {
     float* target = static_cast<float*>(p.c) + r * p.ldc + j;
     if (whole) {
       store(target, v);
@@ -67,7 +71,7 @@ template <Finish FINISH>
       store_first(target, v, kept);
     }
   } else {
-    if constexpr (FINISH == Finish::gelu_codes) v = gelu_of(v, *gelu);
+    if constexpr (End::finish == Finish::gelu_codes) v = gelu_of(v, *gelu);
     store_steps(p, fma(v, splat(p.inverse), v * splat(p.inverse_rest)), r, j, kept);
   }
 }
@@ -79,23 +83,33 @@ inline F16 value_by_row(const Int8Product& p, Sum sum, std::size_t r, std::size_
   return fma(v, scale, fma(v, fma(row, col, splat(0.0f) - scale), addend));
 }
 
+/// What is added to the product of row r: the partial sums or the bias.
+template <typename End>
+[[gnu::always_inline]] inline F16 addend_of(const Int8Product& p, std::size_t r, std::size_t j, int kept) {
+  if constexpr (End::partial) {
+    const float* partial = p.partial + r * p.partial_stride + j;
+    return kept == static_cast<int>(panel_cols) ? load(partial) : load_first(partial, kept);
+  }
+  // Adding -0 changes no value, not even a zero's sign.
+  return p.bias ? load(p.bias + j) : splat(-0.0f);
+}
+
 /// Codes of such rows: rare, and kept out of the tiles.
-template <Finish FINISH>
+template <typename End>
 [[gnu::noinline, gnu::cold]] void codes_by_row(const Int8Product& p, Sum sum, std::size_t r, std::size_t j,
                                                int kept, const engine::GeluCoefficients* gelu) {
-  const F16 addend = p.bias ? load(p.bias + j) : splat(-0.0f);
-  store_values<FINISH>(p, value_by_row(p, sum, r, j, addend), r, j, kept, gelu);
+  store_values<End>(p, value_by_row(p, sum, r, j, addend_of<End>(p, r, j, kept)), r, j, kept, gelu);
 }
 
 /// What becomes of sixteen sums of row r. In line, or the sums of the tile's other rows would leave their
 /// registers.
-template <Finish FINISH>
+template <typename End>
 [[gnu::always_inline]] inline void finish_vector(const Int8Product& p, Sum sum, std::size_t r, std::size_t j,
                                                  int kept, const engine::GeluCoefficients* gelu) {
-  const bool whole = kept == static_cast<int>(panel_cols);
-  if constexpr (FINISH == Finish::sums) {
+  constexpr Finish finish = End::finish;
+  if constexpr (finish == Finish::sums) {
     std::int32_t* target = static_cast<std::int32_t*>(p.c) + r * p.ldc + j;
-    if (whole) {
+    if (kept == static_cast<int>(panel_cols)) {
       store_sum(target, sum);
     } else {
       store_sum_first(target, sum, kept);
@@ -103,22 +117,15 @@ template <Finish FINISH>
     return;
   }
   if (p.row_sum) sum = subtract_product(sum, p.row_sum[r], load_sum(p.col_zero + j));
-  if constexpr (FINISH == Finish::codes || FINISH == Finish::gelu_codes) {
-    if (__builtin_expect(p.row_scale != nullptr, 0)) return codes_by_row<FINISH>(p, sum, r, j, kept, gelu);
+  if constexpr (finish != Finish::real) {
+    if (__builtin_expect(p.row_scale != nullptr, 0)) return codes_by_row<End>(p, sum, r, j, kept, gelu);
   }
-  if constexpr (FINISH == Finish::codes) {
+  if constexpr (finish == Finish::codes && !End::partial) {
     const D16 exact = to_double(add(sum, load_sum(p.col_shift + j)));
     const D16 steps = fma(exact, load_doubles(p.col_factor + j), load_doubles(p.col_addend + j));
     return store_steps(p, narrow(round_even(steps)), r, j, kept);
   }
-  // Adding -0 changes no value, not even a zero's sign.
-  F16 addend = splat(-0.0f);
-  if constexpr (FINISH == Finish::accumulate) {
-    const float* target = static_cast<const float*>(p.c) + r * p.ldc + j;
-    addend = whole ? load(target) : load_first(target, kept);
-  } else if (p.bias) {
-    addend = load(p.bias + j);
-  }
+  const F16 addend = addend_of<End>(p, r, j, kept);
   F16 v;
   if (p.row_scale) {
     v = value_by_row(p, sum, r, j, addend);
@@ -126,7 +133,7 @@ template <Finish FINISH>
     v = to_float(add(sum, load_sum(p.col_shift + j)));
     v = fma(v, load(p.col_scale + j), fma(v, load(p.col_rest + j), addend));
   }
-  store_values<FINISH>(p, v, r, j, kept, gelu);
+  store_values<End>(p, v, r, j, kept, gelu);
 }
 
 /// All steps of PANELS panels, in their order.
@@ -153,7 +160,7 @@ struct StepByStep {
 };
 
 /// `products` adds those of ROWS rows of a with PANELS panels to their sums.
-template <Finish FINISH, int ROWS, int PANELS, typename Products>
+template <typename End, int ROWS, int PANELS, typename Products>
 inline void int8_tile(const Int8Product& p, Words a, const Products& products, std::size_t r0, std::size_t j0,
                       const engine::GeluCoefficients* gelu) {
   Sum sum[ROWS][PANELS];
@@ -168,38 +175,38 @@ inline void int8_tile(const Int8Product& p, Words a, const Products& products, s
     const std::size_t j = j0 + q * panel_cols;
     const int kept = p.cols - j < panel_cols ? static_cast<int>(p.cols - j) : static_cast<int>(panel_cols);
 #pragma GCC unroll 14
-    for (int r = 0; r < ROWS; ++r) finish_vector<FINISH>(p, sum[r][q], r0 + r, j, kept, gelu);
+    for (int r = 0; r < ROWS; ++r) finish_vector<End>(p, sum[r][q], r0 + r, j, kept, gelu);
   }
 }
 
-template <Finish FINISH, int PANELS, int ROWS, typename Products>
+template <typename End, int PANELS, int ROWS, typename Products>
 inline void int8_rows(std::size_t rows, const Int8Product& p, Words a, const Products& products,
                       std::size_t r0, std::size_t j0, const engine::GeluCoefficients* gelu) {
   if (rows == ROWS) {
-    int8_tile<FINISH, ROWS, PANELS>(p, a, products, r0, j0, gelu);
+    int8_tile<End, ROWS, PANELS>(p, a, products, r0, j0, gelu);
   } else if constexpr (ROWS > 1) {
-    int8_rows<FINISH, PANELS, ROWS - 1>(rows, p, a, products, r0, j0, gelu);
+    int8_rows<End, PANELS, ROWS - 1>(rows, p, a, products, r0, j0, gelu);
   }
 }
 
 /// All rows of PANELS panels from column j on, HEIGHT rows at a time.
-template <Finish FINISH, int PANELS, int HEIGHT, typename Products>
+template <typename End, int PANELS, int HEIGHT, typename Products>
 inline void int8_panels(const Int8Product& p, Words a, const Products& products, std::size_t j,
                         const engine::GeluCoefficients* gelu) {
   for (std::size_t r = 0; r < p.rows; r += HEIGHT) {
     const std::size_t here = p.rows - r < HEIGHT ? p.rows - r : HEIGHT;
-    int8_rows<FINISH, PANELS, HEIGHT>(here, p, a, products, r, j, gelu);
+    int8_rows<End, PANELS, HEIGHT>(here, p, a, products, r, j, gelu);
   }
 }
 
 /// The same for panels that hold steps of S alone.
-template <typename S, Finish FINISH, int PANELS>
+template <typename S, typename End, int PANELS>
 inline void int8_panels(const Int8Product& p, Words a, const char* b, std::size_t panel_bytes, std::size_t j,
                         const engine::GeluCoefficients* gelu) {
-  int8_panels<FINISH, PANELS, S::rows>(p, a, StepByStep<S>{b, panel_bytes, steps_of<S>(p.depth)}, j, gelu);
+  int8_panels<End, PANELS, S::rows>(p, a, StepByStep<S>{b, panel_bytes, steps_of<S>(p.depth)}, j, gelu);
 }
 
-template <typename S, Finish FINISH>
+template <typename S, typename End>
 inline void int8_multiply(const Int8Product& p, Words a, const engine::GeluCoefficients* gelu) {
   const std::size_t panel_bytes = steps_of<S>(p.depth) * step_bytes;
   const char* b = static_cast<const char*>(p.b);
@@ -207,35 +214,37 @@ inline void int8_multiply(const Int8Product& p, Words a, const engine::GeluCoeff
     const char* panels = b + j / panel_cols * panel_bytes;
     const bool two = S::panels == 2 && p.cols - j > panel_cols;
     if (two) {
-      int8_panels<S, FINISH, S::panels>(p, a, panels, panel_bytes, j, gelu);
+      int8_panels<S, End, S::panels>(p, a, panels, panel_bytes, j, gelu);
     } else {
-      int8_panels<S, FINISH, 1>(p, a, panels, panel_bytes, j, gelu);
+      int8_panels<S, End, 1>(p, a, panels, panel_bytes, j, gelu);
     }
     j += two ? 2 * panel_cols : panel_cols;
   }
 }
 
-/// Calls f with the Finish as a template argument and GELU's table where it is needed.
+/// Calls f with how the product's tiles end and GELU's table where it is needed.
 template <typename Function>
-inline void with_finish(Finish finish, Function f) {
-  switch (finish) {
-    case Finish::sums:
-      return f(FinishIs<Finish::sums>(), nullptr);
-    case Finish::real:
-      return f(FinishIs<Finish::real>(), nullptr);
-    case Finish::accumulate:
-      return f(FinishIs<Finish::accumulate>(), nullptr);
-    case Finish::codes:
-      return f(FinishIs<Finish::codes>(), nullptr);
-    case Finish::gelu_codes:
-      return f(FinishIs<Finish::gelu_codes>(), &engine::gelu_coefficients());
-  }
+inline void with_ending(const Int8Product& p, Function f) {
+  const auto with = [&](auto partial) {
+    constexpr bool PARTIAL = decltype(partial)::value;
+    switch (p.finish) {
+      case Finish::sums:
+        return f(Ending<Finish::sums, false>(), nullptr);
+      case Finish::real:
+        return f(Ending<Finish::real, PARTIAL>(), nullptr);
+      case Finish::codes:
+        return f(Ending<Finish::codes, PARTIAL>(), nullptr);
+      case Finish::gelu_codes:
+        return f(Ending<Finish::gelu_codes, PARTIAL>(), &engine::gelu_coefficients());
+    }
+  };
+  p.partial ? with(std::true_type()) : with(std::false_type());
 }
 
 template <typename S>
 inline void multiply_words(const Int8Product& p, Words a) {
-  with_finish(p.finish, [&](auto finish, const engine::GeluCoefficients* gelu) {
-    int8_multiply<S, decltype(finish)::value>(p, a, gelu);
+  with_ending(p, [&](auto end, const engine::GeluCoefficients* gelu) {
+    int8_multiply<S, decltype(end)>(p, a, gelu);
   });
 }
 
@@ -254,6 +263,7 @@ inline Int8Product rows_of(const Int8Product& p, std::size_t r, std::size_t coun
     part.row_zero = p.row_zero + r;
   }
   if (p.row_sum) part.row_sum = p.row_sum + r;
+  if (p.partial) part.partial = p.partial + r * p.partial_stride;
   return part;
 }
 

@@ -15,6 +15,7 @@ namespace {
 
 using Kind = SiteFormat::Kind;
 constexpr std::size_t lane_count = 16;
+/// Columns whose terms are summed together, so that the sum stays in the first-level cache.
 constexpr std::size_t columns_at_once = 64;
 
 template <typename T>
@@ -33,7 +34,7 @@ void twice(AlignedVector<T>& values) {
 
 /// Per-thread memory of apply().
 struct ApplyScratch {
-  AlignedVector<float> scale, kept, bare;
+  AlignedVector<float> scale, kept, partial;
   AlignedVector<std::int32_t> zero, sums;
   AlignedVector<std::uint16_t> bf16;
 };
@@ -52,7 +53,7 @@ Form form_of(const SiteFormat& site, const Weight& weight) {
 }
 
 bool can_fuse(const SiteFormat& site, const Weight& weight) {
-  return form_of(site, weight) == Form::codes && !site.keeps_outliers();
+  return form_of(site, weight) != Form::real && !site.keeps_outliers();
 }
 
 SegmentOrder::SegmentOrder(const SiteFormat& site) {
@@ -248,7 +249,6 @@ void PackedLinear::apply_integers(const LeftRows& left, std::size_t rows, std::s
     }
     kept = gathered;
   }
-  // What one term has stored is in the cache when the next adds to it.
   const std::size_t columns = terms_.size() + (kept ? 1 : 0) > 1 ? columns_at_once : end - begin;
   for (std::size_t j = begin; j < end; j += columns)
     apply_terms(left, kept, rows, j, std::min(end, j + columns), target, finish);
@@ -256,14 +256,20 @@ void PackedLinear::apply_integers(const LeftRows& left, std::size_t rows, std::s
 
 void PackedLinear::apply_terms(const LeftRows& left, const float* kept, std::size_t rows, std::size_t begin,
                                std::size_t end, const Target& target, Finish finish) const {
-  const bool bare = finish == Finish::sums;
-  float* real = bare ? grown(apply_scratch().bare, end) : static_cast<float*>(target.data);
-  bool first = true;
+  // What is summed so far; the last term makes of it what is wanted.
+  float* real = static_cast<float*>(target.data) + begin;
+  std::size_t stride = target.stride;
+  if (finish != Finish::real) {
+    stride = end - begin;
+    real = finish == Finish::sums || kept || terms_.size() > 1 ? grown(apply_scratch().partial, rows * stride)
+                                                               : nullptr;
+  }
+  const float* partial = nullptr;
   if (kept) {
     const std::size_t n = kept_.size();
     model_kernels().gemm(kept, n, rows, n, real_panels_.data() + begin * n, end - begin, bias_.data() + begin,
-                         1.0f, real + begin, target.stride);
-    first = false;
+                         1.0f, real, stride);
+    partial = real;
   }
   for (const Term& term : terms_) {
     Int8Product p;
@@ -295,21 +301,30 @@ void PackedLinear::apply_terms(const LeftRows& left, const float* kept, std::siz
       p.row_scale = scale;
       p.row_zero = zero;
     }
-    p.bias = first ? bias_.data() + begin : nullptr;
-    p.finish = first || bare ? finish : Finish::accumulate;
-    p.ldc = target.stride;
-    if (finish == Finish::codes || finish == Finish::gelu_codes) {
-      p.c = static_cast<std::uint8_t*>(target.data) + begin;
-      set_grid(p, *result_.grid);
-    } else if (bare) {
-      p.c = static_cast<std::int32_t*>(target.data) + begin;
-    } else {
-      p.c = real + begin;
+    p.bias = bias_.data() + begin;
+    p.partial = partial;
+    p.partial_stride = stride;
+    p.finish = finish == Finish::sums || &term == &terms_.back() ? finish : Finish::real;
+    switch (p.finish) {
+      case Finish::sums:
+        p.c = static_cast<std::int32_t*>(target.data) + begin;
+        p.ldc = target.stride;
+        break;
+      case Finish::real:
+        p.c = real;
+        p.ldc = stride;
+        partial = real;
+        break;
+      case Finish::codes:
+      case Finish::gelu_codes:
+        p.c = static_cast<std::uint8_t*>(target.data) + begin;
+        p.ldc = target.stride;
+        set_grid(p, *result_.grid);
+        break;
     }
     int8_kernels().multiply_weight(p);
-    first = false;
   }
-  if (!outlier_codes_.empty() && left.outliers) add_outliers(left, rows, begin, end, real, target.stride);
+  if (!outlier_codes_.empty() && left.outliers) add_outliers(left, rows, begin, end, real, stride);
 }
 
 void PackedLinear::add_outliers(const LeftRows& left, std::size_t rows, std::size_t begin, std::size_t end,
@@ -320,7 +335,7 @@ void PackedLinear::add_outliers(const LeftRows& left, std::size_t rows, std::siz
     for (std::size_t w = 0; w < left.outlier_stride; ++w) {
       for (unsigned marks = words[w]; marks != 0; marks &= marks - 1) {
         const std::size_t channel = 16 * w + static_cast<std::size_t>(__builtin_ctz(marks));
-        row_kernels().add_column(c + r * stride + begin, outlier_codes_.data() + channel * out_ + begin,
+        row_kernels().add_column(c + r * stride, outlier_codes_.data() + channel * out_ + begin,
                                  col_scale_.data() + begin, values[channel], end - begin);
       }
     }

@@ -23,7 +23,7 @@ enum class Form {
 
 /// The form in which a product with `weight` takes values of `site`.
 Form form_of(const SiteFormat& site, const Weight& weight);
-/// Whether that product is one of integers, whose sums can be quantized in registers.
+/// Whether that product's result can be quantized in registers: its last term is one of integers.
 bool can_fuse(const SiteFormat& site, const Weight& weight);
 
 /// Rows on the left of a product, in the forms that the products of one site need.
@@ -110,7 +110,8 @@ class PackedLinear {
   void add_term(const Weight& weight, const std::vector<std::int32_t>& channels, Term term);
   /// Puts the static grid of a term's left rows into its columns.
   void fix(Term& term, float scale, std::int32_t zero);
-  /// Adds what outliers of the left rows contribute, channel by channel.
+  /// Adds what outliers of the left rows contribute to columns [begin, end), channel by channel; `c` points
+  /// at column `begin`.
   void add_outliers(const LeftRows& left, std::size_t rows, std::size_t begin, std::size_t end, float* c,
                     std::size_t stride) const;
   void apply_real(const LeftRows& left, std::size_t rows, std::size_t begin, std::size_t end, float* c,
