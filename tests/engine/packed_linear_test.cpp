@@ -37,16 +37,16 @@ SiteFormat row_site(int bits, bool symmetric, float threshold) {
   return site;
 }
 
-/// Three grids in turn; every `kept`-th channel stays float.
-SiteFormat column_site(std::size_t cols, bool symmetric, std::size_t kept) {
+/// `grids` of them in turn; every `kept`-th channel stays float.
+SiteFormat column_site(std::size_t cols, bool symmetric, std::size_t kept, std::size_t grids = 3) {
   SiteFormat site;
   site.kind = FormatKind::columns;
   site.bits = 8;
   site.symmetric = symmetric;
   for (std::size_t c = 0; c < cols; ++c) {
     const bool stays = kept > 0 && c % kept == 0;
-    site.scale.push_back(stays ? -1.0f : 0.01f * static_cast<float>(1 + c % 3));
-    site.zero.push_back(symmetric || stays ? 0 : 40 * static_cast<std::int32_t>(c % 3));
+    site.scale.push_back(stays ? -1.0f : 0.01f * static_cast<float>(1 + c % grids));
+    site.zero.push_back(symmetric || stays ? 0 : 40 * static_cast<std::int32_t>(c % grids));
   }
   return site;
 }
@@ -77,6 +77,7 @@ std::vector<Case> cases(std::size_t cols) {
     }
     for (const std::size_t kept : {0u, 1u, 5u})
       all.push_back({of + "columns, kept " + std::to_string(kept), column_site(cols, symmetric, kept)});
+    all.push_back({of + "columns of one grid", column_site(cols, symmetric, 0, 1)});
   }
   return all;
 }

@@ -126,14 +126,6 @@ PackedLinear::PackedLinear(const Linear& linear, const SiteFormat& left_site, Re
       add_term(weight, all, term);
       if (!fixed) break;
       fix(terms_[0], scale, zero);
-      if (result_.finish != Finish::codes) break;
-      col_factor_.assign(bias_.size(), 0.0);
-      col_addend_.assign(bias_.size(), 0.0);
-      for (std::size_t r = 0; r < out_; ++r) {
-        const double steps = result_.grid->steps_per_unit();
-        col_factor_[r] = static_cast<double>(scale) * weight.scale(r) * steps;
-        col_addend_[r] = bias_[r] * steps;
-      }
       break;
     case Form::wide:
       add_term(weight, all, term);
@@ -167,6 +159,15 @@ PackedLinear::PackedLinear(const Linear& linear, const SiteFormat& left_site, Re
     case Form::real:
       break;
   }
+  // A term alone needs no float before the codes.
+  if (result_.finish != Finish::codes || terms_.size() != 1 || !terms_[0].fixed || !kept_.empty()) return;
+  col_factor_.assign(bias_.size(), 0.0);
+  col_addend_.assign(bias_.size(), 0.0);
+  const double steps = result_.grid->steps_per_unit();
+  for (std::size_t r = 0; r < out_; ++r) {
+    col_factor_[r] = static_cast<double>(terms_[0].scale) * weight.scale(r) * steps;
+    col_addend_[r] = bias_[r] * steps;
+  }
 }
 
 void PackedLinear::add_term(const Weight& weight, const std::vector<std::int32_t>& channels, Term term) {
@@ -194,6 +195,7 @@ void PackedLinear::add_term(const Weight& weight, const std::vector<std::int32_t
 
 void PackedLinear::fix(Term& term, float scale, std::int32_t zero) {
   term.fixed = true;
+  term.scale = scale;
   for (std::size_t j = term.columns; j < term.columns + out_; ++j) {
     const TwoFloats factor(static_cast<double>(scale) * col_scale_[j]);
     col_scale_[j] = factor.value;

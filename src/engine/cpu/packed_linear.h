@@ -103,7 +103,8 @@ class PackedLinear {
   struct Term {
     std::size_t offset = 0, depth = 0;  ///< in the left row
     bool high = false;                  ///< takes the high bytes
-    bool fixed = false;                 ///< the left rows share a static grid
+    bool fixed = false;                 ///< the left rows share a static grid ...
+    float scale = 0;                    ///< ... of this scale
     std::size_t panels = 0;             ///< begin of its panels in panels_
     std::size_t columns = 0;            ///< begin of what it knows of the columns
   };
