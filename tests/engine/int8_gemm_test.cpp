@@ -10,7 +10,7 @@
 #include "core/isa.h"
 #include "core/matrix.h"
 #include "core/random.h"
-#include "engine/cpu/two_floats.h"
+#include "engine/two_floats.h"
 
 using namespace outlierlab;
 using engine::Finish;

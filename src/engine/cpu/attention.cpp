@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "engine/cpu/int8_gemm.h"
-#include "engine/cpu/two_floats.h"
+#include "engine/two_floats.h"
 #include "kernels/kernels.h"
 
 namespace outlierlab::engine {

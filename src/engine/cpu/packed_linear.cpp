@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "engine/cpu/bf16_gemm.h"
-#include "engine/cpu/two_floats.h"
+#include "engine/two_floats.h"
 #include "kernels/kernels.h"
 
 namespace outlierlab::engine {

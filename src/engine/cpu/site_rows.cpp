@@ -1,6 +1,6 @@
 #include "engine/cpu/site_rows.h"
 
-#include "engine/cpu/two_floats.h"
+#include "engine/two_floats.h"
 
 namespace outlierlab::engine {
 

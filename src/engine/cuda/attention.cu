@@ -23,6 +23,19 @@ __device__ inline Format of_head(const Format& f, int head) {
   return one;
 }
 
+/// Of scores whose queries and keys have one grid each, in two floats.
+struct HeadScale {
+  float value, rest;
+
+  __device__ HeadScale(const AttentionTask& task, int depth) {
+    const double exact =
+        static_cast<double>(task.query.grid.scale) * task.key.grid.scale / sqrt(static_cast<double>(depth));
+    value = static_cast<float>(exact);
+    rest = static_cast<float>(exact - static_cast<double>(value));
+  }
+  __device__ float times(float v) const { return fmaf(v, value, v * rest); }
+};
+
 /// Over the four lanes that share a row of a matrix instruction's result.
 __device__ inline float quad_max(float v) {
   v = fmaxf(v, from_lane_xor(v, 1));
@@ -202,7 +215,7 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
   const Format scores = of_head(task.scores, head), probs = of_head(task.probs, head);
   const std::int32_t query_zero = static_cast<std::int32_t>(task.query.grid.offset) - code_shift,
                      key_zero = static_cast<std::int32_t>(task.key.grid.offset) - code_shift;
-  const float scale = task.query.grid.scale * (1.0f / sqrtf(static_cast<float>(DEPTH))) * task.key.grid.scale;
+  const HeadScale scale(task, DEPTH);
   const auto* key_sums = reinterpret_cast<const std::int32_t*>(shared + Memory::key_sums_at(held));
 
   // s[t][e]: query e / 2, key 8 t + 2 quad + e % 2 of the chunk.
@@ -224,7 +237,7 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
         const int at = key0 + 2 * quad + e % 2, key = chunk * chunk_keys + 8 * t + 2 * quad + e % 2;
         const std::int32_t exact =
             sum[e] - query_zero * key_sums[at] - key_zero * query_sum[e / 2] + DEPTH * query_zero * key_zero;
-        float v = static_cast<float>(exact) * scale;
+        float v = scale.times(static_cast<float>(exact));
         if (scores.kind == FormatKind::tensor) v = steps(scores.grid, v) * scores.grid.scale;
         s[t][e] = key < n ? v : -INFINITY;
       }
@@ -257,8 +270,15 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
       }
     }
   }
-  const float factor[2] = {1.0f / quad_sum(total[0]) * probs.grid.inverse,
-                           1.0f / quad_sum(total[1]) * probs.grid.inverse};
+  // The quotient of two floats, in two floats.
+  float factor[2], factor_rest[2];
+#pragma unroll
+  for (int side = 0; side < 2; ++side) {
+    const float all = quad_sum(total[side]);
+    factor[side] = probs.grid.inverse / all;
+    factor_rest[side] = (fmaf(-factor[side], all, probs.grid.inverse) + probs.grid.rest) / all;
+  }
+  const float lowest = low_steps(probs.grid), highest = high_steps(probs.grid);
 
   std::int32_t sum[DEPTH / 8][4] = {};
   std::int32_t prob_sum[2] = {0, 0};
@@ -281,7 +301,9 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
           const int key = chunk * chunk_keys + 32 * step + 8 * t + 2 * quad + e % 2;
-          const float v = fminf(fmaxf(s[4 * step + t][e] * factor[e / 2], probs.grid.low), probs.grid.high);
+          const float power = s[4 * step + t][e];
+          const float v =
+              fminf(fmaxf(fmaf(power, factor[e / 2], power * factor_rest[e / 2]), lowest), highest);
           const int code = static_cast<int>(rintf(v) + probs.grid.offset) - code_shift;
           // Register e / 2 + 2 (t / 2) takes, byte by byte, keys 2 quad, 2 quad + 1 of two tiles.
           if (key < n)
@@ -308,7 +330,7 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
 
   const std::int32_t prob_zero = static_cast<std::int32_t>(probs.grid.offset) - code_shift,
                      value_zero = static_cast<std::int32_t>(task.value.grid.offset) - code_shift;
-  const float context_scale = probs.grid.scale * task.value.grid.scale;
+  const TwoFloatProduct context_scale(probs.grid.scale, task.value.grid.scale);
   const auto* value_sums = reinterpret_cast<const std::int32_t*>(shared + Memory::value_sums_at(held));
 #pragma unroll
   for (int d = 0; d < DEPTH / 8; ++d) {
@@ -318,7 +340,7 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
       const int c = 8 * d + 2 * quad + e % 2;
       const std::int32_t exact =
           sum[d][e] - prob_zero * value_sums[c] - value_zero * prob_sum[e / 2] + n * prob_zero * value_zero;
-      const float v = static_cast<float>(exact) * context_scale;
+      const float v = context_scale.times(static_cast<float>(exact), 0.0f);
       const std::size_t row = static_cast<std::size_t>(first + query[e / 2]);
       if (task.context_codes) {
         task.context_codes[row * task.context_stride + head * DEPTH + c] = static_cast<std::int8_t>(
@@ -587,7 +609,8 @@ __global__ void __launch_bounds__(threads) any_kernel(const AttentionTask task) 
   if (query >= n) return;  // no barrier of the block follows
   float* const row = reinterpret_cast<float*>(shared_memory()) + warp * task.longest;
   const int depth = task.depth, r = first + query;
-  const float factor = 1.0f / sqrtf(static_cast<float>(depth));
+  const float by_depth = 1.0f / sqrtf(static_cast<float>(depth));
+  const HeadScale scale_of_scores(task, depth);
   const HeadRows &q = task.query, &k = task.key, &v = task.value;
 
   for (int j = lane; j < n; j += warp_size) {
@@ -596,14 +619,16 @@ __global__ void __launch_bounds__(threads) any_kernel(const AttentionTask task) 
           exact_product(q.codes + static_cast<std::size_t>(r) * q.stride + head * depth, zero_of(q, r),
                         k.codes + static_cast<std::size_t>(first + j) * k.stride + head * depth,
                         zero_of(k, first + j), depth);
-      row[j] = static_cast<float>(sum) * (scale_of(q, r) * factor * scale_of(k, first + j));
+      row[j] = q.row_scale || k.row_scale ? TwoFloatProduct(scale_of(q, r) * by_depth, scale_of(k, first + j))
+                                                .times(static_cast<float>(sum), 0.0f)
+                                          : scale_of_scores.times(static_cast<float>(sum));
     } else {
       const std::size_t a = static_cast<std::size_t>(r) * q.real_stride + head * depth,
                         b = static_cast<std::size_t>(first + j) * k.real_stride + head * depth;
       float sum = 0.0f;
       for (int c = 0; c < depth; ++c)
         sum = fmaf(real_at(q.real, q.type, a + c), real_at(k.real, k.type, b + c), sum);
-      row[j] = sum * factor;
+      row[j] = sum * by_depth;
     }
   }
   sync_warp();
@@ -644,7 +669,7 @@ __global__ void __launch_bounds__(threads) any_kernel(const AttentionTask task) 
         sum += static_cast<std::int32_t>(row[j]) *
                (v.codes[static_cast<std::size_t>(first + j) * v.stride + head * depth + c] - zero);
       }
-      value = static_cast<float>(sum) * (grid.scale * v.grid.scale);
+      value = TwoFloatProduct(grid.scale, v.grid.scale).times(static_cast<float>(sum), 0.0f);
     } else {
       for (int j = 0; j < n; ++j) {
         value = fmaf(

@@ -38,13 +38,14 @@ struct CudaOptions {
 /// Between kernels a quantized site is codes, one byte per value (two of 9 to 16 bits): integer products end
 /// in the kernel that quantizes for the next site (bias, GELU and all), and one warp takes a row through both
 /// residual sites and the LayerNorm to the next codes. Sums of products of codes are exact in int32. What
-/// follows is float32 without contraction, stored as float32 where it is not codes at once: factors, biases
-/// and the inverses of grids are one float each, and a LayerNorm is one of floats, where CpuExecutor has
-/// doubles, two floats and whole numbers on static grids. They also differ in the order of LayerNorm's and
-/// softmax's sums and that of kept channels and codes, in exp and tanh, and in GELU, whose erf is within
-/// 1.5e-7 here. So where all products are of codes and no values of attention are coded per token, logits do
-/// not depend on RealPrecision, and agree with CpuExecutor's but for codes whose value lies so close to a
-/// boundary (tests/engine/agreement_test.cpp).
+/// follows is float32 without contraction, stored as float32 where it is not codes at once. As in CpuExecutor
+/// factors and the inverses of grids are two floats, and a LayerNorm between static grids starts from whole
+/// numbers (here of any number of columns, and behind products of any format); but a result is rounded to
+/// float32 before its code is, where CpuExecutor has doubles on static grids. They also differ in the order
+/// of softmax's sums (and of LayerNorm's, where they are floats) and that of kept channels and codes, in exp
+/// and tanh, and in GELU, which is within 1e-7 and a rounding here. So where all products are of codes and no
+/// values of attention are coded per token, logits do not depend on RealPrecision, and agree with
+/// CpuExecutor's but for codes whose value lies so close to a boundary (tests/engine/agreement_test.cpp).
 ///
 /// Products whose sides are not both codes, and attention's with values per token, round their operands to
 /// RealPrecision and sum in float32. In a model with codes, results on the way to a residual sum are codes or

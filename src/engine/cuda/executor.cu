@@ -462,18 +462,18 @@ void Implementation::embed(const BatchShape& batch) {
   task.ids = tokens.ids;
   task.type_ids = tokens.types;
   task.position_ids = tokens.positions;
-  task.first = net_.embeddings_sum.format;
+  task.second = net_.embeddings_sum.format;
   task.gain = net_.embeddings_norm.gain.data();
   task.bias = net_.embeddings_norm.bias.data();
   task.epsilon = shape().epsilon;
   task.target_format = net_.embeddings_norm_site.format;
   task.target = owned_.front().view();
   if (watched()) {
-    task.seen_first = w_.seen[0].data();
+    task.seen_second = w_.seen[1].data();
     task.seen_target = w_.seen[2].data();
   }
   rows(task);
-  show(0, w_.seen[0], task.rows, task.cols);
+  show(0, w_.seen[1], task.rows, task.cols);
   show(1, w_.seen[2], task.rows, task.cols);
 }
 

@@ -15,18 +15,24 @@ struct RowFactors {
 };
 
 __device__ inline RowFactors factors(const Finishing& f, const Segment& s, int r) {
-  if (s.zero_from == Segment::Zero::fixed) return {s.scale, s.zero};
+  if (s.zero_from == Segment::Zero::fixed) return {};
   const std::int32_t zero = f.row_zero[r];
   const std::int32_t part = s.zero_from == Segment::Zero::of_row       ? zero
                             : s.zero_from == Segment::Zero::low_of_row ? zero % 256
                                                                        : zero / 256;
-  return {f.row_scale[r] * s.scale, part - code_shift};
+  return {f.row_scale[r], part - code_shift};
 }
 
-/// One segment's part of real[r, j].
-__device__ inline float term(std::int32_t sum, const RowFactors& row, std::int32_t column_sum,
-                             float column_scale) {
-  return static_cast<float>(sum - row.zero * column_sum) * (row.scale * column_scale);
+/// One segment's part of real[r, j], added to those before it.
+template <bool FIXED>
+__device__ inline float add_term(float before, std::int32_t sum, const RowFactors& row,
+                                 std::int32_t column_sum, float scale, float rest) {
+  if constexpr (FIXED) {
+    const float v = static_cast<float>(sum + column_sum);
+    return fmaf(v, scale, fmaf(v, rest, before));
+  } else {
+    return TwoFloatProduct(row.scale, scale).times(static_cast<float>(sum - row.zero * column_sum), before);
+  }
 }
 
 /// What is stored for v: its code (unsigned, still a float), the real that this stands for, or v.
@@ -77,7 +83,23 @@ struct TileSums {
     if constexpr (SEGMENTED) {
       if (done != segment_end) return;
       const Segment s = p.finish.segments[segment];
-      const std::int32_t* column_sums = p.finish.column_sums + static_cast<std::size_t>(segment) * p.columns;
+      if (s.zero_from == Segment::Zero::fixed) {
+        empty<true>(p, s);
+      } else {
+        empty<false>(p, s);
+      }
+      if (segment + 1 < p.finish.segment_count) segment_end = p.finish.segments[++segment].end;
+    }
+  }
+
+ private:
+  /// Empties the sums into the floats.
+  template <bool FIXED>
+  __device__ void empty(const Int8Product& p, const Segment& s) {
+    if constexpr (SEGMENTED) {
+      const std::size_t at = static_cast<std::size_t>(segment) * p.columns;
+      const std::int32_t* column_sums = p.finish.column_sums + at;
+      const float *scale = p.finish.column_scale + at, *rest = p.finish.column_rest + at;
 #pragma unroll
       for (int i = 0; i < M; ++i) {
 #pragma unroll
@@ -88,14 +110,13 @@ struct TileSums {
           for (int k = 0; k < N; ++k) {
             const int j = column(k, e);
             if (j < p.columns) {
-              value[i][k][e] =
-                  term(sum[i][k][e], of_row, column_sums[j], p.finish.column_scale[j]) + value[i][k][e];
+              value[i][k][e] = add_term<FIXED>(value[i][k][e], sum[i][k][e], of_row, column_sums[j], scale[j],
+                                               FIXED ? rest[j] : 0.0f);
             }
             sum[i][k][e] = 0;
           }
         }
       }
-      if (segment + 1 < p.finish.segment_count) segment_end = p.finish.segments[++segment].end;
     }
   }
 };
@@ -285,10 +306,10 @@ __device__ inline void write_sums(const Int8Product& p, const TileSums<M, N, SEG
   }
 }
 
-/// The sums as reals: the bias and all terms.
-template <int M, int N>
-__device__ inline void terms_of(const Int8Product& p, const TileSums<M, N, false>& tile,
-                                float (&value)[M][N][4]) {
+/// The sums as reals: the bias and the term of the only segment.
+template <bool FIXED, int M, int N>
+__device__ inline void only_term_of(const Int8Product& p, const TileSums<M, N, false>& tile,
+                                    float (&value)[M][N][4]) {
   const Finishing& f = p.finish;
   RowFactors of_row[2 * M];
 #pragma unroll
@@ -301,14 +322,26 @@ __device__ inline void terms_of(const Int8Product& p, const TileSums<M, N, false
     const int j = tile.column(k, 0) < p.columns ? tile.column(k, 0) : 0;
     const int2 column_sum = *reinterpret_cast<const int2*>(f.column_sums + j);
     const float2 scale = *reinterpret_cast<const float2*>(f.column_scale + j),
+                 rest = FIXED ? *reinterpret_cast<const float2*>(f.column_rest + j) : make_float2(0.0f, 0.0f),
                  bias = *reinterpret_cast<const float2*>(f.bias + j);
 #pragma unroll
     for (int i = 0; i < 2 * M; ++i) {
       const std::int32_t* sum = tile.sum[i / 2][k] + 2 * (i % 2);
       float* to = value[i / 2][k] + 2 * (i % 2);
-      to[0] = term(sum[0], of_row[i], column_sum.x, scale.x) + bias.x;
-      to[1] = term(sum[1], of_row[i], column_sum.y, scale.y) + bias.y;
+      to[0] = add_term<FIXED>(bias.x, sum[0], of_row[i], column_sum.x, scale.x, rest.x);
+      to[1] = add_term<FIXED>(bias.y, sum[1], of_row[i], column_sum.y, scale.y, rest.y);
     }
+  }
+}
+
+/// The sums as reals: the bias and all terms.
+template <int M, int N>
+__device__ inline void terms_of(const Int8Product& p, const TileSums<M, N, false>& tile,
+                                float (&value)[M][N][4]) {
+  if (p.finish.first.zero_from == Segment::Zero::fixed) {
+    only_term_of<true>(p, tile, value);
+  } else {
+    only_term_of<false>(p, tile, value);
   }
 }
 template <int M, int N>
@@ -346,13 +379,13 @@ __device__ inline void map_values(const Int8Product& p, const TileSums<M, N, SEG
     const int j = tile.column(k, 0) < p.columns ? tile.column(k, 0) : 0;
     Grid grids[2];
     if (by_column) {
-      float2 m[5];
+      float2 m[grid_members];
 #pragma unroll
-      for (int i = 0; i < 5; ++i)
+      for (int i = 0; i < grid_members; ++i)
         m[i] = *reinterpret_cast<const float2*>(f.column_grids +
                                                 static_cast<std::size_t>(i) * f.column_stride + j);
-      grids[0] = {m[0].x, m[1].x, m[2].x, m[3].x, m[4].x};
-      grids[1] = {m[0].y, m[1].y, m[2].y, m[3].y, m[4].y};
+      grids[0] = {m[0].x, m[1].x, m[2].x, m[3].x, m[4].x, m[5].x};
+      grids[1] = {m[0].y, m[1].y, m[2].y, m[3].y, m[4].y, m[5].y};
     } else {
       grids[0] = grids[1] = f.grids[j < f.part ? 0 : j / f.part];
     }

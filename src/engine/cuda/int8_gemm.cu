@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "engine/cuda/finishing.h"
 #include "engine/cuda/warpgroup_gemm.h"
+#include "engine/two_floats.h"
 
 namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
 
@@ -128,9 +129,12 @@ __global__ void finish_kernel(const Int8Product p, const std::int32_t* sums) {
   float v = f.bias[j];
   for (int s = 0; s < f.segment_count; ++s) {
     const Segment segment = f.segment_count == 1 ? f.first : f.segments[s];
-    v = term(sums[s * plane + at], factors(f, segment, r),
-             f.column_sums[static_cast<std::size_t>(s) * p.columns + j], f.column_scale[j]) +
-        v;
+    const std::size_t column = static_cast<std::size_t>(s) * p.columns + j;
+    v = segment.zero_from == Segment::Zero::fixed
+            ? add_term<true>(v, sums[s * plane + at], {}, f.column_sums[column], f.column_scale[column],
+                             f.column_rest[column])
+            : add_term<false>(v, sums[s * plane + at], factors(f, segment, r), f.column_sums[column],
+                              f.column_scale[column], 0.0f);
   }
   for (int i = 0; i < f.kept_count; ++i)
     v = fmaf(f.kept[static_cast<std::size_t>(r) * f.kept_count + i],
@@ -198,6 +202,23 @@ void check(const Int8Product& p) {
 }
 
 }  // namespace
+
+ColumnTerms column_terms(const std::vector<Segment>& segments, const std::vector<std::int32_t>& sums,
+                         const std::vector<float>& weight_scale) {
+  const std::size_t columns = weight_scale.size();
+  ColumnTerms terms = {sums, std::vector<float>(sums.size(), 0.0f), std::vector<float>(sums.size(), 0.0f)};
+  for (std::size_t s = 0; s < segments.size(); ++s) {
+    const bool fixed = segments[s].zero_from == Segment::Zero::fixed;
+    for (std::size_t j = 0; j < columns; ++j) {
+      const std::size_t at = s * columns + j;
+      if (fixed) terms.sums[at] = -segments[s].zero * sums[at];
+      const TwoFloats factor(static_cast<double>(segments[s].scale) * weight_scale[j]);
+      terms.scale[at] = factor.value;
+      terms.rest[at] = factor.rest;
+    }
+  }
+  return terms;
+}
 
 int tile_count() {
   return static_cast<int>(sizeof tiles / sizeof *tiles);

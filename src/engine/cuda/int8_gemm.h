@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstdint>
+#include <vector>
+
 #include "engine/cuda/runtime.h"
 #include "engine/cuda/values.h"
 
@@ -9,24 +12,29 @@ namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
 constexpr int depth_unit = 64;
 
 /// A run of a product's depth whose left codes share a grid per tensor (PEG's groups; the planes of wide
-/// codes).
+/// codes). All of a product's are fixed, or none.
 struct Segment {
   int end = 0;            ///< in units of depth_unit, exclusive
   float scale = 0;        ///< of the left codes; with per-row grids, what the row's scale is multiplied by
-  std::int32_t zero = 0;  ///< of the signed codes
+  std::int32_t zero = 0;  ///< of the signed codes, where it is fixed
   enum class Zero : unsigned char { fixed, of_row, low_of_row, high_of_row } zero_from = Zero::fixed;
 };
 
 /// What becomes of a product's sums. With the segments s of the depth
 ///
-///   real[r, j] = bias[j] + sum_s (sum_s[r, j] - zero_s[r] column_sums[s, j]) (scale_s[r] column_scale[j])
+///   real[r, j] = bias[j] + sum_s (sum_s[r, j] + column_sums[s, j]) (column_scale[s, j] + column_rest[s, j])
 ///                + sum_i kept[r, i] kept_weights[i, j]
-///                + sum_c outlier[r, c] (column_scale[j] codes_by_channel[c, j])
+///                + sum_c outlier[r, c] (column_scale[0, j] codes_by_channel[c, j])
 ///
-/// in this order of additions, each rounded to float32 (the last two are chains of fused multiply-adds, with
-/// ascending channels); then GELU, then rounding to a grid, then the output's form. A tile takes the channels
-/// that are outliers in any of its rows: what a row does not have adds 0, so that its bits do not depend on
-/// its neighbours.
+/// for fixed segments, of which column_terms() has put together what does not depend on the row; for those of
+/// rows, the terms are
+///
+///   (sum_s[r, j] - zero_s[r] column_sums[s, j]) (row_scale[r] column_scale[s, j])
+///
+/// with that factor in two floats. In this order of additions, each term by two fused multiply-adds (the last
+/// two sums are chains of them, with ascending channels); then GELU, then rounding to a grid, then the
+/// output's form. A tile takes the channels that are outliers in any of its rows: what a row does not have
+/// adds 0, so that its bits do not depend on its neighbours.
 struct Finishing {
   enum class Output : unsigned char { sums, reals, codes } output = Output::reals;
   bool gelu = false;
@@ -44,10 +52,10 @@ struct Finishing {
   int kept_out_count = 0;
   const Segment* segments = nullptr;  ///< device memory
   int segment_count = 1;
-  bool whole_segments = true;  ///< they end at even units
-  Segment first;               ///< segments[0], for products that have one
-  const float* column_scale = nullptr;
-  const std::int32_t* column_sums = nullptr;  ///< [segments, columns]
+  bool whole_segments = true;                                   ///< they end at even units
+  Segment first;                                                ///< segments[0], for products that have one
+  const float *column_scale = nullptr, *column_rest = nullptr;  ///< [segments, columns]
+  const std::int32_t* column_sums = nullptr;                    ///< [segments, columns]
   const float* bias = nullptr;
   const float* row_scale = nullptr;
   const std::int32_t* row_zero = nullptr;
@@ -57,6 +65,16 @@ struct Finishing {
   Outliers outliers;                              ///< of the left rows
   const std::int8_t* codes_by_channel = nullptr;  ///< [channels, columns]
 };
+
+/// Finishing's column_sums, column_scale and column_rest.
+struct ColumnTerms {
+  std::vector<std::int32_t> sums;
+  std::vector<float> scale, rest;
+};
+
+/// Of the sums of a weight's codes [segments, columns] and its scales [columns].
+ColumnTerms column_terms(const std::vector<Segment>& segments, const std::vector<std::int32_t>& sums,
+                         const std::vector<float>& weight_scale);
 
 /// codes [rows, depth] times weights [columns, depth] transposed. Sums are exact in int32.
 struct Int8Product {

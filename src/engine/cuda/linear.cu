@@ -7,6 +7,8 @@
 #include <numeric>
 #include <utility>
 
+#include "engine/two_floats.h"
+
 namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
 
 namespace {
@@ -19,8 +21,13 @@ int padded(std::size_t n) {
 
 Grid grid_of(const SiteFormat& site, std::size_t i) {
   const float scale = site.scale[i];
-  return {scale > 0 ? 1.0f / scale : 0.0f, scale, static_cast<float>(site.qmin() - site.zero[i]),
-          static_cast<float>(site.qmax() - site.zero[i]), static_cast<float>(site.zero[i] + site.shift())};
+  const TwoFloats inverse(scale > 0 ? 1.0 / static_cast<double>(scale) : 0.0);
+  return {inverse.value,
+          inverse.rest,
+          scale,
+          scale * static_cast<float>(site.qmin() - site.zero[i]),
+          scale * static_cast<float>(site.qmax() - site.zero[i]),
+          static_cast<float>(site.zero[i] + site.shift())};
 }
 
 Operand::Codes form_of(const SiteFormat& site, const std::vector<const Weight*>& weights) {
@@ -42,7 +49,7 @@ std::vector<int> natural_order(std::size_t count) {
 std::vector<float> grids_of_columns(const std::vector<const SiteFormat*>& sites,
                                     const std::vector<int>& order) {
   const std::size_t columns = sites.size() * order.size();
-  std::vector<float> members(5 * columns, 0.0f);
+  std::vector<float> members(grid_members * columns, 0.0f);
   for (std::size_t s = 0; s < sites.size(); ++s) {
     const SiteFormat& site = *sites[s];
     for (std::size_t j = 0; j < order.size(); ++j) {
@@ -51,8 +58,9 @@ std::vector<float> grids_of_columns(const std::vector<const SiteFormat*>& sites,
       g.scale = -1.0f;
       if (site.kind == Kind::tensor) g = grid_of(site, 0);
       if (site.kind == Kind::columns) g = grid_of(site, static_cast<std::size_t>(order[j]));
-      const float in_order[] = {g.inverse, g.scale, g.low, g.high, g.offset};
-      for (std::size_t m = 0; m < 5; ++m) members[m * columns + s * order.size() + j] = in_order[m];
+      const float in_order[grid_members] = {g.inverse, g.rest, g.scale, g.low, g.high, g.offset};
+      for (std::size_t m = 0; m < grid_members; ++m)
+        members[m * columns + s * order.size() + j] = in_order[m];
     }
   }
   return members;
@@ -235,8 +243,10 @@ void DeviceLinear::add_integer(const std::vector<const Linear*>& linears, const 
     }
   }
   codes_ = codes;
-  column_sums_ = sums;
-  column_scale_ = scale;
+  const ColumnTerms terms = column_terms(segments_, sums, scale);
+  column_sums_ = terms.sums;
+  column_scale_ = terms.scale;
+  column_rest_ = terms.rest;
   kept_weights_ = kept;
   codes_by_channel_ = by_channel;
   device_segments_ = segments_;

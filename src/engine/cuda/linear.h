@@ -86,7 +86,7 @@ class DeviceLinear {
   DeviceArray<Segment> device_segments_;
   DeviceArray<std::int8_t> codes_;
   DeviceArray<std::int32_t> column_sums_;
-  DeviceArray<float> column_scale_, bias_, kept_weights_;  ///< kept: [kept_count, columns]
+  DeviceArray<float> column_scale_, column_rest_, bias_, kept_weights_;  ///< kept: [kept_count, columns]
   bool keeps_outliers_ = false;
   DeviceArray<std::int8_t> codes_by_channel_;  ///< [channels, columns], where the left side keeps outliers
   DeviceArray<unsigned char> real_, real_bias_;

@@ -310,6 +310,7 @@ Int8Product Products::integer_product(const Call& call) const {
   if (!linear.segments_.empty()) f.first = linear.segments_[0];
   for (const Segment& segment : linear.segments_) f.whole_segments = f.whole_segments && segment.end % 2 == 0;
   f.column_scale = linear.column_scale_.data();
+  f.column_rest = linear.column_rest_.data();
   f.column_sums = linear.column_sums_.data();
   f.bias = linear.bias_.data();
   f.kept_weights = linear.kept_weights_.data();

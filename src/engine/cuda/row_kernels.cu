@@ -19,7 +19,10 @@ template <int FOURS, int WARPS>
 constexpr int reduction_bytes = WARPS > 1 ? FOURS* WARPS * 4 : 0;
 
 struct Sum {
-  __device__ float operator()(float a, float b) const { return a + b; }
+  template <typename T>
+  __device__ T operator()(T a, T b) const {
+    return a + b;
+  }
 };
 struct Min {
   __device__ float operator()(float a, float b) const { return fminf(a, b); }
@@ -29,12 +32,13 @@ struct Max {
 };
 
 /// One value of all threads that hold a row.
-template <int WARPS, typename Operation>
-__device__ inline float of_row(float v, Operation operation) {
+template <int WARPS, typename T, typename Operation>
+__device__ inline T of_row(T v, Operation operation) {
 #pragma unroll
   for (int mask = 16; mask > 0; mask /= 2) v = operation(v, from_lane_xor(v, mask));
   if constexpr (WARPS > 1) {
-    float* part = reinterpret_cast<float*>(shared_memory());
+    static_assert(sizeof(T) == 4, "room for the parts");
+    T* part = reinterpret_cast<T*>(shared_memory());
     __syncthreads();  // the last use of `part` is over
     if (threadIdx.x % warp_size == 0) part[threadIdx.x / warp_size] = v;
     __syncthreads();
@@ -310,6 +314,20 @@ __device__ inline Four load_source(const RowTask& task, int r, int c) {
   return sum;
 }
 
+/// v <- normal(v) * gain + bias.
+template <int FOURS, int WARPS, typename Normal>
+__device__ inline void scale_normal(const RowTask& task, Row<FOURS, WARPS>& row, Normal normal) {
+#pragma unroll
+  for (int i = 0; i < FOURS; ++i) {
+    const int c = row.column(i);
+    if (c >= row.cols) continue;
+    const Four gain = reals_at(task.gain, RealType::float32, c),
+               bias = reals_at(task.bias, RealType::float32, c);
+#pragma unroll
+    for (int k = 0; k < 4; ++k) row.part[i].v[k] = fmaf(normal(row.part[i].v[k]), gain.v[k], bias.v[k]);
+  }
+}
+
 template <int FOURS, int WARPS>
 __device__ inline void layer_norm(const RowTask& task, Row<FOURS, WARPS>& row) {
   float sum = 0.0f, squares = 0.0f;
@@ -318,22 +336,37 @@ __device__ inline void layer_norm(const RowTask& task, Row<FOURS, WARPS>& row) {
   row.each([&](float& v, int) { squares = fmaf(v - mean, v - mean, squares); });
   const float variance = of_row<WARPS>(squares, Sum()) / static_cast<float>(task.cols);
   const float scale = 1.0f / sqrtf(variance + task.epsilon);
-#pragma unroll
-  for (int i = 0; i < FOURS; ++i) {
-    const int c = row.column(i);
-    if (c >= row.cols) continue;
-    const Four gain = reals_at(task.gain, RealType::float32, c),
-               bias = reals_at(task.bias, RealType::float32, c);
-#pragma unroll
-    for (int k = 0; k < 4; ++k)
-      row.part[i].v[k] = fmaf((row.part[i].v[k] - mean) * scale, gain.v[k], bias.v[k]);
-  }
+  scale_normal(task, row, [&](float v) { return (v - mean) * scale; });
+}
+
+/// The same of steps of a grid. Whole numbers of at most 8 bits, up to 4,096: their sum, that of their
+/// squares and n v - sum are exact.
+template <int FOURS, int WARPS>
+__device__ inline void layer_norm_of_steps(const RowTask& task, const Grid& g, Row<FOURS, WARPS>& row) {
+  static_assert(largest_row <= 4096 && 4 * FOURS * 255 * 255 < 1 << 24, "exact in float32");
+  float sum = 0.0f, squares = 0.0f;
+  row.each([&](float& v, int) {
+    sum += v;
+    squares = fmaf(v, v, squares);
+  });
+  const std::int32_t total = of_row<WARPS>(static_cast<std::int32_t>(sum), Sum());
+  const std::int64_t spread =
+      std::int64_t{task.cols} * of_row<WARPS>(static_cast<std::int32_t>(squares), Sum()) -
+      std::int64_t{total} * total;
+  const float n = static_cast<float>(task.cols), shift = -static_cast<float>(total);
+  const float variance = static_cast<float>(spread) / (n * n) + task.epsilon * g.inverse * g.inverse;
+  const float factor = spread > 0 ? 1.0f / (sqrtf(variance) * n) : 0.0f;
+  scale_normal(task, row, [&](float v) { return fmaf(v, n, shift) * factor; });
 }
 
 template <int FOURS, int WARPS>
-__device__ inline void show(Row<FOURS, WARPS>& row, float* to, int r) {
+__device__ inline void show(Row<FOURS, WARPS>& row, float* to, int r, float unit = 1.0f) {
   if (!to) return;
-  row.each([&](float& v, int c) { to[static_cast<std::size_t>(r) * row.cols + c] = v; });
+  row.each([&](float& v, int c) { to[static_cast<std::size_t>(r) * row.cols + c] = v * unit; });
+}
+
+__device__ inline bool on_bytes(const Format& f) {
+  return f.kind == FormatKind::tensor && f.bits <= 8;
 }
 
 template <int FOURS, int WARPS>
@@ -364,10 +397,16 @@ __global__ void rows_kernel(const RowTask task) {
       for (int k = 0; k < 4; ++k) row.part[i].v[k] += other.v[k];
     }
     if (task.residual.outliers.count) add_outliers(task.residual.outliers, row, r);
+  }
+  if (task.gain && on_bytes(task.second) && on_bytes(task.target_format)) {
+    row.each([&](float& v, int) { v = steps(task.second.grid, v); });
+    show(row, task.seen_second, r, task.second.grid.scale);
+    layer_norm_of_steps(task, task.second.grid, row);
+  } else {
     round_trip(task.second, row);
     show(row, task.seen_second, r);
+    if (task.gain) layer_norm(task, row);
   }
-  if (task.gain) layer_norm(task, row);
   encode(task.target_format, row, task.target, r);
   show(row, task.seen_target, r);
 }

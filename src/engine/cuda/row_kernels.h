@@ -20,7 +20,7 @@ struct Table {
 ///   v = sum of three embeddings | source (float, real, or an operand's values)
 ///   v = gelu(v) | tanh(v)
 ///   v = first(v);  v = v + residual;  v = second(v)
-///   v = LayerNorm(v)
+///   v = LayerNorm(v), of whole steps where `second` and the target are grids of at most 8 bits
 ///   target <- encode(v)
 ///
 /// One warp takes a row (eight, if it is wide) and keeps it in registers.

@@ -16,10 +16,12 @@ __host__ __device__ inline int bytes_of(RealType type) {
 /// product are signed bytes.
 constexpr int code_shift = 128;
 
-/// code = rint(clamp(v * inverse, low, high)) + offset, with the unsigned code's offset.
+/// code = rint(clamp(v, low, high) * (inverse + rest)) + offset, with the unsigned code's offset; `rest` is
+/// what the inverse's rounding left.
 struct Grid {
-  float inverse = 0, scale = 0, low = 0, high = 0, offset = 0;
+  float inverse = 0, rest = 0, scale = 0, low = 0, high = 0, offset = 0;
 };
+constexpr int grid_members = 6;
 
 /// A SiteFormat as kernels read it; arrays over channels (columns) are padded to multiples of 16.
 struct Format {
@@ -68,13 +70,31 @@ struct Operand {
 
 /// Steps from the zero point.
 __device__ inline float steps(const Grid& g, float v) {
-  return rintf(fminf(fmaxf(v * g.inverse, g.low), g.high));
+  v = fminf(fmaxf(v, g.low), g.high);
+  return rintf(fmaf(v, g.inverse, v * g.rest));
 }
+
+/// The ends of a grid in steps.
+__device__ inline float low_steps(const Grid& g) {
+  return rintf(g.low * g.inverse);
+}
+__device__ inline float high_steps(const Grid& g) {
+  return rintf(g.high * g.inverse);
+}
+
+/// a * b in two floats: see TwoFloats.
+struct TwoFloatProduct {
+  float value, rest;
+
+  __device__ TwoFloatProduct(float a, float b) : value(a * b), rest(fmaf(a, b, -value)) {}
+  /// v times it, plus the addend.
+  __device__ float times(float v, float addend) const { return fmaf(v, value, fmaf(v, rest, addend)); }
+};
 
 __device__ inline Grid column_grid(const Format& f, int c) {
   const float* at = f.column_grids + c;
   const int stride = f.column_stride;
-  return {at[0], at[stride], at[2 * stride], at[3 * stride], at[4 * stride]};
+  return {at[0], at[stride], at[2 * stride], at[3 * stride], at[4 * stride], at[5 * stride]};
 }
 
 /// The grid of a row from its own range (lo <= 0 <= hi), as engine/cpu/row_kernels_impl.h has it.
@@ -89,26 +109,30 @@ __device__ inline Grid grid_of_range(const Format& f, float lo, float hi) {
   float zero = 0.0f;
   if (!f.symmetric && scale > 0.0f) zero = fminf(fmaxf(rintf(-lo / scale), 0.0f), static_cast<float>(qmax));
   Grid g;
-  g.inverse = scale > 0.0f ? 1.0f / scale : 0.0f;
+  // Of a row whose scale is subnormal, the quotient may be infinite: all its values become 0.
+  g.inverse = scale >= 1.17549435e-38f ? 1.0f / scale : 0.0f;
+  g.rest = fmaf(-g.inverse, scale, 1.0f) * g.inverse;
   g.scale = scale;
-  g.low = static_cast<float>(qmin) - zero;
-  g.high = static_cast<float>(qmax) - zero;
+  g.low = scale * (static_cast<float>(qmin) - zero);
+  g.high = scale * (static_cast<float>(qmax) - zero);
   g.offset = zero + (f.symmetric ? static_cast<float>(1 << (f.bits - 1)) : 0.0f);
   return g;
 }
 
-/// v times the normal distribution's integral up to v, by Abramowitz and Stegun's 7.1.26 for erf:
-/// within 1.5e-7 of it, in about half the instructions of erff().
+/// v times the normal distribution's integral up to v, to 1e-7 and the rounding of the result, without the
+/// cancellation of 1/2 - 1/2: the tail beyond |v| is t poly(t) e^(-v^2 / 2) with t = 1 / (1 + 0.28 |v|) in
+/// Hastings' form (Abramowitz and Stegun, 7.1.26), whose polynomial of six coefficients, fitted here for the
+/// least error of |v| times the tail, is within 1e-8.
 __device__ inline float gelu(float v) {
-  const float x = fabsf(v) * 0.70710678f;
-  const float t = fast_reciprocal(fmaf(0.3275911f, x, 1.0f));
-  // Half the coefficients of erf's complement.
-  float tail = fmaf(t, 0.5307027145f, -0.7265760135f);
-  tail = fmaf(t, tail, 0.7107068705f);
-  tail = fmaf(t, tail, -0.142248368f);
-  tail = fmaf(t, tail, 0.127414796f);
-  tail = tail * t * fast_exp(-x * x);
-  return fmaf(-fabsf(v), tail, fmaxf(v, 0.0f));
+  const float x = fabsf(v);
+  const float t = fast_reciprocal(fmaf(0.28f, x, 1.0f));
+  float tail = fmaf(t, -0.10755516f, 0.39699117f);
+  tail = fmaf(t, tail, -0.24851995f);
+  tail = fmaf(t, tail, 0.27818402f);
+  tail = fmaf(t, tail, 0.06379078f);
+  tail = fmaf(t, tail, 0.11710911f);
+  tail = tail * t * fast_exp(-0.5f * x * x);
+  return fmaf(-x, tail, fmaxf(v, 0.0f));
 }
 
 __device__ inline float real_at(const void* values, RealType type, std::size_t at) {
@@ -186,17 +210,17 @@ __device__ inline std::uint32_t pack_codes(const float (&unsigned_code)[4]) {
 
 /// The grids of four consecutive columns, and their places in a row of codes.
 struct FourGrids {
-  Four inverse, scale, low, high, offset;
+  Four inverse, rest, scale, low, high, offset;
 
   __device__ FourGrids(const Format& f, int c) {
-    Four* const members[] = {&inverse, &scale, &low, &high, &offset};
+    Four* const members[] = {&inverse, &rest, &scale, &low, &high, &offset};
 #pragma unroll
-    for (int m = 0; m < 5; ++m)
+    for (int m = 0; m < grid_members; ++m)
       *members[m] =
           reals_at(f.column_grids, RealType::float32, static_cast<std::size_t>(m) * f.column_stride + c);
   }
   __device__ Grid at(int k) const {
-    return {inverse.v[k], scale.v[k], low.v[k], high.v[k], offset.v[k]};
+    return {inverse.v[k], rest.v[k], scale.v[k], low.v[k], high.v[k], offset.v[k]};
   }
 };
 
