@@ -23,19 +23,6 @@ __device__ inline Format of_head(const Format& f, int head) {
   return one;
 }
 
-/// Of scores whose queries and keys have one grid each, in two floats.
-struct HeadScale {
-  float value, rest;
-
-  __device__ HeadScale(const AttentionTask& task, int depth) {
-    const double exact =
-        static_cast<double>(task.query.grid.scale) * task.key.grid.scale / sqrt(static_cast<double>(depth));
-    value = static_cast<float>(exact);
-    rest = static_cast<float>(exact - static_cast<double>(value));
-  }
-  __device__ float times(float v) const { return fmaf(v, value, v * rest); }
-};
-
 /// Over the four lanes that share a row of a matrix instruction's result.
 __device__ inline float quad_max(float v) {
   v = fmaxf(v, from_lane_xor(v, 1));
@@ -215,7 +202,7 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
   const Format scores = of_head(task.scores, head), probs = of_head(task.probs, head);
   const std::int32_t query_zero = static_cast<std::int32_t>(task.query.grid.offset) - code_shift,
                      key_zero = static_cast<std::int32_t>(task.key.grid.offset) - code_shift;
-  const HeadScale scale(task, DEPTH);
+  const Factor scale = {task.scores_factor.value, task.scores_factor.rest};
   const auto* key_sums = reinterpret_cast<const std::int32_t*>(shared + Memory::key_sums_at(held));
 
   // s[t][e]: query e / 2, key 8 t + 2 quad + e % 2 of the chunk.
@@ -330,7 +317,7 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
 
   const std::int32_t prob_zero = static_cast<std::int32_t>(probs.grid.offset) - code_shift,
                      value_zero = static_cast<std::int32_t>(task.value.grid.offset) - code_shift;
-  const TwoFloatProduct context_scale(probs.grid.scale, task.value.grid.scale);
+  const Factor context_scale = Factor::product(probs.grid.scale, task.value.grid.scale);
   const auto* value_sums = reinterpret_cast<const std::int32_t*>(shared + Memory::value_sums_at(held));
 #pragma unroll
   for (int d = 0; d < DEPTH / 8; ++d) {
@@ -340,7 +327,7 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
       const int c = 8 * d + 2 * quad + e % 2;
       const std::int32_t exact =
           sum[d][e] - prob_zero * value_sums[c] - value_zero * prob_sum[e / 2] + n * prob_zero * value_zero;
-      const float v = context_scale.times(static_cast<float>(exact), 0.0f);
+      const float v = context_scale.times(static_cast<float>(exact));
       const std::size_t row = static_cast<std::size_t>(first + query[e / 2]);
       if (task.context_codes) {
         task.context_codes[row * task.context_stride + head * DEPTH + c] = static_cast<std::int8_t>(
@@ -610,7 +597,7 @@ __global__ void __launch_bounds__(threads) any_kernel(const AttentionTask task) 
   float* const row = reinterpret_cast<float*>(shared_memory()) + warp * task.longest;
   const int depth = task.depth, r = first + query;
   const float by_depth = 1.0f / sqrtf(static_cast<float>(depth));
-  const HeadScale scale_of_scores(task, depth);
+  const Factor on_grids = {task.scores_factor.value, task.scores_factor.rest};
   const HeadRows &q = task.query, &k = task.key, &v = task.value;
 
   for (int j = lane; j < n; j += warp_size) {
@@ -619,9 +606,9 @@ __global__ void __launch_bounds__(threads) any_kernel(const AttentionTask task) 
           exact_product(q.codes + static_cast<std::size_t>(r) * q.stride + head * depth, zero_of(q, r),
                         k.codes + static_cast<std::size_t>(first + j) * k.stride + head * depth,
                         zero_of(k, first + j), depth);
-      row[j] = q.row_scale || k.row_scale ? TwoFloatProduct(scale_of(q, r) * by_depth, scale_of(k, first + j))
-                                                .times(static_cast<float>(sum), 0.0f)
-                                          : scale_of_scores.times(static_cast<float>(sum));
+      row[j] = q.row_scale || k.row_scale ? Factor::product(scale_of(q, r) * by_depth, scale_of(k, first + j))
+                                                .times(static_cast<float>(sum))
+                                          : on_grids.times(static_cast<float>(sum));
     } else {
       const std::size_t a = static_cast<std::size_t>(r) * q.real_stride + head * depth,
                         b = static_cast<std::size_t>(first + j) * k.real_stride + head * depth;
@@ -669,7 +656,7 @@ __global__ void __launch_bounds__(threads) any_kernel(const AttentionTask task) 
         sum += static_cast<std::int32_t>(row[j]) *
                (v.codes[static_cast<std::size_t>(first + j) * v.stride + head * depth + c] - zero);
       }
-      value = TwoFloatProduct(grid.scale, v.grid.scale).times(static_cast<float>(sum), 0.0f);
+      value = Factor::product(grid.scale, v.grid.scale).times(static_cast<float>(sum));
     } else {
       for (int j = 0; j < n; ++j) {
         value = fmaf(
@@ -727,11 +714,13 @@ AttentionKernel kernel_for(const AttentionTask& task, std::size_t shared_bytes) 
   return AttentionKernel::any;
 }
 
-void attend(AttentionKernel kernel, const AttentionTask& task, Stream stream) {
+void attend(AttentionKernel kernel, AttentionTask task, Stream stream) {
   if (task.examples == 0) return;
   if (task.examples > 65535 || task.heads > 65535)
     fail_expected("CUDA attention", "at most 65535 examples and heads in a batch",
                   std::to_string(task.examples));
+  task.scores_factor = TwoFloats(static_cast<double>(task.query.grid.scale) * task.key.grid.scale /
+                                 std::sqrt(static_cast<double>(task.depth)));
   const auto grid = [&](int queries) {
     return Grid3{static_cast<unsigned>((task.longest + queries - 1) / queries),
                  static_cast<unsigned>(task.heads), static_cast<unsigned>(task.examples)};

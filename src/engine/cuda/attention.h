@@ -2,6 +2,7 @@
 
 #include "engine/cuda/runtime.h"
 #include "engine/cuda/values.h"
+#include "engine/two_floats.h"
 
 namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE {
 
@@ -25,6 +26,8 @@ struct AttentionTask {
   HeadRows query, key, value;
   bool integer_scores = false;   ///< queries and keys are codes
   bool integer_context = false;  ///< values are codes on one grid, probabilities on one per head or row
+  /// Of the sums of queries and keys that have one grid each: attend() sets it.
+  TwoFloats scores_factor;
   Format scores, probs;
   std::int8_t* context_codes = nullptr;  ///< the context as codes on context_grid ...
   int context_stride = 0;
@@ -56,6 +59,6 @@ enum class AttentionKernel {
 /// The fastest kernel that can do the task with so much shared memory per block.
 AttentionKernel kernel_for(const AttentionTask& task, std::size_t shared_bytes);
 
-void attend(AttentionKernel kernel, const AttentionTask& task, Stream stream);
+void attend(AttentionKernel kernel, AttentionTask task, Stream stream);
 
 }  // namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE

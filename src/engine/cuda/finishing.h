@@ -29,9 +29,9 @@ __device__ inline float add_term(float before, std::int32_t sum, const RowFactor
                                  std::int32_t column_sum, float scale, float rest) {
   if constexpr (FIXED) {
     const float v = static_cast<float>(sum + column_sum);
-    return fmaf(v, scale, fmaf(v, rest, before));
+    return Factor{scale, rest}.times(v, before);
   } else {
-    return TwoFloatProduct(row.scale, scale).times(static_cast<float>(sum - row.zero * column_sum), before);
+    return Factor::product(row.scale, scale).times(static_cast<float>(sum - row.zero * column_sum), before);
   }
 }
 

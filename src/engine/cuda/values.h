@@ -82,13 +82,16 @@ __device__ inline float high_steps(const Grid& g) {
   return rintf(g.high * g.inverse);
 }
 
-/// a * b in two floats: see TwoFloats.
-struct TwoFloatProduct {
+/// A factor in two floats: see TwoFloats.
+struct Factor {
   float value, rest;
 
-  __device__ TwoFloatProduct(float a, float b) : value(a * b), rest(fmaf(a, b, -value)) {}
+  static __device__ Factor product(float a, float b) {
+    const float rounded = a * b;
+    return {rounded, fmaf(a, b, -rounded)};
+  }
   /// v times it, plus the addend.
-  __device__ float times(float v, float addend) const { return fmaf(v, value, fmaf(v, rest, addend)); }
+  __device__ float times(float v, float addend = 0.0f) const { return fmaf(v, value, fmaf(v, rest, addend)); }
 };
 
 __device__ inline Grid column_grid(const Format& f, int c) {
