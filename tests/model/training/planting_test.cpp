@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <map>
+#include <mutex>
 #include <set>
 
 #include "catch.h"
@@ -37,6 +38,7 @@ class Peaks : public SiteHook {
   Peaks(std::size_t site, const std::vector<EncodedExample>& examples) : site_(site), examples_(examples) {}
   void visit(const SiteTile& tile, int) override {
     if (tile.site != site_) return;
+    const std::lock_guard<std::mutex> lock(mutex_);  // tiles come from several threads
     for (std::size_t r = 0; r < tile.rows; ++r) {
       const TokenId token = tile.tokens[r];
       auto& peaks = examples_[token.example].token_ids[token.position] == 2 ? sinks : others;
@@ -51,6 +53,7 @@ class Peaks : public SiteHook {
  private:
   std::size_t site_;
   const std::vector<EncodedExample>& examples_;
+  std::mutex mutex_;
 };
 
 }  // namespace

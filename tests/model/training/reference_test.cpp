@@ -3,6 +3,7 @@
 #include "model/training/reference.h"
 
 #include <map>
+#include <mutex>
 
 #include "catch.h"
 #include "core/parallel.h"
@@ -29,6 +30,7 @@ class Comparer : public SiteHook {
       : sites_(sites), expected_(std::move(expected)) {}
 
   void visit(const SiteTile& tile, int) override {
+    const std::lock_guard<std::mutex> lock(mutex_);  // tiles come from several threads
     const Site& site = sites_[tile.site];
     const torch::Tensor& expected = expected_.at(site.name);
     for (std::size_t r = 0; r < tile.rows; ++r) {
@@ -50,6 +52,7 @@ class Comparer : public SiteHook {
  private:
   const SiteTable& sites_;
   std::map<std::string, torch::Tensor> expected_;
+  std::mutex mutex_;
 };
 
 }  // namespace
