@@ -382,10 +382,11 @@ def measure(arguments, folder):
     for name in arguments.only or PEERS + (list(OURS) if arguments.outlierlab else []):
         try:
             made = Ours(name, arguments, folder) if name in OURS else Peer(name, arguments, folder, dev["labels"])
-            # Ours are timed only if they agree with what they replace.
+            # Ours are timed only if they agree with what they replace. The others warm up.
             if name in OURS and name != "outlierlab-fp32":
                 made.check()
-            made.run()  # warm-up
+            else:
+                made.run()
             contenders.append(made)
         except (RuntimeError, OSError) as error:
             skipped[name] = str(error)

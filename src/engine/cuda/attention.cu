@@ -258,12 +258,12 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
     }
   }
   // The quotient of two floats, in two floats.
-  float factor[2], factor_rest[2];
+  Factor factor[2];
 #pragma unroll
   for (int side = 0; side < 2; ++side) {
     const float all = quad_sum(total[side]);
-    factor[side] = probs.grid.inverse / all;
-    factor_rest[side] = (fmaf(-factor[side], all, probs.grid.inverse) + probs.grid.rest) / all;
+    const float quotient = probs.grid.inverse / all;
+    factor[side] = {quotient, (fmaf(-quotient, all, probs.grid.inverse) + probs.grid.rest) / all};
   }
   const float lowest = low_steps(probs.grid), highest = high_steps(probs.grid);
 
@@ -288,9 +288,7 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
           const int key = chunk * chunk_keys + 32 * step + 8 * t + 2 * quad + e % 2;
-          const float power = s[4 * step + t][e];
-          const float v =
-              fminf(fmaxf(fmaf(power, factor[e / 2], power * factor_rest[e / 2]), lowest), highest);
+          const float v = fminf(fmaxf(factor[e / 2].times(s[4 * step + t][e]), lowest), highest);
           const int code = static_cast<int>(rintf(v) + probs.grid.offset) - code_shift;
           // Register e / 2 + 2 (t / 2) takes, byte by byte, keys 2 quad, 2 quad + 1 of two tiles.
           if (key < n)
