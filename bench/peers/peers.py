@@ -281,8 +281,8 @@ class Ours:
         self.json = os.path.join(folder, name + ".json")
         self.command = [arguments.outlierlab, "eval", "--model", arguments.model or "minilm-qnli", "--task",
                         write_task(arguments, folder), "--data", os.path.join(arguments.data, "qnli"),
-                        "--threads", str(arguments.threads), "--batch-size", str(arguments.batch_size), "--json",
-                        self.json, *OURS[name]]
+                        "--threads", str(arguments.threads), "--batch-size", str(arguments.batch_size),
+                        "--no-reference", "--json", self.json, *OURS[name]]
         self.limit = arguments.limit
         self.environment = dict(os.environ, OUTLIERLAB_DATA=arguments.data)
 

@@ -32,7 +32,7 @@ int command_eval(const std::vector<std::string>& arguments) {
   std::string engine_name = "simulated";
   std::string precision;
   std::filesystem::path packed;
-  bool check = false;
+  bool check = false, no_reference = false;
   Options options(
       "eval", "Evaluates one scheme on one task and compares it with the float network.",
       "outlierlab eval --model demo-planted --scheme w8a8 --set activations.calibrator=percentile");
@@ -55,6 +55,10 @@ int command_eval(const std::vector<std::string>& arguments) {
                "with --engine int8 or cuda: also compare with the scheme simulated in double precision; exit "
                "1 if they differ too much",
                &check);
+  options.flag(
+      "no-reference",
+      "leaves out the float network, and with it KL, agreement and McNemar's p: accuracy and speed only",
+      &no_reference);
   if (!options.parse(arguments)) return 0;
   std::vector<std::string> engines = engine_names();
   engines.insert(engines.begin(), "simulated");
@@ -102,7 +106,9 @@ int command_eval(const std::vector<std::string>& arguments) {
   } else {
     evaluation = evaluator.evaluate(scheme, values.calibration_seed);
   }
-  const Scores scores = evaluator.score(evaluation.logits);
+  std::optional<Scores> compared;
+  if (!no_reference) compared = evaluator.score(evaluation.logits);
+  const LabelScores scores = compared ? *compared : evaluator.label_scores(evaluation.logits);
   const double rate = static_cast<double>(scores.n) / evaluation.seconds;
 
   provenance.set_config(scheme_text);
@@ -118,10 +124,6 @@ int command_eval(const std::vector<std::string>& arguments) {
       {"accuracy", scores.accuracy},
       {"ci_low", scores.ci_low},
       {"ci_high", scores.ci_high},
-      {"kl", scores.kl},
-      {"agreement", scores.agreement},
-      {"mcnemar_p", scores.mcnemar_p},
-      {"weight_bytes", evaluation.weight_bytes},
   };
   if (untimed.empty()) {
     result["seconds"] = evaluation.seconds;
@@ -131,8 +133,15 @@ int command_eval(const std::vector<std::string>& arguments) {
              session.model.planted ? " (planted)" : "", evaluator.options().task.name, scheme_name, scores.n,
              engine_description);
   fmt::print("accuracy   {:.2f} % [{:.2f}, {:.2f}]\n", scores.accuracy, scores.ci_low, scores.ci_high);
-  fmt::print("KL         {:.6g} nats from float\n", scores.kl);
-  fmt::print("agreement  {:.2f} % with float, McNemar p = {:.3g}\n", scores.agreement, scores.mcnemar_p);
+  if (compared) {
+    result["kl"] = compared->kl;
+    result["agreement"] = compared->agreement;
+    result["mcnemar_p"] = compared->mcnemar_p;
+    fmt::print("KL         {:.6g} nats from float\n", compared->kl);
+    fmt::print("agreement  {:.2f} % with float, McNemar p = {:.3g}\n", compared->agreement,
+               compared->mcnemar_p);
+  }
+  result["weight_bytes"] = evaluation.weight_bytes;
   fmt::print("weights    {}\n", weights_text(evaluation.weight_bytes, evaluator.parameter_count(), integer));
   if (integer) fmt::print("products   {}\n", products);
   if (untimed.empty()) {

@@ -370,6 +370,15 @@ double Evaluator::mcnemar_p(const Matrix& logits, const Matrix& other_logits) co
   return mcnemar_exact(only_ours, only_theirs);
 }
 
+LabelScores Evaluator::label_scores(const Matrix& logits) const {
+  const std::vector<int> predicted = predictions(logits);
+  const std::size_t n = predicted.size();
+  std::uint64_t correct = 0;
+  for (std::size_t i = 0; i < n; ++i) correct += predicted[i] == expected_class(i);
+  const auto [low, high] = wilson_interval(correct, n);
+  return {n, 100.0 / static_cast<double>(n) * static_cast<double>(correct), 100 * low, 100 * high};
+}
+
 Scores Evaluator::score(const Matrix& logits, std::size_t first) {
   const std::size_t n = first == 0 ? logits.rows() : std::min(first, logits.rows());
   const auto head = [n](const Matrix& all) {
@@ -379,20 +388,11 @@ Scores Evaluator::score(const Matrix& logits, std::size_t first) {
   };
   const Matrix ours = head(logits), theirs = head(reference().logits);
   const std::vector<int> predicted = predictions(ours), expected = predictions(theirs);
-  std::uint64_t correct = 0, agreeing = 0;
-  for (std::size_t i = 0; i < n; ++i) {
-    correct += predicted[i] == expected_class(i);
-    agreeing += predicted[i] == expected[i];
-  }
-  Scores scores;
-  scores.n = n;
-  const double percent = 100.0 / static_cast<double>(n);
-  scores.accuracy = percent * static_cast<double>(correct);
-  const auto [low, high] = wilson_interval(correct, n);
-  scores.ci_low = 100 * low;
-  scores.ci_high = 100 * high;
+  std::uint64_t agreeing = 0;
+  for (std::size_t i = 0; i < n; ++i) agreeing += predicted[i] == expected[i];
+  Scores scores{label_scores(ours)};
   scores.kl = mean_kl(theirs, ours);
-  scores.agreement = percent * static_cast<double>(agreeing);
+  scores.agreement = 100.0 / static_cast<double>(n) * static_cast<double>(agreeing);
   scores.mcnemar_p = mcnemar_p(ours, theirs);
   return scores;
 }

@@ -39,11 +39,15 @@ struct Evaluation {
   double seconds = 0;            ///< forward passes only
 };
 
-/// An evaluation against the labels and against the float network. Shares in percent, KL in nats.
-struct Scores {
+/// An evaluation against the labels, in percent, with Wilson's 95 % interval.
+struct LabelScores {
   std::uint64_t n = 0;
-  double accuracy = 0, ci_low = 0, ci_high = 0;  ///< with Wilson's 95 % interval
-  double kl = 0, agreement = 0, mcnemar_p = 1;   ///< against the float network
+  double accuracy = 0, ci_low = 0, ci_high = 0;
+};
+
+/// And against the float network. Shares in percent, KL in nats.
+struct Scores : LabelScores {
+  double kl = 0, agreement = 0, mcnemar_p = 1;
 };
 
 /// One model on one split of one task: evaluates schemes, captures and keeps calibration statistics. The
@@ -76,6 +80,8 @@ class Evaluator {
   /// The float network's evaluation.
   const Evaluation& reference();
 
+  /// Compares with the labels alone, which needs no pass of the float network.
+  LabelScores label_scores(const Matrix& logits) const;
   /// Compares with the labels and the reference. `first` > 0 scores the first rows only.
   Scores score(const Matrix& logits, std::size_t first = 0);
   /// McNemar's exact p of two evaluations, on the first rows that both have.

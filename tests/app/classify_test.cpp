@@ -103,7 +103,20 @@ TEST_CASE("classify runs a packed model in integers, as the scheme that made it 
   REQUIRE(
       run("eval --model demo-control --limit 64 --calibration-size 32 --engine int8 --json " + quoted(json))
           .out.find("\nproducts   48 of 48 in integers\nspeed ") != std::string::npos);
-  REQUIRE(nlohmann::json::parse(read_file(json)).contains("examples_per_second"));
+  const auto whole = nlohmann::json::parse(read_file(json));
+  REQUIRE(whole.contains("examples_per_second"));
+  const Outcome alone =
+      run("eval --model demo-control --limit 64 --calibration-size 32 --engine int8 --no-reference --json " +
+          quoted(json));
+  REQUIRE(alone.out.find("KL") == std::string::npos);
+  const auto without = nlohmann::json::parse(read_file(json));
+  REQUIRE(without.contains("examples_per_second"));
+  for (const std::string member : {"n", "accuracy", "ci_low", "ci_high", "weight_bytes"})
+    REQUIRE(without.at(member) == whole.at(member));
+  for (const std::string member : {"kl", "agreement", "mcnemar_p"}) {
+    REQUIRE(whole.contains(member));
+    REQUIRE_FALSE(without.contains(member));
+  }
   REQUIRE(record.at("provenance").at("config").get<std::string>().find("[activations]") != std::string::npos);
 
   // Another model's file is refused, by the name in it and by the checkpoint's digest; a copy of the model
