@@ -85,7 +85,7 @@ Agreement engine_agreement(Simulation& simulation, engine::Executor& executor, b
   Agreement result;
   result.examples = n;
   result.predictions = equal_predictions(ours, reference);
-  result.accuracy_change = evaluator.score(ours, n).accuracy - evaluator.score(reference, n).accuracy;
+  result.accuracy_change = evaluator.label_scores(ours).accuracy - evaluator.label_scores(reference).accuracy;
   result.logit_difference = rms_difference(ours, reference);
   if (thorough || result.predictions < Agreement::required_predictions)
     result.float32_predictions = simulation.float32_predictions();
