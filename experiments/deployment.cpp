@@ -57,6 +57,7 @@ class TimedHook : public SiteHook {
     inner_->visit(tile, thread);
     parts_[static_cast<std::size_t>(thread)].quantizer += since(start);
   }
+  bool needs_all_rows() const override { return inner_ && inner_->needs_all_rows(); }
   void product_begins(int thread) override {
     parts_[static_cast<std::size_t>(thread)].begin = std::chrono::steady_clock::now();
   }

@@ -30,6 +30,7 @@ class ClockProbe : public SiteHook {
  public:
   explicit ClockProbe(SiteHook& observed);
   void visit(const SiteTile& tile, int thread) override { observed_.visit(tile, thread); }
+  bool needs_all_rows() const override { return observed_.needs_all_rows(); }
   std::size_t preferred_rows() const override { return observed_.preferred_rows(); }
   void product_begins(int thread) override;
   void product_ends(int thread) override { observed_.product_ends(thread); }

@@ -426,12 +426,7 @@ Matrix PrefixEvaluator::logits_after_change(std::size_t site) const {
     Matrix fresh;
     const Matrix* hidden = &hidden_[from][b];
     if (embeddings) hidden = &(fresh = runner_.embed(batch, &quantizer_));
-    for (std::size_t i = from; i < layers; ++i) {
-      fresh = runner_.layer(i, batch, *hidden, &quantizer_);
-      hidden = &fresh;
-    }
-    const Matrix logits = runner_.classify(batch, *hidden, &quantizer_);
-    scatter(logits, batch, all);
+    scatter(runner_.logits_from(from, batch, *hidden, &quantizer_), batch, all);
   }
   return all;
 }

@@ -32,6 +32,9 @@ class SiteHook {
   /// Called around every matrix product, on the thread that runs it (profiles).
   virtual void product_begins(int /*thread*/) {}
   virtual void product_ends(int /*thread*/) {}
+  /// Whether it must see every row. If not, a pass that ends in a classifier leaves out what no logit depends
+  /// on: the last layer then has keys and values of every token, and all else of each example's first alone.
+  virtual bool needs_all_rows() const { return true; }
   /// How high tiles should be where the forward pass can choose; 0: as low as suits the caches best.
   virtual std::size_t preferred_rows() const { return 0; }
 };

@@ -77,6 +77,36 @@ struct Rows {
 };
 using RowsBody = std::function<void(Rows)>;
 
+/// The rows of a layer's queries, and so of all that follows them in it: every token's, or each example's
+/// first alone.
+class QueryRows {
+ public:
+  QueryRows(const Batch& batch, bool first_alone) : batch_(batch), first_alone_(first_alone) {
+    if (!first_alone) return;
+    for (std::size_t e = 0; e < batch.size(); ++e) first_tokens_.push_back(batch.tokens[batch.offsets[e]]);
+  }
+  bool first_alone() const { return first_alone_; }
+  std::size_t count() const { return first_alone_ ? batch_.size() : batch_.token_count(); }
+  /// Of one example.
+  std::size_t begin(std::size_t example) const { return first_alone_ ? example : batch_.offsets[example]; }
+  std::size_t count(std::size_t example) const { return first_alone_ ? 1 : batch_.length(example); }
+  const TokenId* tokens(std::size_t row) const {
+    return (first_alone_ ? first_tokens_ : batch_.tokens).data() + row;
+  }
+
+ private:
+  const Batch& batch_;
+  bool first_alone_;
+  std::vector<TokenId> first_tokens_;
+};
+
+/// Of hidden states [tokens, hidden] each example's first.
+void first_rows(const Batch& batch, const Matrix& hidden, Matrix& out) {
+  out.resize(batch.size(), hidden.cols());
+  for (std::size_t e = 0; e < batch.size(); ++e)
+    std::copy_n(hidden.row(batch.offsets[e]), hidden.cols(), out.row(e));
+}
+
 /// Takes every row through the phases. A chunk goes through all of them at once, unless a hook would rather
 /// see many rows: then a thread's chunks go through one phase after the other, so that the phase's weights
 /// and what the hook keeps of its sites are not pushed out of the caches by those of the others.
@@ -144,12 +174,12 @@ struct BertRunner::Packed {
     hook->visit({sites.index(kind, layer), data, rows, cols, stride, channel, tokens}, thread);
   }
 
-  /// Offers the batch's rows `tile`, which lie in the matrix from `row` on.
+  /// Offers the rows `tile`, which lie in the matrix from `row` on.
   template <typename AnyMatrix>
   void visit_rows(SiteHook* hook, SiteKind kind, std::size_t layer, AnyMatrix& matrix, std::size_t row,
-                  Rows tile, const Batch& batch) const {
+                  Rows tile, const QueryRows& queries) const {
     visit(hook, kind, static_cast<int>(layer), matrix.row(row), tile.count(), matrix.cols(), matrix.stride(),
-          batch.tokens.data() + tile.begin, tile.thread);
+          queries.tokens(tile.begin), tile.thread);
   }
 
   /// Runs a product and tells the hook, if there is one, when.
@@ -174,19 +204,20 @@ struct BertRunner::Packed {
   }
 
   void embed(const Batch& batch, SiteHook* hook, Matrix& out) const;
-  void project(std::size_t layer, const Batch& batch, const Matrix& hidden, SiteHook* hook,
-               SpreadMatrix& qkv) const;
-  void attend(std::size_t layer, const Batch& batch, const SpreadMatrix& qkv, SiteHook* hook,
-              SpreadMatrix& context) const;
-  void attend_head(std::size_t layer, const Batch& batch, std::size_t example, std::size_t head,
-                   const SpreadMatrix& qkv, SiteHook* hook, int thread, SpreadMatrix& context) const;
-  void finish_attention(std::size_t layer, const Batch& batch, SpreadMatrix& context, const Matrix& hidden,
-                        SiteHook* hook, Rows rows, SpreadMatrix& ffn_input) const;
-  void feed_forward(std::size_t layer, const Batch& batch, SpreadMatrix& ffn_input, SiteHook* hook, Rows rows,
-                    Matrix& out) const;
-  void run_layer(std::size_t layer, const Batch& batch, const Matrix& hidden, SiteHook* hook,
-                 Matrix& out) const;
-  Matrix classify(const Batch& batch, const Matrix& hidden, SiteHook* hook) const;
+  void project(std::size_t layer, const Batch& batch, const Matrix& hidden, const QueryRows& queries,
+               const Matrix& query_hidden, SiteHook* hook, SpreadMatrix& qkv) const;
+  void attend(std::size_t layer, const Batch& batch, const QueryRows& queries, const SpreadMatrix& qkv,
+              SiteHook* hook, SpreadMatrix& context) const;
+  void attend_head(std::size_t layer, const Batch& batch, const QueryRows& queries, std::size_t example,
+                   std::size_t head, const SpreadMatrix& qkv, SiteHook* hook, int thread,
+                   SpreadMatrix& context) const;
+  void finish_attention(std::size_t layer, const QueryRows& queries, SpreadMatrix& context,
+                        const Matrix& hidden, SiteHook* hook, Rows rows, SpreadMatrix& ffn_input) const;
+  void feed_forward(std::size_t layer, const QueryRows& queries, SpreadMatrix& ffn_input, SiteHook* hook,
+                    Rows rows, Matrix& out) const;
+  void run_layer(std::size_t layer, const Batch& batch, const Matrix& hidden, SiteHook* hook, Matrix& out,
+                 bool first_alone = false) const;
+  Matrix classify(const Batch& batch, const Matrix& first, SiteHook* hook) const;
 };
 
 void BertRunner::Packed::embed(const Batch& batch, SiteHook* hook, Matrix& out) const {
@@ -209,68 +240,80 @@ void BertRunner::Packed::embed(const Batch& batch, SiteHook* hook, Matrix& out) 
       });
 }
 
-void BertRunner::Packed::project(std::size_t layer, const Batch& batch, const Matrix& hidden, SiteHook* hook,
+/// Queries of the rows that lie in `query_hidden`, keys and values of all, into columns of `qkv`.
+void BertRunner::Packed::project(std::size_t layer, const Batch& batch, const Matrix& hidden,
+                                 const QueryRows& queries, const Matrix& query_hidden, SiteHook* hook,
                                  SpreadMatrix& qkv) const {
   const std::size_t width = config.hidden_size;
   qkv.resize(hidden.rows(), 3 * width);
   const PackedLayer& weights = layers[layer];
-  const auto part = [&](SiteKind kind, const PackedLinear& linear, std::size_t column) -> RowsBody {
-    return [&, kind, column, from = &linear](Rows rows) {
+  const auto part = [&](SiteKind kind, const PackedLinear& linear, std::size_t column, const Matrix& left,
+                        const TokenId* tokens) -> RowsBody {
+    return [&, kind, column, tokens](Rows rows) {
       float* to = qkv.row(rows.begin) + column;
       announced(hook, rows.thread, [&] {
-        from->apply(*kernels, hidden.row(rows.begin), hidden.stride(), rows.count(), to, qkv.stride());
+        linear.apply(*kernels, left.row(rows.begin), left.stride(), rows.count(), to, qkv.stride());
       });
-      visit(hook, kind, static_cast<int>(layer), to, rows.count(), width, qkv.stride(),
-            batch.tokens.data() + rows.begin, rows.thread);
+      visit(hook, kind, static_cast<int>(layer), to, rows.count(), width, qkv.stride(), tokens + rows.begin,
+            rows.thread);
     };
   };
-  in_phases(hidden.rows(), hook,
-            {part(SiteKind::query, weights.query, 0), part(SiteKind::key, weights.key, width),
-             part(SiteKind::value, weights.value, 2 * width)});
+  const RowsBody query = part(SiteKind::query, weights.query, 0, query_hidden, queries.tokens(0)),
+                 key = part(SiteKind::key, weights.key, width, hidden, batch.tokens.data()),
+                 value = part(SiteKind::value, weights.value, 2 * width, hidden, batch.tokens.data());
+  if (queries.first_alone()) {
+    in_phases(hidden.rows(), hook, {key, value});
+    in_phases(queries.count(), hook, {query});
+  } else {
+    in_phases(hidden.rows(), hook, {query, key, value});
+  }
 }
 
-void BertRunner::Packed::attend_head(std::size_t layer, const Batch& batch, std::size_t example,
-                                     std::size_t head, const SpreadMatrix& qkv, SiteHook* hook, int thread,
-                                     SpreadMatrix& context) const {
+void BertRunner::Packed::attend_head(std::size_t layer, const Batch& batch, const QueryRows& queries,
+                                     std::size_t example, std::size_t head, const SpreadMatrix& qkv,
+                                     SiteHook* hook, int thread, SpreadMatrix& context) const {
   const ModelKernels& kernel = *kernels;
   const std::size_t width = config.hidden_size, depth = config.head_size();
-  const std::size_t first = batch.offsets[example], length = batch.length(example);
-  const float* query = qkv.row(first) + head * depth;
+  const std::size_t length = batch.length(example), first = queries.begin(example),
+                    count = queries.count(example);
+  const float *query = qkv.row(first) + head * depth,
+              *key = qkv.row(batch.offsets[example]) + width + head * depth;
   Scratch& memory = scratch();
   float* keys = Scratch::at_least(memory.keys, packed_size(length, depth));
   float* values = Scratch::at_least(memory.values, packed_size(depth, length));
-  float* scores = Scratch::at_least(memory.scores, length * length);
-  pack_transposed(query + width, qkv.stride(), length, depth, keys);
-  pack_rows(query + 2 * width, qkv.stride(), depth, length, values);
+  float* scores = Scratch::at_least(memory.scores, count * length);
+  pack_transposed(key, qkv.stride(), length, depth, keys);
+  pack_rows(key + width, qkv.stride(), depth, length, values);
 
-  const TokenId* tokens = batch.tokens.data() + first;
+  const TokenId* tokens = queries.tokens(first);
   const int index = static_cast<int>(layer), channel = static_cast<int>(head);
   announced(hook, thread, [&] {
-    kernel.gemm(query, qkv.stride(), length, depth, keys, length, nullptr,
+    kernel.gemm(query, qkv.stride(), count, depth, keys, length, nullptr,
                 1.0f / std::sqrt(static_cast<float>(depth)), scores, length);
   });
-  visit(hook, SiteKind::scores, index, scores, length, length, length, tokens, thread, channel);
-  kernel.softmax(scores, length, length, length);
-  visit(hook, SiteKind::probs, index, scores, length, length, length, tokens, thread, channel);
+  visit(hook, SiteKind::scores, index, scores, count, length, length, tokens, thread, channel);
+  kernel.softmax(scores, count, length, length);
+  visit(hook, SiteKind::probs, index, scores, count, length, length, tokens, thread, channel);
   announced(hook, thread, [&] {
-    kernel.gemm(scores, length, length, length, values, depth, nullptr, 1.0f,
+    kernel.gemm(scores, length, count, length, values, depth, nullptr, 1.0f,
                 context.row(first) + head * depth, context.stride());
   });
 }
 
-void BertRunner::Packed::attend(std::size_t layer, const Batch& batch, const SpreadMatrix& qkv,
-                                SiteHook* hook, SpreadMatrix& context) const {
-  context.resize(batch.token_count(), config.hidden_size);
+void BertRunner::Packed::attend(std::size_t layer, const Batch& batch, const QueryRows& queries,
+                                const SpreadMatrix& qkv, SiteHook* hook, SpreadMatrix& context) const {
+  context.resize(queries.count(), config.hidden_size);
   const std::size_t items = batch.size() * config.heads;
   parallel_chunks(items, 1, [&](std::size_t begin, std::size_t end, int thread) {
     for (std::size_t item = begin; item < end; ++item) {
-      attend_head(layer, batch, item / config.heads, item % config.heads, qkv, hook, thread, context);
+      attend_head(layer, batch, queries, item / config.heads, item % config.heads, qkv, hook, thread,
+                  context);
     }
   });
 }
 
 /// The context's projection, its residual sum and LayerNorm.
-void BertRunner::Packed::finish_attention(std::size_t layer, const Batch& batch, SpreadMatrix& context,
+void BertRunner::Packed::finish_attention(std::size_t layer, const QueryRows& queries, SpreadMatrix& context,
                                           const Matrix& hidden, SiteHook* hook, Rows rows,
                                           SpreadMatrix& ffn_input) const {
   const PackedLayer& weights = layers[layer];
@@ -278,7 +321,7 @@ void BertRunner::Packed::finish_attention(std::size_t layer, const Batch& batch,
   SpreadMatrix& projected = scratch().tile;
   projected.resize(rows.count(), width);
   const auto offer = [&](SiteKind kind, SpreadMatrix& matrix, std::size_t row, Rows tile) {
-    visit_rows(hook, kind, layer, matrix, row, tile, batch);
+    visit_rows(hook, kind, layer, matrix, row, tile, queries);
   };
   in_tiles(rows, hook, [&](Rows tile) { offer(SiteKind::context, context, tile.begin, tile); });
   multiply(weights.attention_output, context, rows.begin, rows.count(), projected, 0, hook, rows.thread);
@@ -297,7 +340,7 @@ void BertRunner::Packed::finish_attention(std::size_t layer, const Batch& batch,
   });
 }
 
-void BertRunner::Packed::feed_forward(std::size_t layer, const Batch& batch, SpreadMatrix& ffn_input,
+void BertRunner::Packed::feed_forward(std::size_t layer, const QueryRows& queries, SpreadMatrix& ffn_input,
                                       SiteHook* hook, Rows rows, Matrix& out) const {
   const PackedLayer& weights = layers[layer];
   const std::size_t width = config.hidden_size, wide = config.intermediate_size;
@@ -305,7 +348,7 @@ void BertRunner::Packed::feed_forward(std::size_t layer, const Batch& batch, Spr
   projected.resize(rows.count(), width);
   ffn_hidden.resize(rows.count(), wide);
   const auto offer = [&](SiteKind kind, auto& matrix, std::size_t row, Rows tile) {
-    visit_rows(hook, kind, layer, matrix, row, tile, batch);
+    visit_rows(hook, kind, layer, matrix, row, tile, queries);
   };
   multiply(weights.ffn_hidden, ffn_input, rows.begin, rows.count(), ffn_hidden, 0, hook, rows.thread);
   in_tiles(rows, hook, [&](Rows tile) {
@@ -330,31 +373,32 @@ void BertRunner::Packed::feed_forward(std::size_t layer, const Batch& batch, Spr
 }
 
 void BertRunner::Packed::run_layer(std::size_t layer, const Batch& batch, const Matrix& hidden,
-                                   SiteHook* hook, Matrix& out) const {
+                                   SiteHook* hook, Matrix& out, bool first_alone) const {
   thread_local SpreadMatrix own_qkv, own_context, own_ffn_input;
+  thread_local Matrix own_first;
   SpreadMatrix &qkv = own_qkv, &context = own_context, &ffn_input = own_ffn_input;  // not the workers' own
-  project(layer, batch, hidden, hook, qkv);
-  attend(layer, batch, qkv, hook, context);
-  ffn_input.resize(batch.token_count(), config.hidden_size);
-  out.resize(batch.token_count(), config.hidden_size);
-  in_phases(batch.token_count(), hook,
-            {[&](Rows rows) { finish_attention(layer, batch, context, hidden, hook, rows, ffn_input); },
-             [&](Rows rows) { feed_forward(layer, batch, ffn_input, hook, rows, out); }});
+  const QueryRows queries(batch, first_alone);
+  if (first_alone) first_rows(batch, hidden, own_first);
+  const Matrix& residual = first_alone ? own_first : hidden;
+  project(layer, batch, hidden, queries, residual, hook, qkv);
+  attend(layer, batch, queries, qkv, hook, context);
+  ffn_input.resize(queries.count(), config.hidden_size);
+  out.resize(queries.count(), config.hidden_size);
+  in_phases(queries.count(), hook,
+            {[&](Rows rows) { finish_attention(layer, queries, context, residual, hook, rows, ffn_input); },
+             [&](Rows rows) { feed_forward(layer, queries, ffn_input, hook, rows, out); }});
 }
 
-Matrix BertRunner::Packed::classify(const Batch& batch, const Matrix& hidden, SiteHook* hook) const {
+/// Takes each example's first row.
+Matrix BertRunner::Packed::classify(const Batch& batch, const Matrix& first, SiteHook* hook) const {
   require_classifier(classifier.out != 0 && pooler.out != 0);
   const std::size_t width = config.hidden_size;
-  Matrix first(batch.size(), width), pooled(batch.size(), width), logits(batch.size(), classifier.out);
-  std::vector<TokenId> tokens(batch.size());
-  for (std::size_t e = 0; e < batch.size(); ++e) {
-    std::copy_n(hidden.row(batch.offsets[e]), width, first.row(e));
-    tokens[e] = batch.tokens[batch.offsets[e]];
-  }
+  Matrix pooled(batch.size(), width), logits(batch.size(), classifier.out);
+  const QueryRows queries(batch, true);
   parallel_chunks(batch.size(), kernels->row_tile, [&](std::size_t begin, std::size_t end, int thread) {
     multiply(pooler, first, begin, end - begin, pooled, begin, hook, thread);
     kernels->tanh(pooled.row(begin), (end - begin) * width);
-    visit(hook, SiteKind::pooler, -1, pooled.row(begin), end - begin, width, width, tokens.data() + begin,
+    visit(hook, SiteKind::pooler, -1, pooled.row(begin), end - begin, width, width, queries.tokens(begin),
           thread);
     multiply(classifier, pooled, begin, end - begin, logits, begin, hook, thread);
   });
@@ -403,17 +447,30 @@ Matrix BertRunner::layer(std::size_t index, const Batch& batch, const Matrix& hi
 }
 
 Matrix BertRunner::classify(const Batch& batch, const Matrix& hidden, SiteHook* hook) const {
-  return packed_->classify(batch, hidden, hook);
+  Matrix first;
+  first_rows(batch, hidden, first);
+  return packed_->classify(batch, first, hook);
+}
+
+Matrix BertRunner::logits_from(std::size_t index, const Batch& batch, const Matrix& hidden,
+                               SiteHook* hook) const {
+  const std::size_t layers = packed_->layers.size();
+  const bool all_rows = hook && hook->needs_all_rows();
+  if (index >= layers) return classify(batch, hidden, hook);
+  thread_local Matrix results[2];
+  const Matrix* from = &hidden;
+  for (std::size_t i = index; i < layers; ++i) {
+    Matrix& to = results[i % 2];
+    packed_->run_layer(i, batch, *from, hook, to, i + 1 == layers && !all_rows);
+    from = &to;
+  }
+  return all_rows ? classify(batch, *from, hook) : packed_->classify(batch, *from, hook);
 }
 
 Matrix BertRunner::logits(const Batch& batch, SiteHook* hook) const {
-  thread_local Matrix hidden, next;
+  thread_local Matrix hidden;
   packed_->embed(batch, hook, hidden);
-  for (std::size_t i = 0; i < packed_->layers.size(); ++i) {
-    packed_->run_layer(i, batch, hidden, hook, next);
-    std::swap(hidden, next);
-  }
-  return packed_->classify(batch, hidden, hook);
+  return logits_from(0, batch, hidden, hook);
 }
 
 Matrix BertRunner::mlm_logits(const Batch& batch, SiteHook* hook) const {

@@ -32,17 +32,21 @@ class BertRunner {
   const BertConfig& config() const;
   const SiteTable& sites() const;
 
-  /// Class logits, [examples, labels]. `hook` may be null. Throws Error for token ids or lengths that the
-  /// model does not have.
+  /// Class logits, [examples, labels]. `hook` may be null, and then, or if it does not need all rows, the
+  /// last layer computes for each example's first token what the classifier reads, and no more. Throws Error
+  /// for token ids or lengths that the model does not have.
   Matrix logits(const Batch& batch, SiteHook* hook = nullptr) const;
 
   /// Masked-language-model logits, [tokens, vocabulary]; needs a checkpoint with the MLM head.
   Matrix mlm_logits(const Batch& batch, SiteHook* hook = nullptr) const;
 
-  /// The parts of logits(), for studies that re-use a prefix: hidden states are [tokens, hidden].
+  /// The parts of logits(), for studies that re-use a prefix: hidden states are [tokens, hidden], and
+  /// logits_from() takes those before layer `index` (after the last, if it is the number of layers).
   Matrix embed(const Batch& batch, SiteHook* hook = nullptr) const;
   Matrix layer(std::size_t index, const Batch& batch, const Matrix& hidden, SiteHook* hook = nullptr) const;
   Matrix classify(const Batch& batch, const Matrix& hidden, SiteHook* hook = nullptr) const;
+  Matrix logits_from(std::size_t index, const Batch& batch, const Matrix& hidden,
+                     SiteHook* hook = nullptr) const;
 
  private:
   BertRunner() = default;

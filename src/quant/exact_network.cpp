@@ -178,6 +178,7 @@ struct ExactLayer {
   ExactNorm attention_norm, output_norm;
 };
 
+/// Of `from` as many as `to` has.
 void add(const Doubles& from, Doubles& to) {
   for (std::size_t i = 0; i < to.size(); ++i) to[i] += from[i];
 }
@@ -254,7 +255,10 @@ class ExactNetwork::Parts::Pass {
 
   Doubles logits() {
     Doubles hidden = embed();
-    for (std::size_t i = 0; i < net_.layers.size(); ++i) hidden = layer(static_cast<int>(i), hidden);
+    const std::size_t layers = net_.layers.size();
+    // Of the last one the classifier reads the first token alone.
+    for (std::size_t i = 0; i < layers; ++i)
+      hidden = layer(static_cast<int>(i), hidden, i + 1 == layers && !observer_ ? 1 : length_);
     Doubles pooled = net_.pooler(hidden.data(), 1);
     double_tanh(pooled.data(), pooled.size());
     site(SiteKind::pooler, -1, pooled, 1);
@@ -288,36 +292,37 @@ class ExactNetwork::Parts::Pass {
   }
 
   Doubles attend(int layer, const Doubles& query, const Doubles& key, const Doubles& value) const {
-    const std::size_t depth = net_.config.head_size();
-    Doubles context(length_ * width_), scores(length_ * length_);
+    const std::size_t depth = net_.config.head_size(), rows = query.size() / width_;
+    Doubles context(rows * width_), scores(rows * length_);
     Doubles keys(packed_size(length_, depth)), values(packed_size(depth, length_));
     for (std::size_t head = 0; head < net_.config.heads; ++head) {
       const std::size_t first = head * depth;
       pack_doubles(key.data() + first, 1, width_, length_, depth, keys.data());
       pack_doubles(value.data() + first, width_, 1, depth, length_, values.data());
-      double_gemm()(query.data() + first, width_, length_, depth, keys.data(), length_, nullptr,
-                    scores.data(), length_);
+      double_gemm()(query.data() + first, width_, rows, depth, keys.data(), length_, nullptr, scores.data(),
+                    length_);
       for (double& v : scores) v /= std::sqrt(static_cast<double>(depth));
-      site(SiteKind::scores, layer, scores, length_, static_cast<int>(head));
-      double_softmax(scores.data(), length_, length_);
-      site(SiteKind::probs, layer, scores, length_, static_cast<int>(head));
-      double_gemm()(scores.data(), length_, length_, length_, values.data(), depth, nullptr,
+      site(SiteKind::scores, layer, scores, rows, static_cast<int>(head));
+      double_softmax(scores.data(), rows, length_);
+      site(SiteKind::probs, layer, scores, rows, static_cast<int>(head));
+      double_gemm()(scores.data(), length_, rows, length_, values.data(), depth, nullptr,
                     context.data() + first, width_);
     }
     return context;
   }
 
-  Doubles layer(int index, const Doubles& hidden) const {
+  /// Of the first `rows` tokens, which attend to all.
+  Doubles layer(int index, const Doubles& hidden, std::size_t rows) const {
     const ExactLayer& weights = net_.layers[static_cast<std::size_t>(index)];
     const auto product = [&](const ExactLinear& linear, const Doubles& values) {
-      return linear(values.data(), length_);
+      return linear(values.data(), rows);
     };
-    const auto at = [&](SiteKind kind, Doubles& values) { site(kind, index, values, length_); };
-    Doubles query = product(weights.query, hidden), key = product(weights.key, hidden),
-            value = product(weights.value, hidden);
+    const auto at = [&](SiteKind kind, Doubles& values) { site(kind, index, values, rows); };
+    Doubles query = product(weights.query, hidden), key = weights.key(hidden.data(), length_),
+            value = weights.value(hidden.data(), length_);
     at(SiteKind::query, query);
-    at(SiteKind::key, key);
-    at(SiteKind::value, value);
+    site(SiteKind::key, index, key, length_);
+    site(SiteKind::value, index, value, length_);
     Doubles context = attend(index, query, key, value);
     at(SiteKind::context, context);
     Doubles attended = product(weights.attention_output, context);

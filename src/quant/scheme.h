@@ -153,6 +153,7 @@ class ActivationQuantizer : public SiteHook {
   ActivationQuantizer(ActivationQuantizer&&) noexcept;
 
   void visit(const SiteTile& tile, int thread) override;
+  bool needs_all_rows() const override { return false; }  // no grid depends on another row's values
 
   /// Recomputes one site from new statistics (sequential calibration).
   void calibrate(std::size_t site, const SiteStatistics& statistics);

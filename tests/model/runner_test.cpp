@@ -7,6 +7,8 @@
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
 
 #include "catch.h"
 #include "core/files.h"
@@ -131,6 +133,48 @@ TEST_CASE("The parts of a forward pass make the whole", "[runner]") {
   Matrix hidden = runner.embed(batch);
   for (std::size_t i = 0; i < 3; ++i) hidden = runner.layer(i, batch, hidden);
   REQUIRE(same_bits(runner.classify(batch, hidden), runner.logits(batch)));
+}
+
+TEST_CASE("What no logit depends on is computed for a hook that needs all rows, and shown to no other",
+          "[runner]") {
+  class Rows : public SiteHook {
+   public:
+    Rows(const SiteTable& sites, bool all) : seen(sites.size()), all_(all) {}
+    void visit(const SiteTile& tile, int) override {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      for (std::size_t r = 0; r < tile.rows; ++r)
+        seen[tile.site].insert({tile.tokens[r].example, tile.tokens[r].position});
+    }
+    bool needs_all_rows() const override { return all_; }
+
+    std::vector<std::set<std::pair<std::size_t, std::size_t>>> seen;  ///< [site] (example, position)
+
+   private:
+    bool all_;
+    std::mutex mutex_;
+  };
+  const BertRunner runner(test::tiny_bert(2, 2));
+  const SiteTable& sites = runner.sites();
+  const auto examples = test::random_examples({6, 11, 1});
+  const Batch batch = make_batches(examples, 3).front();
+  Rows all(sites, true), few(sites, false);
+  const Matrix logits = runner.logits(batch);
+  REQUIRE(same_bits(logits, runner.logits(batch, &all)));
+  REQUIRE(same_bits(logits, runner.logits(batch, &few)));
+  for (std::size_t from = 0; from <= 2; ++from) {
+    Matrix hidden = runner.embed(batch);
+    for (std::size_t i = 0; i < from; ++i) hidden = runner.layer(i, batch, hidden);
+    REQUIRE(same_bits(logits, runner.logits_from(from, batch, hidden)));
+    REQUIRE(same_bits(logits, runner.logits_from(from, batch, hidden, &all)));
+  }
+  for (std::size_t i = 0; i < sites.size(); ++i) {
+    INFO(sites[i].name);
+    const bool read_by_all = sites[i].kind == SiteKind::key || sites[i].kind == SiteKind::value;
+    const bool firsts = sites[i].kind == SiteKind::pooler || (sites[i].layer == 1 && !read_by_all);
+    REQUIRE(all.seen[i].size() == (sites[i].kind == SiteKind::pooler ? 3 : 18));
+    REQUIRE(few.seen[i].size() == (firsts ? 3 : 18));
+    for (const auto& [example, position] : few.seen[i]) REQUIRE((!firsts || position == 0));
+  }
 }
 
 TEST_CASE("Padding on the right changes nothing; on the left it shifts the positions", "[runner]") {

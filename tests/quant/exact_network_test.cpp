@@ -413,6 +413,22 @@ TEST_CASE("The simulation in float32 has most of the exact network's values, and
   }
 }
 
+TEST_CASE("Rows that no logit depends on change none where they are computed", "[quant][exact]") {
+  for (const Scheme& s : schemes()) {
+    INFO("scheme " << s.ini().to_string());
+    const Batch& batch = tiny().batch;
+    const BertRunner runner(quantize_weights(tiny().weights, s, &tiny().statistics));
+    ActivationQuantizer quantizer = tiny().quantizer(s);
+    Simulated all_rows(batch, quantizer);
+    REQUIRE((all_rows.needs_all_rows() && !quantizer.needs_all_rows()));
+    const Matrix expected = runner.logits(batch, &all_rows), found = runner.logits(batch, &quantizer);
+    REQUIRE(std::equal(found.data(), found.data() + found.size(), expected.data()));
+    const ExactNetwork network = tiny().exact(s);
+    REQUIRE(network.logits(batch) ==
+            network.logits(batch, [](std::size_t, std::size_t, int, const double*, std::size_t) {}));
+  }
+}
+
 TEST_CASE("A tie goes to the even code, whatever double precision leaves of it", "[quant][exact]") {
   BertWeights weights = test::tiny_bert();
   weights.position_embeddings = Matrix(40, 30, 0.0f);

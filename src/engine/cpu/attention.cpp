@@ -13,6 +13,14 @@ namespace outlierlab::engine {
 namespace {
 
 using Kind = SiteFormat::Kind;
+/// Where this head's columns begin in queries, keys and values.
+std::size_t query_at(const AttentionPlan& plan, const AttentionTask& task) {
+  return task.first_query * plan.hidden + task.head * plan.depth;
+}
+std::size_t key_at(const AttentionPlan& plan, const AttentionTask& task) {
+  return task.first * plan.hidden + task.head * plan.depth;
+}
+
 /// Stored codes are unsigned; the right side of a product is signed, that is, smaller by this.
 constexpr std::int32_t flip = 128;
 
@@ -66,8 +74,9 @@ void by_row(Int8Product& p, const std::int32_t* row_zero, AttentionScratch& s) {
 
 void integer_scores(const AttentionPlan& plan, const AttentionTask& task, std::size_t stride,
                     AttentionScratch& s) {
-  const std::size_t n = task.length, depth = plan.depth, at = task.first * plan.hidden + task.head * depth;
-  const std::uint8_t* keys = task.key.codes + at;
+  const std::size_t n = task.length, depth = plan.depth;
+  const std::uint8_t* keys = task.key.codes + key_at(plan, task);
+  const std::int32_t* query_zero = task.query.row_zero + task.first_query;
   const double factor = 1.0 / std::sqrt(static_cast<double>(depth));
   int8_kernels().pack_transposed(reinterpret_cast<const std::int8_t*>(keys), plan.hidden, n, depth, flip,
                                  s.panels.data());
@@ -80,13 +89,13 @@ void integer_scores(const AttentionPlan& plan, const AttentionTask& task, std::s
     s.col_zero[j] = task.key.row_zero[task.first + j] - flip;
     any_zero = any_zero || s.col_zero[j] != 0;
   }
-  const std::uint8_t* queries = task.query.codes + at;
-  if (any_zero)
-    centred_sums(queries, plan.hidden, n, depth, task.query.row_zero + task.first, s.row_sum.data());
+  const std::uint8_t* queries = task.query.codes + query_at(plan, task);
+  if (any_zero) centred_sums(queries, plan.hidden, task.queries, depth, query_zero, s.row_sum.data());
   Int8Product p;
   p.a = queries;
   p.lda = plan.hidden;
-  p.rows = p.cols = n;
+  p.rows = task.queries;
+  p.cols = n;
   p.depth = depth;
   p.b = s.panels.data();
   p.row_sum = any_zero ? s.row_sum.data() : nullptr;
@@ -98,28 +107,27 @@ void integer_scores(const AttentionPlan& plan, const AttentionTask& task, std::s
     on_one_grid(p, static_cast<double>(query.scale) * key.scale * factor,
                 static_cast<std::int32_t>(query.offset), s);
   } else {
-    for (std::size_t r = 0; r < n; ++r) {
-      s.row_scale[r] = task.query.row_scale[task.first + r] * static_cast<float>(factor);
-      s.col_scale[r] = task.key.row_scale[task.first + r];
-    }
-    by_row(p, task.query.row_zero + task.first, s);
+    for (std::size_t r = 0; r < task.queries; ++r)
+      s.row_scale[r] = task.query.row_scale[task.first_query + r] * static_cast<float>(factor);
+    std::copy_n(task.key.row_scale + task.first, n, s.col_scale.data());
+    by_row(p, query_zero, s);
   }
   int8_kernels().multiply(p);
 }
 
 void real_scores(const AttentionPlan& plan, const AttentionTask& task, std::size_t stride,
                  AttentionScratch& s) {
-  const std::size_t at = task.first * plan.hidden + task.head * plan.depth;
-  pack_transposed(task.key.values + at, plan.hidden, task.length, plan.depth, s.real_panels.data());
-  model_kernels().gemm(task.query.values + at, plan.hidden, task.length, plan.depth, s.real_panels.data(),
-                       task.length, nullptr, 1.0f / std::sqrt(static_cast<float>(plan.depth)),
-                       s.scores.data(), stride);
+  pack_transposed(task.key.values + key_at(plan, task), plan.hidden, task.length, plan.depth,
+                  s.real_panels.data());
+  model_kernels().gemm(task.query.values + query_at(plan, task), plan.hidden, task.queries, plan.depth,
+                       s.real_panels.data(), task.length, nullptr,
+                       1.0f / std::sqrt(static_cast<float>(plan.depth)), s.scores.data(), stride);
 }
 
 void integer_context(const AttentionPlan& plan, const AttentionTask& task, const RowFormat& probs,
                      std::size_t code_stride, AttentionScratch& s) {
-  const std::size_t n = task.length, depth = plan.depth, at = task.first * plan.hidden + task.head * depth;
-  const std::uint8_t* values = task.value.codes + at;
+  const std::size_t n = task.length, depth = plan.depth, queries = task.queries;
+  const std::uint8_t* values = task.value.codes + key_at(plan, task);
   int8_kernels().pack_rows(reinterpret_cast<const std::int8_t*>(values), plan.hidden, depth, n, flip,
                            s.panels.data());
   const std::int32_t value_zero = task.value.row_zero[task.first] - flip;
@@ -129,12 +137,13 @@ void integer_context(const AttentionPlan& plan, const AttentionTask& task, const
   }
   std::fill_n(s.col_zero.data(), round_up(depth, 16), value_zero);
   const bool one_grid = probs.kind == Kind::tensor;
-  if (one_grid) std::fill_n(s.row_zero.data(), n, static_cast<std::int32_t>(probs.offset));
-  if (value_zero != 0) centred_sums(s.probs.data(), code_stride, n, n, s.row_zero.data(), s.row_sum.data());
+  if (one_grid) std::fill_n(s.row_zero.data(), queries, static_cast<std::int32_t>(probs.offset));
+  if (value_zero != 0)
+    centred_sums(s.probs.data(), code_stride, queries, n, s.row_zero.data(), s.row_sum.data());
   Int8Product p;
   p.a = s.probs.data();
   p.lda = code_stride;
-  p.rows = n;
+  p.rows = queries;
   p.depth = round_up(n, 4);
   p.cols = depth;
   p.b = s.panels.data();
@@ -143,10 +152,10 @@ void integer_context(const AttentionPlan& plan, const AttentionTask& task, const
   if (const RowFormat* grid = plan.context_codes) {
     p.finish = Finish::codes;
     set_grid(p, *grid);
-    p.c = task.context_codes + task.first * task.context_stride + task.head * depth;
+    p.c = task.context_codes + task.first_query * task.context_stride + task.head * depth;
     p.ldc = task.context_stride;
   } else {
-    p.c = task.context_values + at;
+    p.c = task.context_values + query_at(plan, task);
     p.ldc = plan.hidden;
   }
   if (one_grid) {
@@ -162,16 +171,16 @@ void integer_context(const AttentionPlan& plan, const AttentionTask& task, const
 
 void real_context(const AttentionPlan& plan, const AttentionTask& task, std::size_t stride,
                   AttentionScratch& s) {
-  const std::size_t n = task.length, depth = plan.depth, at = task.first * plan.hidden + task.head * depth;
-  pack_rows(task.value.values + at, plan.hidden, depth, n, s.real_panels.data());
-  float* target = plan.context_codes ? s.context.data() : task.context_values + at;
+  const std::size_t n = task.length, depth = plan.depth;
+  pack_rows(task.value.values + key_at(plan, task), plan.hidden, depth, n, s.real_panels.data());
+  float* target = plan.context_codes ? s.context.data() : task.context_values + query_at(plan, task);
   const std::size_t target_stride = plan.context_codes ? depth : plan.hidden;
-  model_kernels().gemm(s.scores.data(), stride, n, n, s.real_panels.data(), depth, nullptr, 1.0f, target,
-                       target_stride);
+  model_kernels().gemm(s.scores.data(), stride, task.queries, n, s.real_panels.data(), depth, nullptr, 1.0f,
+                       target, target_stride);
   if (plan.context_codes) {
-    row_kernels().encode(*plan.context_codes, target, n, depth, depth,
-                         {task.context_codes + task.first * task.context_stride + task.head * depth, nullptr,
-                          task.context_stride, nullptr, nullptr});
+    row_kernels().encode(*plan.context_codes, target, task.queries, depth, depth,
+                         {task.context_codes + task.first_query * task.context_stride + task.head * depth,
+                          nullptr, task.context_stride, nullptr, nullptr});
   }
 }
 
@@ -192,7 +201,7 @@ void AttentionScratch::reserve(std::size_t length, std::size_t depth) {
 }
 
 void attend(const AttentionPlan& plan, const AttentionTask& task, AttentionScratch& s) {
-  const std::size_t n = task.length, stride = round_up(n, 16);
+  const std::size_t n = task.length, rows = task.queries, stride = round_up(n, 16);
   const RowFormat scores_grid = plan.scores->of_head(task.head), probs_grid = plan.probs->of_head(task.head);
   timed(task, &Profile::gemm, [&] {
     if (plan.integer_scores) {
@@ -203,33 +212,33 @@ void attend(const AttentionPlan& plan, const AttentionTask& task, AttentionScrat
   });
   const auto show = [&](std::size_t site, const float* values) {
     if (task.observer)
-      task.observer->visit(site, values, task.observer_row, n, n, stride, static_cast<int>(task.head));
+      task.observer->visit(site, values, task.observer_row, rows, n, stride, static_cast<int>(task.head));
   };
   const auto observe = [&](std::size_t site) { show(site, s.scores.data()); };
   if (plan.integer_context && probs_grid.kind == Kind::tensor) {
     AlignedVector<float> seen;
     if (task.observer) {
-      seen.assign(s.scores.begin(), s.scores.begin() + static_cast<std::ptrdiff_t>(n * stride));
-      row_kernels().round_trip(scores_grid, seen.data(), n, n, stride);
+      seen.assign(s.scores.begin(), s.scores.begin() + static_cast<std::ptrdiff_t>(rows * stride));
+      row_kernels().round_trip(scores_grid, seen.data(), rows, n, stride);
       show(task.scores_site, seen.data());
     }
     timed(task, &Profile::rest, [&] {
-      row_kernels().softmax_codes(scores_grid, probs_grid, s.scores.data(), n, n, stride, s.probs.data(),
+      row_kernels().softmax_codes(scores_grid, probs_grid, s.scores.data(), rows, n, stride, s.probs.data(),
                                   stride);
     });
     for (std::size_t i = 0; i < seen.size(); ++i) seen[i] = probs_grid.value(s.probs[i]);
     show(task.scores_site + 1, seen.data());
   } else {
     timed(task, &Profile::quantize,
-          [&] { row_kernels().round_trip(scores_grid, s.scores.data(), n, n, stride); });
+          [&] { row_kernels().round_trip(scores_grid, s.scores.data(), rows, n, stride); });
     observe(task.scores_site);
-    timed(task, &Profile::rest, [&] { model_kernels().softmax(s.scores.data(), n, n, stride); });
+    timed(task, &Profile::rest, [&] { model_kernels().softmax(s.scores.data(), rows, n, stride); });
     timed(task, &Profile::quantize, [&] {
       if (plan.integer_context) {
-        row_kernels().encode(probs_grid, s.scores.data(), n, n, stride,
+        row_kernels().encode(probs_grid, s.scores.data(), rows, n, stride,
                              {s.probs.data(), nullptr, stride, s.row_scale.data(), s.row_zero.data()});
       } else {
-        row_kernels().round_trip(probs_grid, s.scores.data(), n, n, stride);
+        row_kernels().round_trip(probs_grid, s.scores.data(), rows, n, stride);
       }
     });
     observe(task.scores_site + 1);

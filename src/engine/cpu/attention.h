@@ -33,16 +33,17 @@ struct AttentionPlan {
   const RowFormat* context_codes = nullptr;  ///< not null: the context is stored as codes on this grid
 };
 
-/// One head of one example: rows [first, first + length) of the group. The context goes to columns of this
+/// One head of one example: keys and values are rows [first, first + length) of the group, queries rows
+/// [first_query, first_query + queries) of theirs. The context goes to the queries' rows and columns of this
 /// head in `context_codes` or `context_values`, both [rows, hidden].
 struct AttentionTask {
-  std::size_t first = 0, length = 0, head = 0;
+  std::size_t first = 0, length = 0, first_query = 0, queries = 0, head = 0;
   HeadRows query, key, value;
   std::uint8_t* context_codes = nullptr;
   std::size_t context_stride = 0;  ///< from row to row of either, in elements
   float* context_values = nullptr;
   SiteObserver* observer = nullptr;               ///< null: none
-  std::size_t scores_site = 0, observer_row = 0;  ///< the site's number; the batch's row of row `first`
+  std::size_t scores_site = 0, observer_row = 0;  ///< the site's number; the batch's row of the first query
   Profile* profile = nullptr;                     ///< not null: where the time goes is added
 };
 

@@ -144,10 +144,12 @@ struct CpuExecutor::Network {
                  int thread, LeftBuffer& first_tokens, AlignedVector<float>& first_values);
   void embed(const Tokens& tokens, std::size_t begin, std::size_t count, Workspace& w, Member member,
              int thread);
-  void project(std::size_t layer, std::size_t rows, std::size_t row0, Workspace& w, Member member,
-               int thread);
-  void attend_all(std::size_t layer, const Tokens& tokens, std::size_t first, std::size_t last, Workspace& w,
-                  Member member, int thread);
+  /// Queries, keys or values, as `sites` says.
+  void project(std::size_t layer, std::initializer_list<LayerSite> sites, std::size_t rows, std::size_t row0,
+               Workspace& w, Member member, int thread);
+  /// `first_alone`: of each example the first query alone, which are the workspace's.
+  void attend_all(std::size_t layer, const Tokens& tokens, std::size_t first, std::size_t last,
+                  bool first_alone, Workspace& w, Member member, int thread);
   void feed_forward(std::size_t layer, std::size_t rows, std::size_t row0, Workspace& w, Member member,
                     int thread);
   void classify(std::size_t examples, LeftBuffer& left, AlignedVector<float>& values, float* logits);
@@ -425,8 +427,9 @@ void CpuExecutor::Network::norm_rows(const NormPlan& plan, const NormRows& group
   }
 }
 
-void CpuExecutor::Network::project(std::size_t layer, std::size_t rows, std::size_t row0, Workspace& w,
-                                   Member member, int thread) {
+void CpuExecutor::Network::project(std::size_t layer, std::initializer_list<LayerSite> sites,
+                                   std::size_t rows, std::size_t row0, Workspace& w, Member member,
+                                   int thread) {
   const LayerPlan& plan = layers[layer];
   const std::size_t hidden = shape().hidden;
   const LeftRows left = w.left_hidden.rows(w.hidden.data());
@@ -439,15 +442,35 @@ void CpuExecutor::Network::project(std::size_t layer, std::size_t rows, std::siz
     std::int32_t* zero;
     bool as_codes;
   };
-  const Part parts[] = {
-      {plan.query, query, w.query.data(), w.query_codes.data(), w.query_scale.data(), w.query_zero.data(),
-       plan.attention.integer_scores},
-      {plan.key, key, w.key.data(), w.key_codes.data(), w.key_scale.data(), w.key_zero.data(),
-       plan.attention.integer_scores},
-      {plan.value, value, w.value.data(), w.value_codes.data(), w.value_scale.data(), w.value_zero.data(),
-       plan.attention.integer_context},
+  const auto part_of = [&](LayerSite site) -> Part {
+    if (site == query) {
+      return {plan.query,
+              query,
+              w.query.data(),
+              w.query_codes.data(),
+              w.query_scale.data(),
+              w.query_zero.data(),
+              plan.attention.integer_scores};
+    }
+    if (site == key) {
+      return {plan.key,
+              key,
+              w.key.data(),
+              w.key_codes.data(),
+              w.key_scale.data(),
+              w.key_zero.data(),
+              plan.attention.integer_scores};
+    }
+    return {plan.value,
+            value,
+            w.value.data(),
+            w.value_codes.data(),
+            w.value_scale.data(),
+            w.value_zero.data(),
+            plan.attention.integer_context};
   };
-  for (const Part& part : parts) {
+  for (const LayerSite site : sites) {
+    const Part part = part_of(site);
     const RowFormat& format = plan.sites[part.site].format();
     void* const target = part.linear.gives_codes() ? static_cast<void*>(part.codes) : part.values;
     multiply(part.linear, left, rows, member, {target, hidden}, thread);
@@ -458,7 +481,8 @@ void CpuExecutor::Network::project(std::size_t layer, std::size_t rows, std::siz
   }
   member.wait();
   bool any = false;
-  for (const Part& part : parts) {
+  for (const LayerSite site : sites) {
+    const Part part = part_of(site);
     const RowFormat& format = plan.sites[part.site].format();
     if (part.linear.gives_codes()) {
       if (member.rank == 0)
@@ -483,16 +507,19 @@ void CpuExecutor::Network::project(std::size_t layer, std::size_t rows, std::siz
 }
 
 void CpuExecutor::Network::attend_all(std::size_t layer, const Tokens& tokens, std::size_t first,
-                                      std::size_t last, Workspace& w, Member member, int thread) {
+                                      std::size_t last, bool first_alone, Workspace& w, Member member,
+                                      int thread) {
   const LayerPlan& plan = layers[layer];
   const std::size_t hidden = shape().hidden, begin = tokens.offsets[first],
-                    rows = tokens.offsets[last] - begin;
+                    rows = first_alone ? last - first : tokens.offsets[last] - begin;
   if (member.rank == 0) plan.context.reserve(w.left_context, rows, hidden);
   member.wait();
   const auto task_of = [&](std::size_t example, std::size_t head) {
     AttentionTask task;
     task.first = tokens.offsets[example] - begin;
     task.length = tokens.length(example);
+    task.first_query = first_alone ? example - first : task.first;
+    task.queries = first_alone ? 1 : task.length;
     task.head = head;
     task.query = {w.query_codes.data(), w.query.data(), w.query_scale.data(), w.query_zero.data()};
     task.key = {w.key_codes.data(), w.key.data(), w.key_scale.data(), w.key_zero.data()};
@@ -582,17 +609,38 @@ void CpuExecutor::Network::run_group(const Tokens& tokens, std::size_t first, st
                                      AlignedVector<float>& first_values) {
   const std::size_t begin = tokens.offsets[first], rows = tokens.offsets[last] - begin,
                     hidden = shape().hidden;
+  // No logit depends on what the last layer makes of other tokens than each example's first; an observer sees
+  // them all.
+  const std::size_t short_layer = options.observer ? layers.size() : layers.size() - 1;
   embed(tokens, begin, rows, w, member, thread);
+  bool first_alone = false;
+  const auto keep_first = [&] {
+    if (member.rank == 0) {
+      for (std::size_t e = first; e < last; ++e) {
+        const std::size_t row = tokens.offsets[e] - begin;
+        w.left_hidden.copy_row(w.left_hidden, row, e - first);
+        std::copy_n(w.hidden.data() + row * hidden, hidden, w.hidden.data() + (e - first) * hidden);
+      }
+    }
+    first_alone = true;
+    member.wait();
+  };
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    project(i, rows, begin, w, member, thread);
-    attend_all(i, tokens, first, last, w, member, thread);
-    feed_forward(i, rows, begin, w, member, thread);
+    if (i == short_layer) {
+      project(i, {key, value}, rows, begin, w, member, thread);
+      keep_first();
+      project(i, {query}, last - first, begin, w, member, thread);
+    } else {
+      project(i, {query, key, value}, rows, begin, w, member, thread);
+    }
+    attend_all(i, tokens, first, last, first_alone, w, member, thread);
+    feed_forward(i, first_alone ? last - first : rows, begin, w, member, thread);
   }
+  if (!first_alone) keep_first();
   if (member.rank == 0) {
     for (std::size_t e = first; e < last; ++e) {
-      const std::size_t row = tokens.offsets[e] - begin;
-      first_tokens.copy_row(w.left_hidden, row, e);
-      std::copy_n(w.hidden.data() + row * hidden, hidden, first_values.data() + e * hidden);
+      first_tokens.copy_row(w.left_hidden, e - first, e);
+      std::copy_n(w.hidden.data() + (e - first) * hidden, hidden, first_values.data() + e * hidden);
     }
   }
   member.wait();
