@@ -27,13 +27,19 @@ namespace outlierlab {
 
 namespace {
 
+/// Does nothing; with `all`, all rows are computed for it.
+struct Bystander : SiteHook {
+  explicit Bystander(bool all) : all_rows(all) {}
+  void visit(const SiteTile& /*tile*/, int /*thread*/) override {}
+  bool needs_all_rows() const override { return all_rows; }
+  const bool all_rows;
+};
+
 /// The hook that the float network runs with: of fp32, which needs none, one that does nothing. Null for what
 /// does not run the float network.
 std::unique_ptr<SiteHook> hook_of(const std::string& contender, const Evaluator& evaluator) {
-  struct Bystander : SiteHook {
-    void visit(const SiteTile& /*tile*/, int /*thread*/) override {}
-  };
-  if (contender == "fp32") return std::make_unique<Bystander>();
+  if (contender == "fp32") return std::make_unique<Bystander>(false);
+  if (contender == "fp32-all-rows") return std::make_unique<Bystander>(true);
   if (contender == "capture-visits") return std::make_unique<CaptureFloor>(false);
   if (contender == "capture-counting") return std::make_unique<CaptureFloor>(true);
   if (contender != "capture") return nullptr;
@@ -103,7 +109,7 @@ int command_bench(const std::vector<std::string>& arguments) {
               0, 1000);
   options.flag("startup", "times the start-up of a process that answers one pair of texts instead", &startup);
   if (!options.parse(arguments)) return 0;
-  std::vector<std::string> known = {"fp32", "capture", "capture-visits", "capture-counting"};
+  std::vector<std::string> known = {"fp32", "capture", "fp32-all-rows", "capture-visits", "capture-counting"};
   const std::size_t first_scheme = known.size();
   known.insert(known.end(), schemes.begin(), schemes.end());
   for (const std::string& engine : available_engines()) {
@@ -140,7 +146,7 @@ int command_bench(const std::vector<std::string>& arguments) {
   contenders.push_back(
       {"fp32", [&] { run_batches(evaluator.float_runner(), evaluator.batches(), n, nullptr); }});
   if (wanted("capture")) contenders.push_back({"capture", [&] { evaluator.evaluation_statistics(); }});
-  for (const char* name : {"capture-visits", "capture-counting"}) {
+  for (const char* name : {"fp32-all-rows", "capture-visits", "capture-counting"}) {
     if (!wanted(name)) continue;
     contenders.push_back({name, [&, name] {
                             const auto floor = hook_of(name, evaluator);
@@ -204,12 +210,15 @@ int command_bench(const std::vector<std::string>& arguments) {
   fmt::print("{:<22} {:>14} {:>10} {:>30}{}\n", "contender", "examples/s", "seconds",
              "time relative to fp32 [95 %]", clock ? "   clock, GHz" : "");
   bool disturbed = false;
+  const std::vector<double>*capture = nullptr, *all_rows = nullptr;
   for (std::size_t c = 0; c < contenders.size(); ++c) {
     const std::string& name = contenders[c].name;
     const std::vector<double> relative = ratios(seconds[c], seconds[0]);
     const double middle = median(seconds[c]), ratio = median(relative);
     const Interval interval = median_interval(relative);
     disturbed = disturbed || is_disturbed(seconds[c]);
+    if (name == "capture") capture = &seconds[c];
+    if (name == "fp32-all-rows") all_rows = &seconds[c];
     nlohmann::ordered_json row = {{"contender", name},
                                   {"examples_per_second", static_cast<double>(n) / middle},
                                   {"time_relative_to_fp32", ratio},
@@ -222,6 +231,13 @@ int command_bench(const std::vector<std::string>& arguments) {
                fmt::format("{:.3f} [{:.3f}, {:.3f}]", ratio, interval.low, interval.high),
                ghz ? fmt::format("   {:>10.2f}", *ghz) : "");
     rows.push_back(std::move(row));
+  }
+  if (capture && all_rows) {
+    const std::vector<double> relative = ratios(*capture, *all_rows);
+    const Interval interval = median_interval(relative);
+    const auto more = [](double ratio) { return 100 * (ratio - 1); };
+    fmt::print("\nCapture takes {:.1f} % [{:.1f}, {:.1f}] more than the passes of fp32-all-rows.\n",
+               more(median(relative)), more(interval.low), more(interval.high));
   }
   if (repeats < 6) fmt::print("\nThe extremes stand for the interval: fewer than six passes give none.\n");
   if (disturbed)
