@@ -337,7 +337,7 @@ void attention(benchmark::State& state, bool integer, std::size_t length, std::s
   plan.query = plan.key = plan.value = plan.scores = plan.probs = &site;
   if (integer) plan.context_codes = &site.format();
   engine::AttentionTask task;
-  task.length = length;
+  task.length = task.queries = length;
   task.head = 3;
   task.query = task.key = task.value = {codes.data(), values.data(), scale.data(), zero.data()};
   task.context_codes = context_codes.data();

@@ -46,7 +46,8 @@ struct Profile {
   double repeated = 0;  ///< of no pass: what was run again to tell the parts apart
 };
 
-/// Sees every site's values as the network goes on with them (dequantized). For tests and diagnosis; slow.
+/// Sees every site's values as the network goes on with them (dequantized), those of the last layer that no
+/// logit depends on, too, which passes without an observer leave out. For tests and diagnosis; slow.
 class SiteObserver {
  public:
   virtual ~SiteObserver() = default;

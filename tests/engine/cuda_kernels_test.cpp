@@ -583,13 +583,17 @@ double largest_difference(const DeviceArray<float>& a, const DeviceArray<float>&
 
 }  // namespace
 
-TEST_CASE("The attention kernels on matrix instructions agree with the plain one, up to 300 keys",
-          "[engine][cuda]") {
+TEST_CASE(
+    "The attention kernels on matrix instructions agree with the plain one, up to 300 keys, and of each "
+    "example's first query alone each gives what it gives of all",
+    "[engine][cuda]") {
   Random random(9);
   for (const int depth : {32, 64}) {
     const Heads heads({5, 300, 64, 1, 129}, depth, random);
     const std::size_t width = static_cast<std::size_t>(heads.heads * depth);
-    const DeviceArray<float> expected(static_cast<std::size_t>(heads.rows) * width), found(expected.size());
+    const std::size_t examples = heads.offsets.size() - 1;
+    const DeviceArray<float> expected(static_cast<std::size_t>(heads.rows) * width), found(expected.size()),
+        alone(examples * width);
     const auto both = [&](AttentionTask task, AttentionKernel kernel, std::size_t shared_bytes = 99 * 1024) {
       task.context_real_stride = static_cast<int>(width);
       REQUIRE(kernel_for(task, shared_bytes) == kernel);
@@ -597,6 +601,15 @@ TEST_CASE("The attention kernels on matrix instructions agree with the plain one
       attend(AttentionKernel::any, task, nullptr);
       task.context = found.data();
       attend(kernel, task, nullptr);
+      task.first_alone = true;
+      task.context = alone.data();
+      for (const auto& [way, all] : {std::pair(AttentionKernel::any, &expected), std::pair(kernel, &found)}) {
+        attend(way, task, nullptr);
+        for (std::size_t e = 0; e < examples; ++e) {
+          const float* const row = all->data() + static_cast<std::size_t>(heads.offsets[e]) * width;
+          REQUIRE(std::equal(row, row + width, alone.data() + e * width));
+        }
+      }
       return largest_difference(expected, found);
     };
     const Format scores = on(affine(-20, 20)), probs = on(affine(0, 0.5f));

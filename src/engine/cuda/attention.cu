@@ -23,6 +23,14 @@ __device__ inline Format of_head(const Format& f, int head) {
   return one;
 }
 
+/// How many queries an example of n tokens has, and which row of the context is theirs.
+__device__ inline int queries_of(const AttentionTask& task, int n) {
+  return task.first_alone ? 1 : n;
+}
+__device__ inline std::size_t context_row(const AttentionTask& task, int first, int query) {
+  return task.first_alone ? blockIdx.z : static_cast<std::size_t>(first + query);
+}
+
 /// Over the four lanes that share a row of a matrix instruction's result.
 __device__ inline float quad_max(float v) {
   v = fmaxf(v, from_lane_xor(v, 1));
@@ -158,9 +166,9 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
   using Memory = CodesMemory<DEPTH>;
   constexpr int depth_steps = DEPTH / 32, tiles = chunk_keys / 8;
   const int head = static_cast<int>(blockIdx.y), first = task.offsets[blockIdx.z],
-            n = task.offsets[blockIdx.z + 1] - first;
+            n = task.offsets[blockIdx.z + 1] - first, queries = queries_of(task, n);
   const int block_first = static_cast<int>(blockIdx.x) * block_queries;
-  if (block_first >= n) return;
+  if (block_first >= queries) return;
   unsigned char* const shared = shared_memory();
   const int padded = round_up(n, chunk_keys), chunks = padded / chunk_keys;
   const int held = BY_CHUNK ? chunk_keys : padded;
@@ -178,7 +186,7 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
   const int warp = static_cast<int>(threadIdx.x) / warp_size,
             lane = static_cast<int>(threadIdx.x) % warp_size;
   const int group = lane / 4, quad = lane % 4, query0 = block_first + warp * warp_queries;
-  if (!BY_CHUNK && query0 >= n) return;  // no barrier of the block follows
+  if (!BY_CHUNK && query0 >= queries) return;  // no barrier of the block follows
 
   // This lane's rows of the instructions are queries query0 + group and the eighth after.
   const int query[2] = {query0 + group, query0 + group + 8};
@@ -186,7 +194,7 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
   std::int32_t query_sum[2] = {0, 0};
 #pragma unroll
   for (int side = 0; side < 2; ++side) {
-    const int row = query[side] < n ? query[side] : n - 1;
+    const int row = query[side] < queries ? query[side] : queries - 1;
     const std::int8_t* from = task.query.codes + static_cast<std::size_t>(first + row) * task.query.stride +
                               head * DEPTH + 4 * quad;
 #pragma unroll
@@ -321,12 +329,12 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
   for (int d = 0; d < DEPTH / 8; ++d) {
 #pragma unroll
     for (int e = 0; e < 4; ++e) {
-      if (query[e / 2] >= n) continue;
+      if (query[e / 2] >= queries) continue;
       const int c = 8 * d + 2 * quad + e % 2;
       const std::int32_t exact =
           sum[d][e] - prob_zero * value_sums[c] - value_zero * prob_sum[e / 2] + n * prob_zero * value_zero;
       const float v = context_scale.times(static_cast<float>(exact));
-      const std::size_t row = static_cast<std::size_t>(first + query[e / 2]);
+      const std::size_t row = context_row(task, first, query[e / 2]);
       if (task.context_codes) {
         task.context_codes[row * task.context_stride + head * DEPTH + c] = static_cast<std::int8_t>(
             static_cast<int>(steps(task.context_grid, v) + task.context_grid.offset) - code_shift);
@@ -373,9 +381,9 @@ __global__ void __launch_bounds__(threads) reals_kernel(const AttentionTask task
   constexpr int depth_steps = DEPTH / 16, tiles = tile_keys / 8;
   constexpr int first_pass = ROUNDED ? 0 : 2;  // 0: largest score, 1: sum, 2: context
   const int head = static_cast<int>(blockIdx.y), first = task.offsets[blockIdx.z],
-            n = task.offsets[blockIdx.z + 1] - first;
+            n = task.offsets[blockIdx.z + 1] - first, queries = queries_of(task, n);
   const int block_first = static_cast<int>(blockIdx.x) * block_queries;
-  if (block_first >= n) return;
+  if (block_first >= queries) return;
   unsigned char* const shared = shared_memory();
   const int warp = static_cast<int>(threadIdx.x) / warp_size,
             lane = static_cast<int>(threadIdx.x) % warp_size;
@@ -396,7 +404,7 @@ __global__ void __launch_bounds__(threads) reals_kernel(const AttentionTask task
   std::uint32_t q[depth_steps][4];
 #pragma unroll
   for (int side = 0; side < 2; ++side) {
-    const int row = first + (query[side] < n ? query[side] : n - 1);
+    const int row = first + (query[side] < queries ? query[side] : queries - 1);
     const std::uint16_t* from = static_cast<const std::uint16_t*>(task.query.real) +
                                 static_cast<std::size_t>(row) * task.query.real_stride + head * DEPTH +
                                 2 * quad;
@@ -522,8 +530,8 @@ __global__ void __launch_bounds__(threads) reals_kernel(const AttentionTask task
 #pragma unroll
   for (int side = 0; side < 2; ++side) {
     const float last = ROUNDED ? 1.0f : 1.0f / quad_sum(total[side]);
-    if (query[side] >= n) continue;
-    const std::size_t row = static_cast<std::size_t>(first + query[side]);
+    if (query[side] >= queries) continue;
+    const std::size_t row = context_row(task, first, query[side]);
     const int column = head * DEPTH + 2 * quad;
 #pragma unroll
     for (int d = 0; d < DEPTH / 8; ++d) {
@@ -591,7 +599,7 @@ __global__ void __launch_bounds__(threads) any_kernel(const AttentionTask task) 
   const int warp = static_cast<int>(threadIdx.x) / warp_size,
             lane = static_cast<int>(threadIdx.x) % warp_size;
   const int query = static_cast<int>(blockIdx.x) * warps + warp;
-  if (query >= n) return;  // no barrier of the block follows
+  if (query >= queries_of(task, n)) return;  // no barrier of the block follows
   float* const row = reinterpret_cast<float*>(shared_memory()) + warp * task.longest;
   const int depth = task.depth, r = first + query;
   const float by_depth = 1.0f / sqrtf(static_cast<float>(depth));
@@ -645,6 +653,7 @@ __global__ void __launch_bounds__(threads) any_kernel(const AttentionTask task) 
     row[j] = task.integer_context ? t : rounded_to(v.type, p);
   }
   sync_warp();
+  const std::size_t to = context_row(task, first, query);
   for (int c = lane; c < depth; c += warp_size) {
     float value = 0.0f;
     if (task.integer_context) {
@@ -664,12 +673,10 @@ __global__ void __launch_bounds__(threads) any_kernel(const AttentionTask task) 
       }
     }
     if (task.context_codes) {
-      task.context_codes[static_cast<std::size_t>(r) * task.context_stride + head * depth + c] =
-          static_cast<std::int8_t>(
-              static_cast<int>(steps(task.context_grid, value) + task.context_grid.offset) - code_shift);
+      task.context_codes[to * task.context_stride + head * depth + c] = static_cast<std::int8_t>(
+          static_cast<int>(steps(task.context_grid, value) + task.context_grid.offset) - code_shift);
     } else {
-      set_real(task.context, task.context_type,
-               static_cast<std::size_t>(r) * task.context_real_stride + head * depth + c, value);
+      set_real(task.context, task.context_type, to * task.context_real_stride + head * depth + c, value);
     }
   }
 }
@@ -720,8 +727,9 @@ void attend(AttentionKernel kernel, AttentionTask task, Stream stream) {
   task.scores_factor = TwoFloats(static_cast<double>(task.query.grid.scale) * task.key.grid.scale /
                                  std::sqrt(static_cast<double>(task.depth)));
   const auto grid = [&](int queries) {
-    return Grid3{static_cast<unsigned>((task.longest + queries - 1) / queries),
-                 static_cast<unsigned>(task.heads), static_cast<unsigned>(task.examples)};
+    const int most = task.first_alone ? 1 : task.longest;
+    return Grid3{static_cast<unsigned>((most + queries - 1) / queries), static_cast<unsigned>(task.heads),
+                 static_cast<unsigned>(task.examples)};
   };
   switch (kernel) {
     case AttentionKernel::codes:

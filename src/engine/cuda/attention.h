@@ -23,6 +23,8 @@ struct HeadRows {
 struct AttentionTask {
   const std::int32_t* offsets = nullptr;  ///< [examples + 1]
   int examples = 0, longest = 0, heads = 0, depth = 0;
+  /// Of each example the first query alone; the context then has a row per example.
+  bool first_alone = false;
   HeadRows query, key, value;
   bool integer_scores = false;   ///< queries and keys are codes
   bool integer_context = false;  ///< values are codes on one grid, probabilities on one per head or row

@@ -160,16 +160,18 @@ class Implementation : public CudaExecutor {
   void pass(const BatchShape& batch);
   void embed(const BatchShape& batch);
   void project(std::size_t layer, const BatchShape& batch);
-  void attend_all(std::size_t layer, const BatchShape& batch);
-  void feed_forward(std::size_t layer, const BatchShape& batch);
+  void attend_all(std::size_t layer, const BatchShape& batch, bool first_alone);
+  /// What follows the attention, of so many rows; `residual`: what entered the layer.
+  void feed_forward(std::size_t layer, const Operand& residual, int count);
   void classify(const BatchShape& batch);
   void multiply(const DeviceLinear& linear, const Operand& left, int rows, const ProductTarget& target);
   /// A product whose result meets the residual: as codes where its site has them, else as between() says.
   void residual_norm(std::size_t layer, const DeviceLinear& linear, const Operand& left,
                      LayerSite product_site, LayerSite sum_site, const Operand& residual,
                      const SiteLayout& residual_layout, const DeviceNorm& norm, LayerSite target_site,
-                     const Operand& target, const BatchShape& batch);
+                     const Operand& target, int count);
   void rows(RowTask task);
+  void gather(const Operand& from, const Operand& to, const BatchShape& batch);
   void show(std::size_t site, const DeviceArray<float>& values, int rows, int cols);
   void show_attention(std::size_t layer, const BatchShape& batch);
   TokenViews views(const BatchShape& batch) const {
@@ -210,7 +212,7 @@ class Implementation : public CudaExecutor {
   Workspace w_;
   std::vector<LayerOperands> operands_;
   std::list<OperandRows> owned_;
-  Operand first_tokens_, pooled_;
+  Operand first_inputs_, first_outputs_, pooled_;  ///< what enters and leaves the last layer, by example
   Pinned staging_, result_;
   std::list<KnownShape> known_;
   unsigned generation_ = 0;
@@ -326,7 +328,8 @@ void Implementation::reserve(const BatchShape& batch) {
       input = o.output;
       operands_.push_back(o);
     }
-    first_tokens_ = *owned(net_.output_layout(s.layers), most_examples);
+    if (s.layers > 0) first_inputs_ = *owned(net_.output_layout(s.layers - 1), most_examples);
+    first_outputs_ = *owned(net_.output_layout(s.layers), most_examples);
     pooled_ = *owned(net_.pooler_site, most_examples);
     // Only now: where memory did not suffice, the next batch starts anew.
     w_.rows = most_rows;
@@ -423,10 +426,16 @@ void Implementation::forget_moved() {
 
 void Implementation::pass(const BatchShape& batch) {
   embed(batch);
-  for (std::size_t i = 0; i < net_.layers.size(); ++i) {
+  const std::size_t layers = net_.layers.size();
+  for (std::size_t i = 0; i < layers; ++i) {
+    // No logit depends on what the last layer makes of other tokens than each example's first; an observer
+    // sees them all.
+    const bool first_alone = i + 1 == layers && !watched();
+    const Operand& input = *operands_[i].input;
     project(i, batch);
-    attend_all(i, batch);
-    feed_forward(i, batch);
+    attend_all(i, batch, first_alone);
+    if (first_alone) gather(input, first_inputs_, batch);
+    feed_forward(i, first_alone ? first_inputs_ : input, first_alone ? batch.examples : batch.rows);
   }
   classify(batch);
 }
@@ -438,6 +447,11 @@ void Implementation::multiply(const DeviceLinear& linear, const Operand& left, i
 
 void Implementation::rows(RowTask task) {
   timed(&Profile::rest, [&] { run_rows(task, stream_); });
+}
+
+/// Each example's first row.
+void Implementation::gather(const Operand& from, const Operand& to, const BatchShape& batch) {
+  timed(&Profile::rest, [&] { gather_rows(from, to, views(batch).offsets, batch.examples, stream_); });
 }
 
 /// Hands rows that a kernel has written down to the observer.
@@ -560,7 +574,7 @@ void Implementation::show_attention(std::size_t layer, const BatchShape& batch) 
   }
 }
 
-void Implementation::attend_all(std::size_t layer, const BatchShape& batch) {
+void Implementation::attend_all(std::size_t layer, const BatchShape& batch, bool first_alone) {
   const LayerPlan& plan = net_.layers[layer];
   const int part = hidden_stride_;
   AttentionTask task;
@@ -569,6 +583,7 @@ void Implementation::attend_all(std::size_t layer, const BatchShape& batch) {
   task.longest = batch.longest;
   task.heads = static_cast<int>(shape().heads);
   task.depth = static_cast<int>(shape().head_size());
+  task.first_alone = first_alone;
   HeadRows* sides[3] = {&task.query, &task.key, &task.value};
   for (std::size_t k = 0; k < 3; ++k) {
     HeadRows& side = *sides[k];
@@ -614,7 +629,7 @@ void Implementation::attend_all(std::size_t layer, const BatchShape& batch) {
   show_attention(layer, batch);
   if (plan.fuse_context) return;
   RowTask encode;
-  encode.rows = batch.rows;
+  encode.rows = first_alone ? batch.examples : batch.rows;
   encode.cols = static_cast<int>(shape().hidden);
   encode.source = w_.context.data();
   encode.source_type = task.context_type;
@@ -629,7 +644,7 @@ void Implementation::attend_all(std::size_t layer, const BatchShape& batch) {
 void Implementation::residual_norm(std::size_t layer, const DeviceLinear& linear, const Operand& left,
                                    LayerSite product_site, LayerSite sum_site, const Operand& residual,
                                    const SiteLayout& residual_layout, const DeviceNorm& norm,
-                                   LayerSite target_site, const Operand& target, const BatchShape& batch) {
+                                   LayerSite target_site, const Operand& target, int count) {
   const LayerPlan& plan = net_.layers[layer];
   const SiteFormat& site = model_->layers[layer].sites[product_site];
   ProductTarget product;
@@ -652,8 +667,8 @@ void Implementation::residual_norm(std::size_t layer, const DeviceLinear& linear
     task.source_stride = hidden_stride_;
     task.first = plan.sites[product_site].format;
   }
-  multiply(linear, left, batch.rows, product);
-  task.rows = batch.rows;
+  multiply(linear, left, count, product);
+  task.rows = count;
   task.cols = static_cast<int>(shape().hidden);
   task.has_residual = true;
   task.residual = residual;
@@ -675,11 +690,11 @@ void Implementation::residual_norm(std::size_t layer, const DeviceLinear& linear
   show(model_->site_index(layer, target_site), w_.seen[2], task.rows, task.cols);
 }
 
-void Implementation::feed_forward(std::size_t layer, const BatchShape& batch) {
+void Implementation::feed_forward(std::size_t layer, const Operand& residual, int count) {
   const LayerPlan& plan = net_.layers[layer];
   const LayerOperands& o = operands_[layer];
-  residual_norm(layer, plan.attention_output, *o.context, attention_output, attention_residual, *o.input,
-                net_.output_layout(layer), plan.attention_norm, ffn_input, *o.ffn_input, batch);
+  residual_norm(layer, plan.attention_output, *o.context, attention_output, attention_residual, residual,
+                net_.output_layout(layer), plan.attention_norm, ffn_input, *o.ffn_input, count);
   const SiteLayout& site = plan.sites[ffn_hidden];
   ProductTarget target;
   if (plan.fuse_hidden) {
@@ -700,14 +715,14 @@ void Implementation::feed_forward(std::size_t layer, const BatchShape& batch) {
       target.stride = o.ffn_hidden->real_stride;
       target.type = o.ffn_hidden->type;
     }
-    multiply(plan.ffn_hidden, *o.ffn_input, batch.rows, target);
+    multiply(plan.ffn_hidden, *o.ffn_input, count, target);
   } else {
     target.out = w_.wide.data();
     target.stride = plan.ffn_hidden.columns();
     target.type = between(plan.ffn_hidden.integer(), model_->layers[layer].sites[ffn_hidden]);
-    multiply(plan.ffn_hidden, *o.ffn_input, batch.rows, target);
+    multiply(plan.ffn_hidden, *o.ffn_input, count, target);
     RowTask task;
-    task.rows = batch.rows;
+    task.rows = count;
     task.cols = static_cast<int>(shape().intermediate);
     task.source = w_.wide.data();
     task.source_type = target.type;
@@ -720,17 +735,17 @@ void Implementation::feed_forward(std::size_t layer, const BatchShape& batch) {
     show(model_->site_index(layer, ffn_hidden), w_.seen[2], task.rows, task.cols);
   }
   residual_norm(layer, plan.ffn_output, *o.ffn_hidden, ffn_output, ffn_residual, *o.ffn_input,
-                plan.sites[ffn_input], plan.output_norm, output, *o.output, batch);
+                plan.sites[ffn_input], plan.output_norm, output, *o.output, count);
 }
 
 void Implementation::classify(const BatchShape& batch) {
+  const bool first_alone = !operands_.empty() && !watched();  // in the last layer
   const Operand& last = operands_.empty() ? owned_.front().view() : *operands_.back().output;
-  timed(&Profile::rest,
-        [&] { gather_rows(last, first_tokens_, views(batch).offsets, batch.examples, stream_); });
+  if (!first_alone) gather(last, first_outputs_, batch);
   ProductTarget target;
   target.out = w_.wide.data();
   target.stride = hidden_stride_;
-  multiply(net_.pooler, first_tokens_, batch.examples, target);
+  multiply(net_.pooler, first_alone ? last : first_outputs_, batch.examples, target);
   RowTask task;
   task.rows = batch.examples;
   task.cols = static_cast<int>(shape().hidden);
