@@ -146,8 +146,12 @@ int command_bench(const std::vector<std::string>& arguments) {
   contenders.push_back(
       {"fp32", [&] { run_batches(evaluator.float_runner(), evaluator.batches(), n, nullptr); }});
   if (wanted("capture")) contenders.push_back({"capture", [&] { evaluator.evaluation_statistics(); }});
+  const auto captures = [](const std::string& name) { return name.rfind("capture", 0) == 0; };
+  const bool any_capture = std::any_of(known.begin(), known.end(),
+                                       [&](const auto& name) { return captures(name) && wanted(name); });
   for (const char* name : {"fp32-all-rows", "capture-visits", "capture-counting"}) {
-    if (!wanted(name)) continue;
+    // What captures is compared with the passes whose values it sees.
+    if (!wanted(name) && !(any_capture && !captures(name))) continue;
     contenders.push_back({name, [&, name] {
                             const auto floor = hook_of(name, evaluator);
                             run_batches(evaluator.float_runner(), evaluator.batches(), n, floor.get());
@@ -210,21 +214,31 @@ int command_bench(const std::vector<std::string>& arguments) {
   fmt::print("{:<22} {:>14} {:>10} {:>30}{}\n", "contender", "examples/s", "seconds",
              "time relative to fp32 [95 %]", clock ? "   clock, GHz" : "");
   bool disturbed = false;
-  const std::vector<double>*capture = nullptr, *all_rows = nullptr;
+  const auto all_rows = std::find_if(contenders.begin(), contenders.end(),
+                                     [](const Contender& c) { return c.name == "fp32-all-rows"; });
+  std::string added;  // by capture
   for (std::size_t c = 0; c < contenders.size(); ++c) {
     const std::string& name = contenders[c].name;
     const std::vector<double> relative = ratios(seconds[c], seconds[0]);
     const double middle = median(seconds[c]), ratio = median(relative);
     const Interval interval = median_interval(relative);
     disturbed = disturbed || is_disturbed(seconds[c]);
-    if (name == "capture") capture = &seconds[c];
-    if (name == "fp32-all-rows") all_rows = &seconds[c];
     nlohmann::ordered_json row = {{"contender", name},
                                   {"examples_per_second", static_cast<double>(n) / middle},
                                   {"time_relative_to_fp32", ratio},
                                   {"ci_low", interval.low},
                                   {"ci_high", interval.high},
                                   {"seconds", seconds[c]}};
+    if (captures(name)) {
+      const std::vector<double> to_all =
+          ratios(seconds[c], seconds[static_cast<std::size_t>(all_rows - contenders.begin())]);
+      const Interval sure = median_interval(to_all);
+      row["time_relative_to_all_rows"] = {
+          {"median", median(to_all)}, {"ci_low", sure.low}, {"ci_high", sure.high}};
+      const auto more = [](double r) { return 100 * (r - 1); };
+      added += fmt::format("{:<22} {:.1f} % [{:.1f}, {:.1f}]\n", name, more(median(to_all)), more(sure.low),
+                           more(sure.high));
+    }
     const auto ghz = clock ? clock_during(name, evaluator) : std::nullopt;
     if (ghz) row["clock_ghz"] = *ghz;
     fmt::print("{:<22} {:>14.1f} {:>10.3f} {:>30}{}\n", name, static_cast<double>(n) / middle, middle,
@@ -232,13 +246,7 @@ int command_bench(const std::vector<std::string>& arguments) {
                ghz ? fmt::format("   {:>10.2f}", *ghz) : "");
     rows.push_back(std::move(row));
   }
-  if (capture && all_rows) {
-    const std::vector<double> relative = ratios(*capture, *all_rows);
-    const Interval interval = median_interval(relative);
-    const auto more = [](double ratio) { return 100 * (ratio - 1); };
-    fmt::print("\nCapture takes {:.1f} % [{:.1f}, {:.1f}] more than the passes of fp32-all-rows.\n",
-               more(median(relative)), more(interval.low), more(interval.high));
-  }
+  if (!added.empty()) fmt::print("\nMore than the passes of fp32-all-rows take:\n{}", added);
   if (repeats < 6) fmt::print("\nThe extremes stand for the interval: fewer than six passes give none.\n");
   if (disturbed)
     fmt::print("\nSome passes took a fifth longer than others: something else ran beside them.\n");

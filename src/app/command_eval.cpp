@@ -125,10 +125,6 @@ int command_eval(const std::vector<std::string>& arguments) {
       {"ci_low", scores.ci_low},
       {"ci_high", scores.ci_high},
   };
-  if (untimed.empty()) {
-    result["seconds"] = evaluation.seconds;
-    result["examples_per_second"] = rate;
-  }
   fmt::print("{}{} on {}, scheme {}, {} examples, {}\n", session.model.name,
              session.model.planted ? " (planted)" : "", evaluator.options().task.name, scheme_name, scores.n,
              engine_description);
@@ -142,6 +138,10 @@ int command_eval(const std::vector<std::string>& arguments) {
                compared->mcnemar_p);
   }
   result["weight_bytes"] = evaluation.weight_bytes;
+  if (untimed.empty()) {
+    result["seconds"] = evaluation.seconds;
+    result["examples_per_second"] = rate;
+  }
   fmt::print("weights    {}\n", weights_text(evaluation.weight_bytes, evaluator.parameter_count(), integer));
   if (integer) fmt::print("products   {}\n", products);
   if (untimed.empty()) {

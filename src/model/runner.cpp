@@ -217,7 +217,9 @@ struct BertRunner::Packed {
                     Rows rows, Matrix& out) const;
   void run_layer(std::size_t layer, const Batch& batch, const Matrix& hidden, SiteHook* hook, Matrix& out,
                  bool first_alone = false) const;
-  Matrix classify(const Batch& batch, const Matrix& first, SiteHook* hook) const;
+  Matrix classify_first(const Batch& batch, const Matrix& first, SiteHook* hook) const;
+  Matrix logits_from(std::size_t index, const Batch& batch, const Matrix& hidden, SiteHook* hook, Matrix& one,
+                     Matrix& other) const;
 };
 
 void BertRunner::Packed::embed(const Batch& batch, SiteHook* hook, Matrix& out) const {
@@ -390,7 +392,7 @@ void BertRunner::Packed::run_layer(std::size_t layer, const Batch& batch, const 
 }
 
 /// Takes each example's first row.
-Matrix BertRunner::Packed::classify(const Batch& batch, const Matrix& first, SiteHook* hook) const {
+Matrix BertRunner::Packed::classify_first(const Batch& batch, const Matrix& first, SiteHook* hook) const {
   require_classifier(classifier.out != 0 && pooler.out != 0);
   const std::size_t width = config.hidden_size;
   Matrix pooled(batch.size(), width), logits(batch.size(), classifier.out);
@@ -403,6 +405,22 @@ Matrix BertRunner::Packed::classify(const Batch& batch, const Matrix& first, Sit
     multiply(classifier, pooled, begin, end - begin, logits, begin, hook, thread);
   });
   return logits;
+}
+
+/// Layers write to `one` and `other` in turn; `hidden` may be `other`.
+Matrix BertRunner::Packed::logits_from(std::size_t index, const Batch& batch, const Matrix& hidden,
+                                       SiteHook* hook, Matrix& one, Matrix& other) const {
+  const bool first_alone = index < layers.size() && !(hook && hook->needs_all_rows());
+  const Matrix* from = &hidden;
+  for (std::size_t i = index; i < layers.size(); ++i) {
+    Matrix& to = (i - index) % 2 == 0 ? one : other;
+    run_layer(i, batch, *from, hook, to, first_alone && i + 1 == layers.size());
+    from = &to;
+  }
+  if (first_alone) return classify_first(batch, *from, hook);
+  Matrix first;
+  first_rows(batch, *from, first);
+  return classify_first(batch, first, hook);
 }
 
 BertRunner::BertRunner(const BertWeights& weights) : packed_(std::make_unique<Packed>(weights)) {
@@ -449,28 +467,19 @@ Matrix BertRunner::layer(std::size_t index, const Batch& batch, const Matrix& hi
 Matrix BertRunner::classify(const Batch& batch, const Matrix& hidden, SiteHook* hook) const {
   Matrix first;
   first_rows(batch, hidden, first);
-  return packed_->classify(batch, first, hook);
+  return packed_->classify_first(batch, first, hook);
 }
 
 Matrix BertRunner::logits_from(std::size_t index, const Batch& batch, const Matrix& hidden,
                                SiteHook* hook) const {
-  const std::size_t layers = packed_->layers.size();
-  const bool all_rows = hook && hook->needs_all_rows();
-  if (index >= layers) return classify(batch, hidden, hook);
-  thread_local Matrix results[2];
-  const Matrix* from = &hidden;
-  for (std::size_t i = index; i < layers; ++i) {
-    Matrix& to = results[i % 2];
-    packed_->run_layer(i, batch, *from, hook, to, i + 1 == layers && !all_rows);
-    from = &to;
-  }
-  return all_rows ? classify(batch, *from, hook) : packed_->classify(batch, *from, hook);
+  thread_local Matrix one, other;
+  return packed_->logits_from(index, batch, hidden, hook, one, other);
 }
 
 Matrix BertRunner::logits(const Batch& batch, SiteHook* hook) const {
-  thread_local Matrix hidden;
+  thread_local Matrix hidden, next;
   packed_->embed(batch, hook, hidden);
-  return logits_from(0, batch, hidden, hook);
+  return packed_->logits_from(0, batch, hidden, hook, next, hidden);
 }
 
 Matrix BertRunner::mlm_logits(const Batch& batch, SiteHook* hook) const {

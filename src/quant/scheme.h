@@ -162,8 +162,8 @@ class ActivationQuantizer : public SiteHook {
   bool enabled(std::size_t site) const;  ///< quantizes at all
   /// Has grids from statistics: calibrate() means something for it.
   bool is_static(std::size_t site) const;
-  /// Throws Error naming the first site at which a NaN or Inf was seen, or that ran without having been
-  /// calibrated.
+  /// Throws Error naming the first site at which a NaN or Inf was seen (of values that a logit depends on),
+  /// or that ran without having been calibrated.
   void require_finite() const;
   /// The grids of a site: one per tensor, group or channel; empty for float and dynamic sites.
   std::vector<Grid> grids(std::size_t site) const;

@@ -195,8 +195,9 @@ double step_of(const engine::SiteFormat& format, double largest) {
 using MakeExecutor = std::function<std::unique_ptr<engine::Executor>(std::shared_ptr<const engine::Model>,
                                                                      engine::SiteObserver*)>;
 
-/// Simulated, observed and fused execution of one scheme, site by site, on `batches` batches.
-void compare(const Network& network, const Scheme& s, const MakeExecutor& make,
+/// Simulated, observed and fused execution of one scheme, site by site, on `batches` batches. The logits of
+/// the last two may differ by `logit_margin`.
+void compare(const Network& network, const Scheme& s, const MakeExecutor& make, double logit_margin,
              std::size_t batches = std::numeric_limits<std::size_t>::max()) {
   INFO("scheme " << s.name());
   const SiteTable& sites = network.runner.sites();
@@ -236,8 +237,8 @@ void compare(const Network& network, const Scheme& s, const MakeExecutor& make,
       ++total;
     }
     for (std::size_t k = 0; k < fast_logits.size(); ++k) {
-      // Fused and observed runs are the same arithmetic.
-      REQUIRE(fast_logits.data()[k] == Approx(slow_logits.data()[k]).margin(1e-5));
+      // Fused and observed runs are the same arithmetic, though only observed ones compute all rows.
+      REQUIRE(std::abs(fast_logits.data()[k] - slow_logits.data()[k]) <= logit_margin);
       squares += std::pow(fast_logits.data()[k] - simulated_logits.data()[k], 2);
       norm += std::pow(simulated_logits.data()[k], 2);
     }
@@ -299,19 +300,19 @@ std::unique_ptr<engine::Executor> on_emulated_cuda(std::shared_ptr<const engine:
 
 TEST_CASE("The integer engine agrees with the simulated scheme at every site", "[engine]") {
   for (const Network* network : {&smooth(), &odd()}) {
-    for (const Scheme& s : executable_schemes()) compare(*network, s, on_cpu);
-    for (const Scheme& s : schemes_with_outliers()) compare(*network, s, on_cpu);
+    for (const Scheme& s : executable_schemes()) compare(*network, s, on_cpu, 0);
+    for (const Scheme& s : schemes_with_outliers()) compare(*network, s, on_cpu, 0);
   }
 }
 
 TEST_CASE("The CUDA back end, emulated, agrees with the simulated scheme at every site", "[engine][cuda]") {
   for (const Scheme& s : executable_schemes()) {
-    compare(smooth(), s, on_emulated_cuda, 2);
-    compare(odd(), s, on_emulated_cuda, 1);
+    compare(smooth(), s, on_emulated_cuda, 1e-5, 2);
+    compare(odd(), s, on_emulated_cuda, 1e-5, 1);
   }
   for (const Scheme& s : schemes_with_outliers()) {
-    compare(smooth(), s, on_emulated_cuda, 2);
-    compare(odd(), s, on_emulated_cuda, 1);
+    compare(smooth(), s, on_emulated_cuda, 1e-5, 2);
+    compare(odd(), s, on_emulated_cuda, 1e-5, 1);
   }
 }
 

@@ -604,6 +604,7 @@ TEST_CASE(
       task.first_alone = true;
       task.context = alone.data();
       for (const auto& [way, all] : {std::pair(AttentionKernel::any, &expected), std::pair(kernel, &found)}) {
+        std::fill_n(alone.data(), alone.size(), std::nanf(""));
         attend(way, task, nullptr);
         for (std::size_t e = 0; e < examples; ++e) {
           const float* const row = all->data() + static_cast<std::size_t>(heads.offsets[e]) * width;

@@ -13,7 +13,8 @@ namespace outlierlab::engine {
 namespace {
 
 using Kind = SiteFormat::Kind;
-/// Where this head's columns begin in queries, keys and values.
+
+/// Where this head's columns begin in the queries and the context, and in keys and values.
 std::size_t query_at(const AttentionPlan& plan, const AttentionTask& task) {
   return task.first_query * plan.hidden + task.head * plan.depth;
 }

@@ -442,35 +442,17 @@ void CpuExecutor::Network::project(std::size_t layer, std::initializer_list<Laye
     std::int32_t* zero;
     bool as_codes;
   };
-  const auto part_of = [&](LayerSite site) -> Part {
-    if (site == query) {
-      return {plan.query,
-              query,
-              w.query.data(),
-              w.query_codes.data(),
-              w.query_scale.data(),
-              w.query_zero.data(),
-              plan.attention.integer_scores};
-    }
-    if (site == key) {
-      return {plan.key,
-              key,
-              w.key.data(),
-              w.key_codes.data(),
-              w.key_scale.data(),
-              w.key_zero.data(),
-              plan.attention.integer_scores};
-    }
-    return {plan.value,
-            value,
-            w.value.data(),
-            w.value_codes.data(),
-            w.value_scale.data(),
-            w.value_zero.data(),
-            plan.attention.integer_context};
+  const Part parts[] = {
+      {plan.query, query, w.query.data(), w.query_codes.data(), w.query_scale.data(), w.query_zero.data(),
+       plan.attention.integer_scores},
+      {plan.key, key, w.key.data(), w.key_codes.data(), w.key_scale.data(), w.key_zero.data(),
+       plan.attention.integer_scores},
+      {plan.value, value, w.value.data(), w.value_codes.data(), w.value_scale.data(), w.value_zero.data(),
+       plan.attention.integer_context},
   };
+  static_assert(key == query + 1 && value == query + 2, "in the order of the sites");
   for (const LayerSite site : sites) {
-    const Part part = part_of(site);
+    const Part& part = parts[site - query];
     const RowFormat& format = plan.sites[part.site].format();
     void* const target = part.linear.gives_codes() ? static_cast<void*>(part.codes) : part.values;
     multiply(part.linear, left, rows, member, {target, hidden}, thread);
@@ -482,7 +464,7 @@ void CpuExecutor::Network::project(std::size_t layer, std::initializer_list<Laye
   member.wait();
   bool any = false;
   for (const LayerSite site : sites) {
-    const Part part = part_of(site);
+    const Part& part = parts[site - query];
     const RowFormat& format = plan.sites[part.site].format();
     if (part.linear.gives_codes()) {
       if (member.rank == 0)

@@ -163,7 +163,8 @@ class Implementation : public CudaExecutor {
   void attend_all(std::size_t layer, const BatchShape& batch, bool first_alone);
   /// What follows the attention, of so many rows; `residual`: what entered the layer.
   void feed_forward(std::size_t layer, const Operand& residual, int count);
-  void classify(const BatchShape& batch);
+  /// `first`: what the pooler reads, a row per example.
+  void classify(const BatchShape& batch, const Operand& first);
   void multiply(const DeviceLinear& linear, const Operand& left, int rows, const ProductTarget& target);
   /// A product whose result meets the residual: as codes where its site has them, else as between() says.
   void residual_norm(std::size_t layer, const DeviceLinear& linear, const Operand& left,
@@ -212,7 +213,9 @@ class Implementation : public CudaExecutor {
   Workspace w_;
   std::vector<LayerOperands> operands_;
   std::list<OperandRows> owned_;
-  Operand first_inputs_, first_outputs_, pooled_;  ///< what enters and leaves the last layer, by example
+  /// Of each example's first token: what enters the last layer, unwatched, and what leaves it, watched.
+  Operand first_inputs_, first_outputs_;
+  Operand pooled_;
   Pinned staging_, result_;
   std::list<KnownShape> known_;
   unsigned generation_ = 0;
@@ -328,8 +331,11 @@ void Implementation::reserve(const BatchShape& batch) {
       input = o.output;
       operands_.push_back(o);
     }
-    if (s.layers > 0) first_inputs_ = *owned(net_.output_layout(s.layers - 1), most_examples);
-    first_outputs_ = *owned(net_.output_layout(s.layers), most_examples);
+    if (s.layers > 0 && !watched()) {
+      first_inputs_ = *owned(net_.output_layout(s.layers - 1), most_examples);
+    } else {
+      first_outputs_ = *owned(net_.output_layout(s.layers), most_examples);
+    }
     pooled_ = *owned(net_.pooler_site, most_examples);
     // Only now: where memory did not suffice, the next batch starts anew.
     w_.rows = most_rows;
@@ -426,18 +432,21 @@ void Implementation::forget_moved() {
 
 void Implementation::pass(const BatchShape& batch) {
   embed(batch);
+  // No logit depends on what the last layer makes of other tokens than each example's first; an observer sees
+  // them all.
   const std::size_t layers = net_.layers.size();
+  const bool short_last = layers > 0 && !watched();
   for (std::size_t i = 0; i < layers; ++i) {
-    // No logit depends on what the last layer makes of other tokens than each example's first; an observer
-    // sees them all.
-    const bool first_alone = i + 1 == layers && !watched();
+    const bool first_alone = i + 1 == layers && short_last;
     const Operand& input = *operands_[i].input;
     project(i, batch);
     attend_all(i, batch, first_alone);
     if (first_alone) gather(input, first_inputs_, batch);
     feed_forward(i, first_alone ? first_inputs_ : input, first_alone ? batch.examples : batch.rows);
   }
-  classify(batch);
+  const Operand& last = operands_.empty() ? owned_.front().view() : *operands_.back().output;
+  if (!short_last) gather(last, first_outputs_, batch);
+  classify(batch, short_last ? last : first_outputs_);
 }
 
 void Implementation::multiply(const DeviceLinear& linear, const Operand& left, int rows,
@@ -738,14 +747,11 @@ void Implementation::feed_forward(std::size_t layer, const Operand& residual, in
                 plan.sites[ffn_input], plan.output_norm, output, *o.output, count);
 }
 
-void Implementation::classify(const BatchShape& batch) {
-  const bool first_alone = !operands_.empty() && !watched();  // in the last layer
-  const Operand& last = operands_.empty() ? owned_.front().view() : *operands_.back().output;
-  if (!first_alone) gather(last, first_outputs_, batch);
+void Implementation::classify(const BatchShape& batch, const Operand& first) {
   ProductTarget target;
   target.out = w_.wide.data();
   target.stride = hidden_stride_;
-  multiply(net_.pooler, first_alone ? last : first_outputs_, batch.examples, target);
+  multiply(net_.pooler, first, batch.examples, target);
   RowTask task;
   task.rows = batch.examples;
   task.cols = static_cast<int>(shape().hidden);
