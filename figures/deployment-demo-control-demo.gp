@@ -16,7 +16,7 @@ set rmargin at screen 0.72131
 set bmargin at screen 0.10917
 set tmargin at screen 0.90830
 set logscale x 2
-set xrange [0.7657892194:3.830763904]
+set xrange [0.7629866654:3.843275281]
 set xtics (0.125, 0.25, 0.5, 0.7, 1, 1.4, 2, 2.8, 4, 5.6, 8, 16, 32)
 set yrange [14.5:0.5]
 set ytics ('bfloat16' 1, 'simulated w8a8' 2, 'simulated percentile-99.99' 3, 'simulated peg-6-permuted' 4, 'simulated mp-xhy' 5, 'simulated w8a8-token' 6, 'integer w8a8' 7, 'integer w8a8-channel-weights' 8, 'integer w8a8-token' 9, 'integer peg-6-permuted' 10, 'integer mp-xhy-16' 11, 'integer mp-xhy' 12, 'integer mp-channel-1' 13, 'integer llm-int8' 14) scale 0

@@ -40,6 +40,10 @@ class Members {
       fail_expected(place_ + ": " + key, "a whole number", "'" + digits + "'");
     return value;
   }
+  std::string text_or_count(const char* key) const {
+    const auto found = object_.find(key);
+    return found != object_.end() && found->is_number_unsigned() ? std::to_string(count(key)) : text(key);
+  }
 
  private:
   template <typename Value, typename Check>
@@ -134,7 +138,7 @@ RunRecord read_run_record(const std::filesystem::path& file) {
   record.instructions = members.text("instructions");
   record.started = members.text("started");
   record.calibration_size = members.text("calibration_size");
-  record.max_length = members.text("max_length");
+  record.max_length = members.text_or_count("max_length");
   record.threads = members.count("threads");
   record.peak_memory_bytes = members.count("peak_memory_bytes");
   record.wall_seconds = members.number("wall_seconds");

@@ -200,6 +200,12 @@ TEST_CASE("how the rows were made comes from the file beside them", "[page]") {
   REQUIRE(record.split_examples == 5463);
   REQUIRE(record.limit == 100);
   REQUIRE(execution_text(record) == "integer products with AMX");
+  for (const char* written : {R"({"max_length": "128"})", R"({"max_length": 128})"}) {  // program, script
+    write_file_atomically(folder / "peg.json", written);
+    REQUIRE(read_run_record(folder / "peg.json").max_length == "128");
+  }
+  write_file_atomically(folder / "peg.json", R"({"max_length": [128]})");
+  REQUIRE_ERROR(read_run_record(folder / "peg.json"), "peg.json: max_length", "a text", "[128]");
   write_file_atomically(folder / "peg.json", R"({"examples": "many"})");
   REQUIRE_ERROR(read_run_record(folder / "peg.json"), "peg.json: examples", "a whole number", "'many'");
   write_file_atomically(folder / "peg.json", R"({"executors": {"integer:w8a8": 1}})");
