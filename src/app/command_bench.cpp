@@ -150,8 +150,8 @@ int command_bench(const std::vector<std::string>& arguments) {
   const bool any_capture = std::any_of(known.begin(), known.end(),
                                        [&](const auto& name) { return captures(name) && wanted(name); });
   for (const char* name : {"fp32-all-rows", "capture-visits", "capture-counting"}) {
-    // What captures is compared with the passes whose values it sees.
-    if (!wanted(name) && !(any_capture && !captures(name))) continue;
+    const bool compared_with = any_capture && !captures(name);  // the passes whose values captures see
+    if (!wanted(name) && !compared_with) continue;
     contenders.push_back({name, [&, name] {
                             const auto floor = hook_of(name, evaluator);
                             run_batches(evaluator.float_runner(), evaluator.batches(), n, floor.get());

@@ -465,9 +465,7 @@ Matrix BertRunner::layer(std::size_t index, const Batch& batch, const Matrix& hi
 }
 
 Matrix BertRunner::classify(const Batch& batch, const Matrix& hidden, SiteHook* hook) const {
-  Matrix first;
-  first_rows(batch, hidden, first);
-  return packed_->classify_first(batch, first, hook);
+  return logits_from(packed_->layers.size(), batch, hidden, hook);
 }
 
 Matrix BertRunner::logits_from(std::size_t index, const Batch& batch, const Matrix& hidden,
