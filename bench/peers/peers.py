@@ -22,6 +22,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 PEERS = ["torch-fp32", "torch-fp32-pad128", "torch-bf16", "torch-int8-dynamic", "ort-fp32", "ort-int8-dynamic",
          "ort-int8-static", "ct2-fp32", "ct2-int8"]
+# What serves a peer less well, for comparison: run where --only names it.
+VARIANTS = ["torch-fp32-eager", "ort-fp32-sdpa", "ort-int8-dynamic-sdpa", "ort-int8-dynamic-tensor", "ort-int8-static-all"]
 OURS = {"outlierlab-fp32": ["--scheme", "fp32"],
         "outlierlab-bf16": ["--scheme", "fp32", "--engine", "int8", "--precision", "bfloat16"]}
 for scheme in ["w8a8", "w8a8-token", "w8a8-token-mse", "w8a8-token-linear", "w8a8-token-linear-mse", "llm-int8",
@@ -117,7 +119,7 @@ def padded(split, batch, width=None):
     return ids, types, mask
 
 
-def load_torch(model, threads, attention="sdpa"):
+def load_torch(model, threads, attention):
     import torch
     from transformers import AutoModelForSequenceClassification
     torch.set_num_threads(threads)
@@ -126,7 +128,7 @@ def load_torch(model, threads, attention="sdpa"):
 
 def torch_contender(name, model, threads):
     import torch
-    network = load_torch(model, threads)
+    network = load_torch(model, threads, "eager" if name.endswith("-eager") else "sdpa")
     if name == "torch-int8-dynamic":
         network = torch.ao.quantization.quantize_dynamic(network, {torch.nn.Linear}, dtype=torch.qint8)
     half = name == "torch-bf16"
@@ -142,9 +144,10 @@ def torch_contender(name, model, threads):
 def ort_contender(name, model, threads, data, folder):
     import onnxruntime as ort
     import torch
-    path = os.path.join(folder, "model.onnx")
+    attention = "sdpa" if name.endswith("-sdpa") else "eager"  # of eager's graph it fuses more
+    path = os.path.join(folder, attention + ".onnx")
     if not os.path.exists(path):
-        network = load_torch(model, threads, "eager")  # ONNX Runtime fuses more of it than of sdpa's graph
+        network = load_torch(model, threads, attention)
         network.config.return_dict = False
         example = tuple(torch.from_numpy(a) for a in padded(data["splits"]["dev"], [0, 1]))
         axes = {n: {0: "batch", 1: "length"} for n in ("input_ids", "token_type_ids", "attention_mask")}
@@ -158,11 +161,11 @@ def ort_contender(name, model, threads, data, folder):
                 return self.network(input_ids=input_ids, token_type_ids=token_type_ids, attention_mask=attention_mask)[0]
         torch.onnx.export(Wrapped(), example, path, input_names=list(axes), output_names=["logits"],
                           dynamic_axes={**axes, "logits": {0: "batch"}}, opset_version=17, dynamo=False)
-    if name != "ort-fp32":
+    if "int8" in name:
         from onnxruntime import quantization as q
         target = os.path.join(folder, name + ".onnx")
-        if name == "ort-int8-dynamic":
-            q.quantize_dynamic(path, target, weight_type=q.QuantType.QInt8, per_channel=True)
+        if "dynamic" in name:
+            q.quantize_dynamic(path, target, weight_type=q.QuantType.QInt8, per_channel=not name.endswith("-tensor"))
         else:
             from onnxruntime.quantization.shape_inference import quant_pre_process
             ready = os.path.join(folder, "ready.onnx")
@@ -175,9 +178,9 @@ def ort_contender(name, model, threads, data, folder):
                 def get_next(self):
                     batch = next(self.batches, None)
                     return None if batch is None else feed(*padded(data["splits"]["train"], batch))
-            # The products alone: a grid over the sum with the attention mask would have its lowest float as its range.
+            # The products alone: the sum with the attention mask has the lowest float in its range.
             q.quantize_static(ready, target, Reader(), quant_format=q.QuantFormat.QDQ, weight_type=q.QuantType.QInt8,
-                              op_types_to_quantize=["MatMul", "Gemm"], per_channel=True)
+                              op_types_to_quantize=None if name.endswith("-all") else ["MatMul", "Gemm"], per_channel=True)
         path = target
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -194,7 +197,7 @@ def ct2_contender(name, model, threads, folder):
     import ctranslate2
     import numpy as np
     from transformers import AutoTokenizer
-    network = load_torch(model, 1)
+    network = load_torch(model, 1, "sdpa")
     converted = os.path.join(folder, "ct2")
     if not os.path.exists(converted):
         encoder = os.path.join(folder, "encoder")
@@ -415,7 +418,7 @@ def main():
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--limit", type=int, default=1000, help="first examples of the dev set; 0: all")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--only", nargs="*", choices=PEERS + list(OURS))
+    parser.add_argument("--only", nargs="*", choices=PEERS + VARIANTS + list(OURS))
     parser.add_argument("--csv", help="rows in the suite's format; provenance beside it as JSON")
     parser.add_argument("--paired", metavar="JSON", help="prints the paired ratios of a run that is there, and ends")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
