@@ -30,6 +30,15 @@ __device__ inline int queries_of(const AttentionTask& task, int n) {
 __device__ inline std::size_t context_row(const AttentionTask& task, int first, int query) {
   return task.first_alone ? blockIdx.z : static_cast<std::size_t>(first + query);
 }
+/// Columns c, an even one, and c + 1 of such a row.
+__device__ inline void set_context(const AttentionTask& task, std::size_t row, int c, const float (&v)[2]) {
+  if (task.context_codes) {
+    *reinterpret_cast<std::uint16_t*>(task.context_codes + row * task.context_stride + c) =
+        pack_codes(code_of(task.context_grid, v[0]), code_of(task.context_grid, v[1]));
+  } else {
+    set_pair(task.context, task.context_type, row * task.context_real_stride + c, v[0], v[1]);
+  }
+}
 
 /// Over the four lanes that share a row of a matrix instruction's result.
 __device__ inline float quad_max(float v) {
@@ -165,6 +174,7 @@ template <int DEPTH, bool BY_CHUNK>
 __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task) {
   using Memory = CodesMemory<DEPTH>;
   constexpr int depth_steps = DEPTH / 32, tiles = chunk_keys / 8;
+  static_assert(DEPTH * 255 * 255 < 1 << 22, "float_of()'s range");
   const int head = static_cast<int>(blockIdx.y), first = task.offsets[blockIdx.z],
             n = task.offsets[blockIdx.z + 1] - first, queries = queries_of(task, n);
   const int block_first = static_cast<int>(blockIdx.x) * block_queries;
@@ -232,7 +242,7 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
         const int at = key0 + 2 * quad + e % 2, key = chunk * chunk_keys + 8 * t + 2 * quad + e % 2;
         const std::int32_t exact =
             sum[e] - query_zero * key_sums[at] - key_zero * query_sum[e / 2] + DEPTH * query_zero * key_zero;
-        float v = scale.times(static_cast<float>(exact));
+        float v = scale.times(float_of(exact));
         if (scores.kind == FormatKind::tensor) v = steps(scores.grid, v) * scores.grid.scale;
         s[t][e] = key < n ? v : -INFINITY;
       }
@@ -297,10 +307,10 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
         for (int e = 0; e < 4; ++e) {
           const int key = chunk * chunk_keys + 32 * step + 8 * t + 2 * quad + e % 2;
           const float v = fminf(fmaxf(factor[e / 2].times(s[4 * step + t][e]), lowest), highest);
-          const int code = static_cast<int>(rintf(v) + probs.grid.offset) - code_shift;
+          const auto code = static_cast<std::uint8_t>(signed_code(nearest(v) + probs.grid.offset));
           // Register e / 2 + 2 (t / 2) takes, byte by byte, keys 2 quad, 2 quad + 1 of two tiles.
           if (key < n)
-            p[e / 2 + 2 * (t / 2)] |= static_cast<std::uint32_t>(code & 255) << (8 * (2 * (t % 2) + e % 2));
+            p[e / 2 + 2 * (t / 2)] |= static_cast<std::uint32_t>(code) << (8 * (2 * (t % 2) + e % 2));
         }
       }
 #pragma unroll
@@ -327,20 +337,18 @@ __global__ void __launch_bounds__(threads) codes_kernel(const AttentionTask task
   const auto* value_sums = reinterpret_cast<const std::int32_t*>(shared + Memory::value_sums_at(held));
 #pragma unroll
   for (int d = 0; d < DEPTH / 8; ++d) {
+    for (int side = 0; side < 2; ++side) {
+      if (query[side] >= queries) continue;
+      const int c = 8 * d + 2 * quad;
+      float v[2];
 #pragma unroll
-    for (int e = 0; e < 4; ++e) {
-      if (query[e / 2] >= queries) continue;
-      const int c = 8 * d + 2 * quad + e % 2;
-      const std::int32_t exact =
-          sum[d][e] - prob_zero * value_sums[c] - value_zero * prob_sum[e / 2] + n * prob_zero * value_zero;
-      const float v = context_scale.times(static_cast<float>(exact));
-      const std::size_t row = context_row(task, first, query[e / 2]);
-      if (task.context_codes) {
-        task.context_codes[row * task.context_stride + head * DEPTH + c] = static_cast<std::int8_t>(
-            static_cast<int>(steps(task.context_grid, v) + task.context_grid.offset) - code_shift);
-      } else {
-        set_real(task.context, task.context_type, row * task.context_real_stride + head * DEPTH + c, v);
+      for (int i = 0; i < 2; ++i) {
+        const std::int32_t exact = sum[d][2 * side + i] - prob_zero * value_sums[c + i] -
+                                   value_zero * prob_sum[side] + n * prob_zero * value_zero;
+        v[i] = context_scale.times(static_cast<float>(exact));
       }
+      const std::size_t row = context_row(task, first, query[side]);
+      set_context(task, row, head * DEPTH + c, v);
     }
   }
 }
@@ -536,22 +544,7 @@ __global__ void __launch_bounds__(threads) reals_kernel(const AttentionTask task
 #pragma unroll
     for (int d = 0; d < DEPTH / 8; ++d) {
       const float v[2] = {out[d][2 * side] * last, out[d][2 * side + 1] * last};
-      if (ROUNDED && task.context_codes) {
-#pragma unroll
-        for (int i = 0; i < 2; ++i) {
-          task.context_codes[row * task.context_stride + column + 8 * d + i] = static_cast<std::int8_t>(
-              static_cast<int>(steps(task.context_grid, v[i]) + task.context_grid.offset) - code_shift);
-        }
-        continue;
-      }
-      const std::size_t at = row * task.context_real_stride + column + 8 * d;
-      if (task.context_type == RealType::float32) {
-        set_real(task.context, RealType::float32, at, v[0]);
-        set_real(task.context, RealType::float32, at + 1, v[1]);
-      } else {
-        *reinterpret_cast<std::uint32_t*>(static_cast<std::uint16_t*>(task.context) + at) =
-            pack_reals<BFLOAT16>(v[0], v[1]);
-      }
+      set_context(task, row, column + 8 * d, v);
     }
   }
 }
@@ -673,8 +666,7 @@ __global__ void __launch_bounds__(threads) any_kernel(const AttentionTask task) 
       }
     }
     if (task.context_codes) {
-      task.context_codes[to * task.context_stride + head * depth + c] = static_cast<std::int8_t>(
-          static_cast<int>(steps(task.context_grid, value) + task.context_grid.offset) - code_shift);
+      task.context_codes[to * task.context_stride + head * depth + c] = code_of(task.context_grid, value);
     } else {
       set_real(task.context, task.context_type, to * task.context_real_stride + head * depth + c, value);
     }

@@ -41,10 +41,6 @@ __device__ inline float stored(const Finishing& f, const Grid& g, float v) {
   return g.scale < 0.0f ? v : steps(g, v) * g.scale;
 }
 
-__device__ inline std::int8_t signed_code(float code) {
-  return static_cast<std::int8_t>(static_cast<int>(code) - code_shift);
-}
-
 __device__ inline void set_kept(const Finishing& f, int r, int j, float v) {
   const int i = j - f.code_columns;
   if (i < f.kept_out_count) f.kept_out[static_cast<std::size_t>(r) * f.kept_out_count + i] = v;
@@ -426,10 +422,8 @@ __device__ inline void finish_tile(const Int8Product& p, const TileSums<M, N, SE
           set_kept(f, r, j, a);
           set_kept(f, r, j + 1, b);
         } else {
-          const auto low = static_cast<std::uint8_t>(signed_code(a)),
-                     high = static_cast<std::uint8_t>(signed_code(b));
           *reinterpret_cast<std::uint16_t*>(shared + (r - tile.row0) * code_stride<COLUMNS> +
-                                            (j - tile.column0)) = static_cast<std::uint16_t>(low | high << 8);
+                                            (j - tile.column0)) = pack_codes(signed_code(a), signed_code(b));
         }
       }
     }

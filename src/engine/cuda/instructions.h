@@ -38,8 +38,14 @@ void launch(const char* name, void (*kernel)(Parameters...), Grid3 grid, int thr
   };
   constexpr std::size_t without_asking = 48 * 1024;
   if (shared > without_asking) {
-    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
+    // Only ever raised: a graph may hold an earlier launch that asked for more.
+    cudaFuncAttributes attributes;
+    check(cudaFuncGetAttributes(&attributes, kernel), "cudaFuncGetAttributes", asked());
+    if (attributes.maxDynamicSharedSizeBytes < static_cast<int>(shared)) {
+      check(
+          cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
           "cudaFuncSetAttribute", asked());
+    }
   }
   kernel<<<dim3(grid.x, grid.y, grid.z), static_cast<unsigned>(threads), shared,
            static_cast<cudaStream_t>(stream)>>>(arguments...);
@@ -245,6 +251,13 @@ __host__ __device__ inline float bfloat_to_float(std::uint16_t bits) {
 }
 __host__ __device__ inline std::uint16_t float_to_bfloat(float v) {
   return __bfloat16_as_ushort(__float2bfloat16_rn(v));
+}
+
+__device__ inline std::uint32_t bits_of(float v) {
+  return __float_as_uint(v);
+}
+__device__ inline float float_of_bits(std::uint32_t bits) {
+  return __uint_as_float(bits);
 }
 
 /// e4m3, to the nearest; what is beyond 448 becomes 448.

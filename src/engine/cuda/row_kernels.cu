@@ -245,7 +245,7 @@ __device__ inline void encode_segments(const Format& f, Row<FOURS, WARPS>& row, 
       const Grid g = grids.at(k);
       const float t = steps(g, v);
       v = t * g.scale;
-      together[place] = static_cast<std::int8_t>(static_cast<int>(t + g.offset) - code_shift);
+      together[place] = signed_code(t + g.offset);
     }
   }
   if (!staged) return;

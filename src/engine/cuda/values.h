@@ -68,10 +68,41 @@ struct Operand {
   std::uint8_t* eight = nullptr;  ///< [rows, real_stride] e4m3 of the reals, for products in float8
 };
 
+// Devices round and convert at a quarter of the rate at which they add, or less. From 2^23 to 2^24 floats are
+// whole: one that is added to the middle of these is rounded, to even ties, and its bits there count.
+constexpr float whole_floats = 12582912.0f;  // 3 * 2^22
+constexpr std::uint32_t whole_bits = 0x4b400000u;
+
+/// The nearest whole number, to even ties; |v| < 2^22.
+__device__ inline float nearest(float v) {
+  return (v + whole_floats) - whole_floats;
+}
+/// A whole number as an integer; |v| < 2^22.
+__device__ inline std::int32_t integer_of(float v) {
+  return static_cast<std::int32_t>(bits_of(v + whole_floats) - whole_bits);
+}
+/// An integer as a float; |i| < 2^22.
+__device__ inline float float_of(std::int32_t i) {
+  return float_of_bits(whole_bits + static_cast<std::uint32_t>(i)) - whole_floats;
+}
+
+/// What is stored for an unsigned code (of a plane).
+__device__ inline std::int8_t signed_code(float unsigned_code) {
+  return static_cast<std::int8_t>(integer_of(unsigned_code) - code_shift);
+}
+
+__device__ inline std::uint16_t pack_codes(std::int8_t low, std::int8_t high) {
+  return static_cast<std::uint16_t>(static_cast<std::uint8_t>(low) | static_cast<std::uint8_t>(high) << 8);
+}
+
 /// Steps from the zero point.
 __device__ inline float steps(const Grid& g, float v) {
   v = fminf(fmaxf(v, g.low), g.high);
-  return rintf(fmaf(v, g.inverse, v * g.rest));
+  return nearest(fmaf(v, g.inverse, v * g.rest));
+}
+/// What is stored for v.
+__device__ inline std::int8_t code_of(const Grid& g, float v) {
+  return signed_code(steps(g, v) + g.offset);
 }
 
 /// The ends of a grid in steps.
@@ -207,7 +238,7 @@ __device__ inline std::uint32_t pack_codes(const float (&unsigned_code)[4]) {
   std::uint32_t word = 0;
 #pragma unroll
   for (int i = 0; i < 4; ++i)
-    word |= static_cast<std::uint32_t>(static_cast<int>(unsigned_code[i]) ^ code_shift) << (8 * i);
+    word |= static_cast<std::uint32_t>(integer_of(unsigned_code[i]) ^ code_shift) << (8 * i);
   return word;
 }
 
@@ -255,7 +286,7 @@ __device__ inline Four decode(const Operand& from, const Format& format, int row
       const int place = places.v[i];
       const Grid g = grids.at(i);
       out.v[i] = place < 0 ? from.kept[static_cast<std::size_t>(row) * from.kept_count + ~place]
-                           : (static_cast<float>(codes[place] + code_shift) - g.offset) * g.scale;
+                           : (float_of(codes[place] + code_shift) - g.offset) * g.scale;
     }
     return out;
   }
@@ -271,7 +302,7 @@ __device__ inline Four decode(const Operand& from, const Format& format, int row
     for (int i = 0; i < 4; ++i) code[i] += 256 * (upper[i] + code_shift);
   }
 #pragma unroll
-  for (int i = 0; i < 4; ++i) out.v[i] = (static_cast<float>(code[i]) - offset) * scale;
+  for (int i = 0; i < 4; ++i) out.v[i] = (float_of(code[i]) - offset) * scale;
   return out;
 }
 

@@ -291,6 +291,17 @@ inline void sync_warp() {
   warp_instruction(execute_nothing, nullptr);
 }
 
+inline std::uint32_t bits_of(float v) {
+  std::uint32_t bits;
+  std::memcpy(&bits, &v, sizeof bits);
+  return bits;
+}
+inline float float_of_bits(std::uint32_t bits) {
+  float v;
+  std::memcpy(&v, &bits, sizeof v);
+  return v;
+}
+
 inline std::int32_t dot_bytes(std::uint32_t a, std::uint32_t b, std::int32_t c) {
   for (int i = 0; i < 4; ++i)
     c += static_cast<std::int8_t>(a >> (8 * i) & 255u) * static_cast<std::int8_t>(b >> (8 * i) & 255u);
