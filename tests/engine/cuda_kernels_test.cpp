@@ -233,6 +233,29 @@ void check_kept_out(int tile, Int8Product p, const std::int32_t* sums, const Dev
 
 }  // namespace
 
+TEST_CASE("CUDA: additions round to even ties and convert whole numbers", "[engine][cuda]") {
+  constexpr int most = (1 << 22) - 1;
+  for (const int i : {0, 1, 2, 127, 128, 255, 256, 65535, most - 1, most}) {
+    for (const int signed_i : {i, -i}) {
+      const auto whole = static_cast<float>(signed_i);
+      REQUIRE(float_of(signed_i) == whole);
+      REQUIRE(integer_of(whole) == signed_i);
+      REQUIRE(nearest(whole) == whole);
+      for (const float part : {0.25f, 0.5f, 0.75f}) {
+        if (i >= 1 << 21) continue;  // no float lies between
+        REQUIRE(nearest(whole + part) == std::rint(whole + part));
+      }
+    }
+  }
+  // The nearest floats to a tie go their own ways.
+  REQUIRE(nearest(std::nextafter(0.5f, 0.0f)) == 0.0f);
+  REQUIRE(nearest(std::nextafter(0.5f, 1.0f)) == 1.0f);
+  REQUIRE(nearest(std::nextafter(2.5f, 3.0f)) == 3.0f);
+  for (const int code : {0, 1, 127, 128, 254, 255})
+    REQUIRE(signed_code(static_cast<float>(code)) == code - 128);
+  REQUIRE(pack_codes(signed_code(0.0f), signed_code(255.0f)) == 0x7f80);
+}
+
 TEST_CASE("Every tile of the int8 product gives the exact sums and the plain finishing", "[engine][cuda]") {
   Random random(7);
   struct Sizes {
