@@ -73,7 +73,8 @@ struct Operand {
 constexpr float whole_floats = 12582912.0f;  // 3 * 2^22
 constexpr std::uint32_t whole_bits = 0x4b400000u;
 
-/// The nearest whole number, to even ties; |v| < 2^22.
+/// The nearest whole number, to even ties; |v| < 2^22, and v no bare product, which would be contracted with
+/// the addition.
 __device__ inline float nearest(float v) {
   return (v + whole_floats) - whole_floats;
 }
