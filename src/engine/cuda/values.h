@@ -92,6 +92,7 @@ __device__ inline std::int8_t signed_code(float unsigned_code) {
   return static_cast<std::int8_t>(integer_of(unsigned_code) - code_shift);
 }
 
+/// Codes of two neighbouring columns, as they lie in memory.
 __device__ inline std::uint16_t pack_codes(std::int8_t low, std::int8_t high) {
   return static_cast<std::uint16_t>(static_cast<std::uint8_t>(low) | static_cast<std::uint8_t>(high) << 8);
 }
@@ -239,7 +240,7 @@ __device__ inline std::uint32_t pack_codes(const float (&unsigned_code)[4]) {
   std::uint32_t word = 0;
 #pragma unroll
   for (int i = 0; i < 4; ++i)
-    word |= static_cast<std::uint32_t>(integer_of(unsigned_code[i]) ^ code_shift) << (8 * i);
+    word |= static_cast<std::uint32_t>(static_cast<std::uint8_t>(signed_code(unsigned_code[i]))) << (8 * i);
   return word;
 }
 
