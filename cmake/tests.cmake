@@ -40,6 +40,17 @@ target_compile_options(outlierlab_tests PRIVATE -O1)
 add_test(NAME unit COMMAND outlierlab_tests)
 target_include_directories(outlierlab_tests PRIVATE ${HDF5_INCLUDE_DIRS})  # tests/store spoils files
 
+# What only a build with the CUDA back end has is compiled everywhere, though linked and run nowhere.
+if(NOT OUTLIERLAB_CUDA)
+  add_library(outlierlab_cuda_branches OBJECT src/app/engines.cpp tests/app/engines_test.cpp
+    tests/engine/agreement_test.cpp tests/experiments/deployment_device_test.cpp)
+  target_include_directories(outlierlab_cuda_branches PRIVATE tests)
+  target_link_libraries(outlierlab_cuda_branches PRIVATE outlierlab_app outlierlab_cuda_emulation)
+  target_compile_definitions(outlierlab_cuda_branches PRIVATE OUTLIERLAB_CUDA
+    $<TARGET_PROPERTY:outlierlab_tests,COMPILE_DEFINITIONS>)
+  target_compile_options(outlierlab_cuda_branches PRIVATE -O0)
+endif()
+
 find_package(Python3 COMPONENTS Interpreter)
 if(Python3_Interpreter_FOUND)
   add_test(NAME reading-the-data
