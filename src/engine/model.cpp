@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <set>
+#include <utility>
 
 #include "core/error.h"
 #include "engine/model_parts.h"
@@ -14,6 +16,10 @@ namespace {
 /// A sum of so many products of codes, both sides centred on zero points, fits into int32: 255 * 255 * 32768
 /// < 2^31.
 constexpr std::size_t most_products = 32768;
+
+/// Each grid of a site is a product of its own, whose steps take so many channels: with fewer it would be
+/// padding above all, and slower and larger than in float.
+constexpr std::size_t least_channels_per_grid = 4;
 
 std::string count(std::size_t n, const char* what) {
   return std::to_string(n) + " " + what;
@@ -77,6 +83,8 @@ void check_site(const std::string& place, const SiteFormat& site, std::size_t ch
     // A channel that stays float has a scale below 0.
     const bool stays_float = site.kind == Kind::columns && site.scale[i] < 0;
     check_scale(place, stays_float ? -site.scale[i] : site.scale[i]);
+    if (std::fpclassify(site.scale[i]) == FP_SUBNORMAL)
+      fail_expected(place, "scales of 0 or at least 2^-126", "a subnormal one");
     if (site.zero[i] < site.qmin() || site.zero[i] > site.qmax())
       fail_expected(place, "a zero point that is a code", std::to_string(site.zero[i]));
   }
@@ -99,9 +107,15 @@ std::size_t bytes_of(const LayerNorm& norm) {
 bool multiplies_codes(const SiteFormat& left, const Weight& weight) {
   using Kind = SiteFormat::Kind;
   if (!weight.is_integer() || left.kind == Kind::real) return false;
-  const auto has_grid = [](float scale) { return scale >= 0; };
-  return left.kind != Kind::columns ||
-         (left.bits <= 8 && std::any_of(left.scale.begin(), left.scale.end(), has_grid));
+  if (left.kind != Kind::columns) return true;
+  std::set<std::pair<float, std::int32_t>> grids;
+  std::size_t channels = 0;  // with a grid
+  for (std::size_t c = 0; c < left.scale.size(); ++c) {
+    if (left.scale[c] < 0) continue;
+    ++channels;
+    grids.emplace(left.scale[c], left.zero[c]);
+  }
+  return left.bits <= 8 && channels > 0 && channels >= least_channels_per_grid * grids.size();
 }
 
 bool Layer::integer_scores() const {

@@ -110,7 +110,8 @@ enum LayerSite : std::size_t {
 const char* to_string(LayerSite site);
 
 /// Whether a weight is multiplied with its left site's codes: both have some, and those of a grid per channel
-/// are bytes. What the site keeps in float beside codes (channels, outliers) is a float product beside it.
+/// are bytes, with four channels or more to a grid on average. What the site keeps in float beside codes
+/// (channels, outliers) is a float product beside it.
 bool multiplies_codes(const SiteFormat& left, const Weight& weight);
 
 struct Layer {

@@ -1,6 +1,7 @@
 #include "quant/grid.h"
 
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
 
 #include "core/error.h"
@@ -15,6 +16,11 @@ float checked_bound(float bound) {
   return std::clamp(bound, -largest_bound, largest_bound);
 }
 
+/// 0 where its inverse might overflow.
+float normal_or_zero(float scale) {
+  return scale < FLT_MIN ? 0.0f : scale;
+}
+
 void require_bits(int bits) {
   if (bits < 2 || bits > 16) fail_expected("quantization grid", "2 to 16 bits", std::to_string(bits));
 }
@@ -26,7 +32,7 @@ Grid Grid::affine(Range range, int bits) {
   const float hi = std::max(checked_bound(range.hi), 0.0f);
   Grid grid;
   grid.qmax = (1 << bits) - 1;
-  grid.scale = (hi - lo) / static_cast<float>(grid.qmax);
+  grid.scale = normal_or_zero((hi - lo) / static_cast<float>(grid.qmax));
   if (grid.scale > 0) {
     const float zero = std::nearbyint(-lo / grid.scale);
     grid.zero = static_cast<std::int32_t>(std::clamp(zero, 0.0f, static_cast<float>(grid.qmax)));
@@ -39,7 +45,7 @@ Grid Grid::symmetric(float absmax, int bits) {
   Grid grid;
   grid.qmax = (1 << (bits - 1)) - 1;
   grid.qmin = -grid.qmax;
-  grid.scale = std::abs(checked_bound(absmax)) / static_cast<float>(grid.qmax);
+  grid.scale = normal_or_zero(std::abs(checked_bound(absmax)) / static_cast<float>(grid.qmax));
   return grid;
 }
 

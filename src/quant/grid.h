@@ -15,10 +15,10 @@ struct Range {
 /// Affine: lo <- min(lo, 0), hi <- max(hi, 0); scale = (hi - lo) / (2^b - 1); zero = round(-lo / scale);
 /// q = clamp(round(v / scale) + zero, 0, 2^b - 1). Symmetric: scale = absmax / (2^(b-1) - 1),
 /// q in +-(2^(b-1) - 1). Ties to even. Float arithmetic throughout: v / scale is a float division.
-/// A range of width 0, or one so narrow that its scale underflows, gives scale = 0, which quantizes every
-/// value to 0 without dividing. Bounds beyond +-2^126 count as +-2^126, so that neither hi - lo nor a
-/// dequantized value overflows. Infinite values saturate; NaN quantizes to qmin (the kernels report both). A
-/// NaN bound, or bits outside 2-16, is an Error.
+/// A range of width 0, or one so narrow that its scale is below the least normal float, gives scale = 0,
+/// which quantizes every value to 0 without dividing. Bounds beyond +-2^126 count as +-2^126, so that neither
+/// hi - lo nor a dequantized value overflows. Infinite values saturate; NaN quantizes to qmin (the kernels
+/// report both). A NaN bound, or bits outside 2-16, is an Error.
 struct Grid {
   float scale = 0;
   std::int32_t zero = 0;

@@ -20,18 +20,22 @@ def bits_of(v):
     return format(int(np.array([v], dtype=f32).view(np.uint32)[0]), "08x")
 
 
+def normal_or_zero(scale):
+    return scale if scale >= np.finfo(f32).tiny else f32(0)
+
+
 def affine(lo, hi, bits):
     lo = min(max(f32(lo), -BOUND), f32(0))
     hi = max(min(f32(hi), BOUND), f32(0))
     qmax = 2**bits - 1
-    scale = f32(f32(hi - lo) / f32(qmax))
+    scale = normal_or_zero(f32(f32(hi - lo) / f32(qmax)))
     zero = int(np.clip(np.rint(f32(-lo / scale)), 0, qmax)) if scale > 0 else 0
     return scale, zero, 0, qmax
 
 
 def symmetric(absmax, bits):
     qmax = 2 ** (bits - 1) - 1
-    return f32(min(abs(f32(absmax)), BOUND) / f32(qmax)), 0, -qmax, qmax
+    return normal_or_zero(f32(min(abs(f32(absmax)), BOUND) / f32(qmax))), 0, -qmax, qmax
 
 
 def quantize(v, grid):

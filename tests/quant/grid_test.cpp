@@ -1,5 +1,6 @@
 #include "quant/grid.h"
 
+#include <cfloat>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -104,6 +105,13 @@ TEST_CASE("zero is exact on every grid, and width 0 quantizes to 0", "[quant]") 
   }
   const Grid none = Grid::affine({0, 0}, 8);
   REQUIRE(none.scale == 0);
+  // Scales whose inverse might overflow in a kernel that multiplies by it.
+  for (const float width : {1e-38f, 2.9e-37f, 255 * std::nextafter(FLT_MIN, 0.0f)}) {
+    REQUIRE(Grid::affine({0, width}, 8).scale == 0);
+    REQUIRE(Grid::affine({0, width}, 8).quantize(width) == 0);
+    REQUIRE(Grid::symmetric(width / 3, 8).quantize(width) == 0);
+  }
+  REQUIRE(Grid::affine({0, 255 * FLT_MIN}, 8).quantize(255 * FLT_MIN) == 255);
   for (const float v : {-1.0f, 0.0f, 5.0f, 1e38f}) REQUIRE(none.round_trip(v) == 0.0f);
 }
 
