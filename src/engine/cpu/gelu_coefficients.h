@@ -4,7 +4,8 @@ namespace outlierlab::engine {
 
 /// The rows of GeluTable as kernels take them (kernel files include no header that defines functions).
 struct GeluCoefficients {
-  const float* c[6];      ///< coefficients of f^0 to f^5, 16 pieces each
+  const float* c[6];  ///< coefficients of f^0 to f^5, 16 pieces each
+  float reach;
   float pieces_per_unit;  ///< 16 / reach
 };
 

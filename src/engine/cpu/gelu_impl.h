@@ -7,7 +7,7 @@
 namespace outlierlab::OUTLIERLAB_ISA_NAMESPACE {
 
 inline F16 gelu_of(F16 v, const engine::GeluCoefficients& table) {
-  const F16 size = abs(v);
+  const F16 size = min(splat(table.reach), abs(v));  // no number stays none
   const F16 scaled = min(size * splat(table.pieces_per_unit), splat(15.999999f));
   const F16 piece = truncate(scaled);
   const F16 f = scaled - piece;

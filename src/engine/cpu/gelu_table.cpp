@@ -13,6 +13,7 @@ const GeluCoefficients& gelu_coefficients() {
   static const GeluTable& table = gelu_table();
   static const GeluCoefficients coefficients = {
       {table.c[0], table.c[1], table.c[2], table.c[3], table.c[4], table.c[5]},
+      GeluTable::reach,
       GeluTable::pieces / GeluTable::reach};
   return coefficients;
 }

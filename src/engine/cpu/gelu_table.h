@@ -6,9 +6,9 @@ namespace outlierlab::engine {
 
 /// The upper tail of the normal distribution, Q(u) = 1 - Phi(u), in pieces: on piece i of [0, reach), of
 /// width reach / 16, a polynomial of degree 5 in the fraction f = 16 u / reach - i, through the exact values
-/// at the six Chebyshev nodes. Beyond reach the last piece's end serves. GELU(v) = max(v, 0) - |v| Q(|v|) so
-/// computed in float32 is off by less than 7e-8 (1 + |v|) (tested): what is small is not the difference of
-/// two numbers near 1/2, so that rounding moves few values across a threshold between codes.
+/// at the six Chebyshev nodes. Beyond reach |v| Q(|v|) is that of reach, 6e-8. GELU(v) = max(v, 0) - |v|
+/// Q(|v|) so computed in float32 is off by less than 7e-8 (1 + max(v, 0)) (tested): what is small is not the
+/// difference of two numbers near 1/2, so that rounding moves few values across a threshold between codes.
 struct GeluTable {
   static constexpr float reach = 5.6f;
   static constexpr int pieces = 16, terms = 6;
