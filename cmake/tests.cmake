@@ -35,7 +35,8 @@ target_compile_definitions(outlierlab_tests PRIVATE
 add_dependencies(outlierlab_tests outlierlab fake_nvml)
 # Catch2 2 is one large header: it is compiled once, and the assertions' code needs no optimization.
 target_precompile_headers(outlierlab_tests PRIVATE tests/catch.h)
-set_source_files_properties(tests/main.cpp PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
+set_source_files_properties(tests/main.cpp tests/engine/emulated_amx_vnni.cpp PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
+outlierlab_kernel_flags(${test_sources})
 target_compile_options(outlierlab_tests PRIVATE -O1)
 add_test(NAME unit COMMAND outlierlab_tests)
 target_include_directories(outlierlab_tests PRIVATE ${HDF5_INCLUDE_DIRS})  # tests/store spoils files

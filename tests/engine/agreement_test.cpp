@@ -256,6 +256,7 @@ std::vector<Scheme> executable_schemes() {
   }
   all.push_back(scheme("w8a8", {"activations.grid=symmetric"}));
   all.push_back(scheme("w8a8-token", {"activations.grid=symmetric"}));
+  all.push_back(scheme("w8a8", {"activations.granularity=channel"}));
   all.push_back(scheme("w8a8", {"activations.bits=6"}));
   all.push_back(scheme("w8a8-token", {"activations.bits=12"}));
   // Sites before products in other forms than the last one's.

@@ -10,6 +10,7 @@
 #include "core/isa.h"
 #include "core/matrix.h"
 #include "core/random.h"
+#include "engine/emulated_amx.h"
 #include "engine/two_floats.h"
 
 using namespace outlierlab;
@@ -24,7 +25,10 @@ std::vector<const Int8Kernels*> kernels_of_this_cpu() {
   std::vector<const Int8Kernels*> all = {&engine::portable::int8_kernels};
   if (isa() >= Isa::avx2) all.push_back(&engine::avx2::int8_kernels);
   if (isa() == Isa::avx512) all.push_back(&engine::avx512::int8_kernels);
-  if (has_vnni()) all.push_back(&engine::vnni::int8_kernels);
+  if (has_vnni()) {
+    all.push_back(&engine::vnni::int8_kernels);
+    all.push_back(&test::emulated_amx_kernels());
+  }
   if (has_amx()) all.push_back(&engine::amx::int8_kernels);
   return all;
 }
@@ -78,7 +82,16 @@ struct Problem {
   Int8Product product(const Int8Kernels& kernels, bool weight, AlignedVector<char>& packed, Finish finish,
                       void* c) const {
     packed.resize(weight ? kernels.weight_bytes(depth, cols) : kernels.packed_bytes(depth, cols));
-    (weight ? kernels.pack_weight : kernels.pack_transposed)(b.data(), depth, cols, depth, 0, packed.data());
+    if (weight) {
+      // What is used is kept alone, and ends where the memory ends.
+      const std::size_t used = kernels.pack_weight(b.data(), depth, cols, depth, 0, packed.data());
+      REQUIRE(used <= packed.size());
+      REQUIRE(used == (cols + 15) / 16 * kernels.weight_panel(packed.data(), depth));
+      packed.resize(used);
+      packed.shrink_to_fit();
+    } else {
+      kernels.pack_transposed(b.data(), depth, cols, depth, 0, packed.data());
+    }
     Int8Product p;
     p.a = a.data();
     p.lda = lda;
@@ -185,6 +198,26 @@ TEST_CASE("Sums of many rows and of great depth are exact", "[engine]") {
   for (const Size size : {Size{230, 384, 17}, Size{61, 3072, 17}, Size{9, 15000, 17}, Size{1, 4096, 33}}) {
     INFO(size.rows << " rows of " << size.depth);
     require_exact_weight(Problem(size.rows, size.depth, size.cols, 0, -127));
+  }
+}
+
+TEST_CASE("A packed weight takes less than five quarters of a byte per code", "[engine]") {
+  // Bell-shaped codes, as weights have them, the largest at 127.
+  const std::size_t depth = 384, cols = 400;
+  std::vector<std::int8_t> codes(depth * cols);
+  Random random(5);
+  for (std::int8_t& code : codes) {
+    double sum = 0;
+    for (int i = 0; i < 12; ++i) sum += random.uniform();
+    code = static_cast<std::int8_t>(std::clamp(32 * (sum - 6), -127.0, 127.0));
+  }
+  for (const Int8Kernels* kernels : kernels_of_this_cpu()) {
+    if (kernels == &engine::portable::int8_kernels) continue;  // widens them once
+    INFO(kernels->name);
+    AlignedVector<char> packed(kernels->weight_bytes(depth, cols));
+    const std::size_t used = kernels->pack_weight(codes.data(), depth, cols, depth, 0, packed.data());
+    REQUIRE(used >= codes.size());
+    REQUIRE(used < codes.size() / 4 * 5);
   }
 }
 

@@ -9,7 +9,8 @@ namespace outlierlab::engine {
 struct CpuOptions {
   RealPrecision real = RealPrecision::float32;  ///< float32, or bfloat16 for products with weights
   int threads = 0;                              ///< 0: as core/parallel.h says
-  bool profile = false;              ///< measure where the time goes (costs a few clock reads per block)
+  /// Measure where the time goes. Integer products with a weight run three times (Profile::repeated).
+  bool profile = false;
   SiteObserver* observer = nullptr;  ///< sees every site; one that is not thread-safe needs threads = 1
 };
 

@@ -7,7 +7,7 @@ namespace outlierlab::engine {
 
 /// What becomes of a product's int32 sums.
 enum class Finish {
-  sums,       ///< stored as they are (tests)
+  sums,       ///< stored as they are (profiles, tests)
   real,       ///< stored as floats
   codes,      ///< quantized on one grid
   gelu_codes  ///< GELU, then quantized on one grid
@@ -37,7 +37,7 @@ enum class Finish {
 ///
 /// Arrays over columns are readable up to the next multiple of 16, a row of `a` for 64 bytes past its depth
 /// (what stands there does not matter). Columns from a multiple of 16 on can be multiplied alone: their
-/// packed b begins packed_bytes(depth, column) (or weight_bytes) after its start.
+/// packed b begins packed_bytes(depth, column) after its start, a packed weight's column / 16 * weight_panel.
 struct Int8Product {
   /// [rows, lda]; behind `depth` the packed b has zeros up to the next multiple of 4
   const std::uint8_t* a = nullptr;
@@ -77,10 +77,13 @@ struct Int8Kernels {
   void (*multiply)(const Int8Product& product);
 
   /// The same for a b that is packed once and used often: what takes longer to pack and is faster to
-  /// multiply. Codes lie in +-127, and `packed` on a boundary of 64 bytes.
+  /// multiply. Codes lie in +-127, and `packed` on a boundary of 64 bytes. weight_bytes is the room that
+  /// packing may need, whatever the codes; pack_weight returns how much of it, from the start, is used.
   std::size_t (*weight_bytes)(std::size_t depth, std::size_t cols);
-  void (*pack_weight)(const std::int8_t* source, std::size_t stride, std::size_t cols, std::size_t depth,
-                      int flip, void* packed);
+  std::size_t (*pack_weight)(const std::int8_t* source, std::size_t stride, std::size_t cols,
+                             std::size_t depth, int flip, void* packed);
+  /// Bytes from one panel of 16 columns of a packed weight to the next.
+  std::size_t (*weight_panel)(const void* packed, std::size_t depth);
   void (*multiply_weight)(const Int8Product& product);
 };
 

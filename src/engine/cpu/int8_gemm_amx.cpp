@@ -31,8 +31,12 @@ std::size_t weight_bytes(std::size_t depth, std::size_t cols) {
   return (cols + panel_cols - 1) / panel_cols * panel_size(depth);
 }
 
-void pack_weight(const std::int8_t* source, std::size_t stride, std::size_t cols, std::size_t depth, int flip,
-                 void* packed) {
+std::size_t weight_panel(const void* /*packed*/, std::size_t depth) {
+  return panel_size(depth);
+}
+
+std::size_t pack_weight(const std::int8_t* source, std::size_t stride, std::size_t cols, std::size_t depth,
+                        int flip, void* packed) {
   const std::size_t dense = int8_packed_bytes<Steps>(depth, panel_cols), whole = panel_size(depth);
   for (std::size_t j = 0; j < cols; j += panel_cols) {
     char* panel = static_cast<char*>(packed) + j / panel_cols * whole;
@@ -40,6 +44,7 @@ void pack_weight(const std::int8_t* source, std::size_t stride, std::size_t cols
     int8_pack_transposed<Steps>(source + j * stride, stride, cols - j < panel_cols ? cols - j : panel_cols,
                                 depth, flip, panel);
   }
+  return weight_bytes(depth, cols);
 }
 
 /// A block of sums that wait to be finished.
@@ -196,6 +201,7 @@ const Int8Kernels int8_kernels = {"amx",
                                   multiply,
                                   weight_bytes,
                                   pack_weight,
+                                  weight_panel,
                                   multiply_weight};
 
 }  // namespace outlierlab::engine::amx

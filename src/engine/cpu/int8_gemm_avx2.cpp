@@ -169,6 +169,7 @@ const Int8Kernels int8_kernels = {"avx2",
                                   multiply_widened<Steps>,
                                   weight_bytes,
                                   pack_weight,
+                                  weight_panel,
                                   multiply_weight};
 
 }  // namespace outlierlab::engine::avx2

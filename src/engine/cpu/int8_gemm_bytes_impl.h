@@ -37,6 +37,7 @@ static_assert(step_bytes == engine::byte_step_bytes, "chains are of this product
 /// Before each panel's words and steps.
 struct alignas(64) PanelHead {
   ByteChains chains;
+  std::uint64_t panel_bytes;  ///< from this panel to the next: what the widest of the weight takes
 };
 
 /// Room for the word of each step.
@@ -44,14 +45,19 @@ inline std::size_t words_bytes(std::size_t count) {
   return (count * sizeof(std::uint16_t) + 63) / 64 * 64;
 }
 
-/// Room for a panel all of whose steps are wide.
-inline std::size_t weight_panel_bytes(std::size_t depth) {
-  const std::size_t count = steps_of<ByteSteps>(depth);
-  return sizeof(PanelHead) + words_bytes(count) + count * 2 * step_bytes;
+/// A panel of `count` steps, of which so many are wide.
+inline std::size_t panel_bytes(std::size_t count, std::size_t wides) {
+  return sizeof(PanelHead) + words_bytes(count) + (count + wides) * step_bytes;
 }
 
+/// With all steps wide.
 inline std::size_t weight_bytes(std::size_t depth, std::size_t cols) {
-  return (cols + panel_cols - 1) / panel_cols * weight_panel_bytes(depth);
+  const std::size_t count = steps_of<ByteSteps>(depth);
+  return (cols + panel_cols - 1) / panel_cols * panel_bytes(count, count);
+}
+
+inline std::size_t weight_panel(const void* packed, std::size_t /*depth*/) {
+  return static_cast<const PanelHead*>(packed)->panel_bytes;
 }
 
 /// Turns `count` steps of bytes into as many of int16, from the last to the first: they grow in their place.
@@ -67,11 +73,14 @@ inline void widen_steps(char* steps, std::size_t count) {
   }
 }
 
-inline void pack_weight(const std::int8_t* source, std::size_t stride, std::size_t cols, std::size_t depth,
-                        int flip, void* packed) {
-  const std::size_t count = steps_of<ByteSteps>(depth);
+inline std::size_t pack_weight(const std::int8_t* source, std::size_t stride, std::size_t cols,
+                               std::size_t depth, int flip, void* packed) {
+  const std::size_t count = steps_of<ByteSteps>(depth), room = panel_bytes(count, count);
+  const std::size_t panels = (cols + panel_cols - 1) / panel_cols;
+  char* const first = static_cast<char*>(packed);
+  std::size_t widest = 0;
   for (std::size_t j = 0; j < cols; j += panel_cols) {
-    char* panel = static_cast<char*>(packed) + j / panel_cols * weight_panel_bytes(depth);
+    char* panel = first + j / panel_cols * room;
     const std::size_t here = cols - j < panel_cols ? cols - j : panel_cols;
     PanelHead& head = *reinterpret_cast<PanelHead*>(panel);
     auto* const words = reinterpret_cast<std::uint16_t*>(panel + sizeof head);
@@ -79,7 +88,15 @@ inline void pack_weight(const std::int8_t* source, std::size_t stride, std::size
     int8_pack_transposed<ByteSteps>(source + j * stride, stride, here, depth, flip, steps);
     head.chains = engine::chain_steps(steps, count, words);
     widen_steps(steps + (count - head.chains.wides) * step_bytes, head.chains.wides);
+    const std::size_t used = panel_bytes(count, head.chains.wides);
+    widest = used > widest ? used : widest;
   }
+  for (std::size_t i = 0; i < panels; ++i) {
+    char* const panel = first + i * widest;
+    __builtin_memmove(panel, first + i * room, widest);
+    reinterpret_cast<PanelHead*>(panel)->panel_bytes = widest;
+  }
+  return panels * widest;
 }
 
 /// All steps of a panel.
@@ -119,11 +136,11 @@ struct ChainedSteps {
 };
 
 inline void multiply_weight(const Int8Product& p) {
-  const std::size_t panel_bytes = weight_panel_bytes(p.depth), count = steps_of<ByteSteps>(p.depth);
+  const std::size_t pitch = weight_panel(p.b, p.depth), count = steps_of<ByteSteps>(p.depth);
   const char* b = static_cast<const char*>(p.b);
   with_ending(p, [&](auto end, const engine::GeluCoefficients* gelu) {
     for (std::size_t j = 0; j < p.cols; j += panel_cols) {
-      const auto& head = *reinterpret_cast<const PanelHead*>(b + j / panel_cols * panel_bytes);
+      const auto& head = *reinterpret_cast<const PanelHead*>(b + j / panel_cols * pitch);
       int8_panels<decltype(end), 1, ByteSteps::rows>(p, {reinterpret_cast<const char*>(p.a), p.lda},
                                                      ChainedSteps{head, count}, j, gelu);
     }

@@ -293,6 +293,11 @@ inline std::size_t int8_packed_bytes(std::size_t depth, std::size_t cols) {
   return (cols + panel_cols - 1) / panel_cols * steps_of<S>(depth) * step_bytes;
 }
 
+template <typename S>
+inline std::size_t int8_panel_bytes(const void* /*packed*/, std::size_t depth) {
+  return int8_packed_bytes<S>(depth, panel_cols);
+}
+
 /// An element of the packed b: a byte or an int16.
 template <typename S>
 inline void put(char* step, std::size_t column, std::size_t k, int code) {
@@ -331,6 +336,14 @@ inline void int8_pack_transposed(const std::int8_t* source, std::size_t stride, 
       for (; k < depth; ++k) put<S>(panel + k / S::depth * step_bytes, c, k, code_of(row[k], flip));
     }
   }
+}
+
+/// Of a kernel that multiplies weights as it does the rest.
+template <typename S>
+inline std::size_t int8_pack_weight(const std::int8_t* source, std::size_t stride, std::size_t cols,
+                                    std::size_t depth, int flip, void* packed) {
+  int8_pack_transposed<S>(source, stride, cols, depth, flip, packed);
+  return int8_packed_bytes<S>(depth, cols);
 }
 
 template <typename S>

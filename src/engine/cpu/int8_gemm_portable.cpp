@@ -79,7 +79,8 @@ const Int8Kernels int8_kernels = {"portable",
                                   int8_pack_rows<Steps>,
                                   multiply_widened<Steps>,
                                   int8_packed_bytes<Steps>,
-                                  int8_pack_transposed<Steps>,
+                                  int8_pack_weight<Steps>,
+                                  int8_panel_bytes<Steps>,
                                   multiply_widened<Steps>};
 
 }  // namespace outlierlab::engine::portable

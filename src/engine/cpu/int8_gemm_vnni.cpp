@@ -16,6 +16,7 @@ static void multiply(const Int8Product& p) {
 
 const Int8Kernels int8_kernels = {
     "avx512-vnni", int8_packed_bytes<Steps>, int8_pack_transposed<Steps>, int8_pack_rows<Steps>,
-    multiply,      int8_packed_bytes<Steps>, int8_pack_transposed<Steps>, multiply};
+    multiply,      int8_packed_bytes<Steps>, int8_pack_weight<Steps>,     int8_panel_bytes<Steps>,
+    multiply};
 
 }  // namespace outlierlab::engine::vnni

@@ -159,6 +159,7 @@ PackedLinear::PackedLinear(const Linear& linear, const SiteFormat& left_site, Re
     case Form::real:
       break;
   }
+  panels_.shrink_to_fit();
   // A term alone needs no float before the codes.
   if (result_.finish != Finish::codes || terms_.size() != 1 || !terms_[0].fixed || !kept_.empty()) return;
   col_factor_.assign(bias_.size(), 0.0);
@@ -189,7 +190,11 @@ void PackedLinear::add_term(const Weight& weight, const std::vector<std::int32_t
   }
   term.panels = panels_.size();
   panels_.resize(term.panels + int8_kernels().weight_bytes(term.depth, out_));
-  int8_kernels().pack_weight(gathered.data(), term.depth, out_, term.depth, 0, panels_.data() + term.panels);
+  char* const packed = panels_.data() + term.panels;
+  const std::size_t used =
+      int8_kernels().pack_weight(gathered.data(), term.depth, out_, term.depth, 0, packed);
+  term.panel = int8_kernels().weight_panel(packed, term.depth);
+  panels_.resize(term.panels + used);
   terms_.push_back(term);
 }
 
@@ -259,12 +264,12 @@ void PackedLinear::apply_integers(const LeftRows& left, std::size_t rows, std::s
 void PackedLinear::apply_terms(const LeftRows& left, const float* kept, std::size_t rows, std::size_t begin,
                                std::size_t end, const Target& target, Finish finish) const {
   // What is summed so far; the last term makes of it what is wanted.
-  float* real = static_cast<float*>(target.data) + begin;
-  std::size_t stride = target.stride;
-  if (finish != Finish::real) {
-    stride = end - begin;
-    real = finish == Finish::sums || kept || terms_.size() > 1 ? grown(apply_scratch().partial, rows * stride)
-                                                               : nullptr;
+  const std::size_t stride = finish == Finish::real ? target.stride : end - begin;
+  float* real = nullptr;
+  if (finish == Finish::real) {
+    real = static_cast<float*>(target.data) + begin;
+  } else if (finish == Finish::sums || kept || terms_.size() > 1) {
+    real = grown(apply_scratch().partial, rows * stride);
   }
   const float* partial = nullptr;
   if (kept) {
@@ -280,7 +285,7 @@ void PackedLinear::apply_terms(const LeftRows& left, const float* kept, std::siz
     p.rows = rows;
     p.depth = term.depth;
     p.cols = end - begin;
-    p.b = panels_.data() + term.panels + int8_kernels().weight_bytes(term.depth, begin);
+    p.b = panels_.data() + term.panels + begin / lane_count * term.panel;
     p.col_scale = col_scale_.data() + term.columns + begin;
     const std::int32_t* col_sums = col_sums_.data() + term.columns + begin;
     if (term.fixed) {

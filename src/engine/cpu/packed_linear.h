@@ -106,6 +106,7 @@ class PackedLinear {
     bool fixed = false;                 ///< the left rows share a static grid ...
     float scale = 0;                    ///< ... of this scale
     std::size_t panels = 0;             ///< begin of its panels in panels_
+    std::size_t panel = 0;              ///< bytes from one of them to the next
     std::size_t columns = 0;            ///< begin of what it knows of the columns
   };
   void add_term(const Weight& weight, const std::vector<std::int32_t>& channels, Term term);
