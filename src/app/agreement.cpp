@@ -52,6 +52,14 @@ std::string Agreement::text() const {
                      predictions, floats, accuracy_change, logit_difference);
 }
 
+nlohmann::ordered_json Agreement::to_json() const {
+  nlohmann::ordered_json json = {{"equal_predictions", predictions}};
+  if (float32_predictions) json["float32_predictions"] = *float32_predictions;
+  json["accuracy_change"] = accuracy_change;
+  json["logit_rms_difference"] = logit_difference;
+  return json;
+}
+
 Simulation::Simulation(Evaluator& evaluator, const Scheme& scheme, std::uint64_t seed, std::size_t first)
     : evaluator_(evaluator),
       scheme_(scheme),

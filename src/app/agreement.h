@@ -1,5 +1,6 @@
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
@@ -32,6 +33,7 @@ struct Agreement {
   bool holds() const;
   /// "98.50 % equal predictions (...), accuracy +0.02 points, logits 0.0100 apart (rms)"
   std::string text() const;
+  nlohmann::ordered_json to_json() const;
 };
 
 /// What executions of a scheme are compared with, on the first examples of the evaluator's split (0: all).

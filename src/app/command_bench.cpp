@@ -64,6 +64,86 @@ std::vector<double> ratios(const std::vector<double>& seconds, const std::vector
   return all;
 }
 
+bool captures(const std::string& contender) {
+  return contender.rfind("capture", 0) == 0;
+}
+
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+Scheme scheme_named(const std::string& name) {
+  return Scheme::load(name, resource_root() / "configs" / "schemes", {});
+}
+
+const std::vector<std::string> schemes = {"w8a8",         "w8a8-token",        "peg-6-permuted", "mp-xhy-16",
+                                          "mp-channel-1", "w8a8-token-linear", "llm-int8"};
+const std::vector<std::string> float_names = {"fp32", "capture", "fp32-all-rows", "capture-visits",
+                                              "capture-counting"};
+
+std::vector<std::string> engine_contenders() {
+  std::vector<std::string> names;
+  for (const std::string& engine : available_engines()) {
+    for (const std::string& name : schemes) names.push_back(engine + ":" + name);
+  }
+  names.push_back("bf16");
+  return names;
+}
+
+/// What the command line asks for.
+struct BenchQuestion {
+  CommonOptions values;
+  std::uint64_t repeats = 7;
+  std::vector<std::string> only;
+  bool clock = false;
+  std::uint64_t sweep = 0;
+  bool startup = false;
+
+  bool wants(const std::string& contender) const { return only.empty() || contains(only, contender); }
+};
+
+/// None where only help was asked for.
+std::optional<BenchQuestion> bench_question(const std::vector<std::string>& arguments) {
+  BenchQuestion asked;
+  asked.values.limit = 1000;
+  Options options("bench",
+                  "Times float, simulated and integer evaluation and the capture of statistics against each "
+                  "other;\nor, with --sweep, a sweep against separate evaluations; or, with --startup, the "
+                  "first answer of\na new process.",
+                  "outlierlab bench --model minilm-qnli --limit 1000 --repeats 7");
+  add_common(options, asked.values,
+             {"model", "task", "data", "limit", "json", "threads", "batch-size", "calibration-size"});
+  options.add("repeats", "N", "timed passes of each contender, after one untimed", &asked.repeats, 1, 1000);
+  options.add("only", "NAME",
+              "fp32 and this contender of the table alone; with --sweep: simulated, int8 or auto; repeatable",
+              &asked.only);
+  options.flag("clock", "runs each contender of float once more and tells the clock of the cores meanwhile",
+               &asked.clock);
+  options.add("sweep", "N", "times N calibrators as one sweep against N separate evaluations instead",
+              &asked.sweep, 0, 1000);
+  options.flag("startup", "times the start-up of a process that answers one pair of texts instead",
+               &asked.startup);
+  if (!options.parse(arguments)) return std::nullopt;
+  const bool sweep = asked.sweep > 0;
+  std::vector<std::string> known = sweep ? sweep_engines : float_names;
+  if (!sweep) {
+    known.insert(known.end(), schemes.begin(), schemes.end());
+    for (const std::string& name : engine_contenders()) known.push_back(name);
+  }
+  for (const std::string& name : asked.only) {
+    if (!contains(known, name)) fail_unknown(sweep ? "sweep" : "contender", name, known);
+  }
+  if (sweep && asked.startup) throw UsageError("--sweep: expected no --startup beside it, found both");
+  if (asked.startup && options.given("only"))
+    throw UsageError("--only: expected no --startup beside it, found both");
+  if ((sweep || asked.startup) && asked.clock)
+    throw UsageError(fmt::format("--clock: expected neither --sweep nor --startup beside it, found --{}",
+                                 asked.startup ? "startup" : "sweep"));
+  if (sweep && options.given("repeats"))
+    throw UsageError("--repeats: expected no --sweep beside it (each study is timed once), found both");
+  return asked;
+}
+
 /// --sweep and --startup, which open sessions of their own: `rows_of` measures.
 int bench_of_sessions(const CommonOptions& values, const std::string& kind,
                       const std::vector<std::string>& arguments,
@@ -80,142 +160,111 @@ int bench_of_sessions(const CommonOptions& values, const std::string& kind,
   return 0;
 }
 
-}  // namespace
+/// The contenders that were asked for, and what they run with.
+class Contest {
+ public:
+  Contest(Evaluator& evaluator, const BenchQuestion& asked) : evaluator_(evaluator), asked_(asked) {
+    add_floats();
+    add_simulated();
+    add_engines();
+  }
+  Contest(const Contest&) = delete;  // the passes refer to it
+  Contest& operator=(const Contest&) = delete;
 
-int command_bench(const std::vector<std::string>& arguments) {
-  CommonOptions values;
-  values.limit = 1000;
-  std::uint64_t repeats = 7;
-  std::vector<std::string> schemes = {"w8a8",         "w8a8-token",        "peg-6-permuted", "mp-xhy-16",
-                                      "mp-channel-1", "w8a8-token-linear", "llm-int8"};
-  Options options("bench",
-                  "Times float, simulated and integer evaluation and the capture of statistics against each "
-                  "other;\nor, with --sweep, a sweep against separate evaluations; or, with --startup, the "
-                  "first answer of\na new process.",
-                  "outlierlab bench --model minilm-qnli --limit 1000 --repeats 7");
-  add_common(options, values,
-             {"model", "task", "data", "limit", "json", "threads", "batch-size", "calibration-size"});
-  options.add("repeats", "N", "timed passes of each contender, after one untimed", &repeats, 1, 1000);
-  std::vector<std::string> only;
-  options.add("only", "NAME",
-              "fp32 and this contender of the table alone; with --sweep: simulated, int8 or auto; repeatable",
-              &only);
-  bool clock = false;
-  options.flag("clock", "runs each contender of float once more and tells the clock of the cores meanwhile",
-               &clock);
-  std::uint64_t sweep = 0;
-  bool startup = false;
-  options.add("sweep", "N", "times N calibrators as one sweep against N separate evaluations instead", &sweep,
-              0, 1000);
-  options.flag("startup", "times the start-up of a process that answers one pair of texts instead", &startup);
-  if (!options.parse(arguments)) return 0;
-  std::vector<std::string> known = {"fp32", "capture", "fp32-all-rows", "capture-visits", "capture-counting"};
-  const std::size_t first_scheme = known.size();
-  known.insert(known.end(), schemes.begin(), schemes.end());
-  for (const std::string& engine : available_engines()) {
-    for (const std::string& name : schemes) known.push_back(engine + ":" + name);
-  }
-  known.push_back("bf16");
-  for (const std::string& name : only) {
-    const std::vector<std::string>& names = sweep > 0 ? sweep_engines : known;
-    if (std::find(names.begin(), names.end(), name) == names.end())
-      fail_unknown(sweep > 0 ? "sweep" : "contender", name, names);
-  }
-  const auto wanted = [&](const std::string& name) {
-    return only.empty() || std::find(only.begin(), only.end(), name) != only.end();
-  };
-  if (sweep > 0 && startup) throw UsageError("--sweep: expected no --startup beside it, found both");
-  if (startup && options.given("only"))
-    throw UsageError("--only: expected no --startup beside it, found both");
-  if ((sweep > 0 || startup) && clock)
-    throw UsageError(fmt::format("--clock: expected neither --sweep nor --startup beside it, found --{}",
-                                 startup ? "startup" : "sweep"));
-  if (sweep > 0 && options.given("repeats"))
-    throw UsageError("--repeats: expected no --sweep beside it (each study is timed once), found both");
-  set_threads(values.threads);
-  if (sweep > 0)
-    return bench_of_sessions(values, "sweep", arguments, [&] { return bench_sweep(values, sweep, only); });
-  if (startup)
-    return bench_of_sessions(values, "startup", arguments, [&] { return bench_startup(values, repeats); });
-  Session session = open_session(values);
-  Provenance provenance = session_provenance(session, "bench", arguments);
-  Evaluator& evaluator = *session.evaluator;
-  const std::size_t n = evaluator.size();
+  const std::vector<Contender>& contenders() const { return contenders_; }
+  /// The engine's agreement by contender, of those as well that may not be timed for it.
+  const nlohmann::ordered_json& agreements() const { return agreements_; }
+  const nlohmann::ordered_json& not_timed() const { return not_timed_; }
 
-  std::vector<Contender> contenders;
-  contenders.push_back(
-      {"fp32", [&] { run_batches(evaluator.float_runner(), evaluator.batches(), n, nullptr); }});
-  if (wanted("capture")) contenders.push_back({"capture", [&] { evaluator.evaluation_statistics(); }});
-  const auto captures = [](const std::string& name) { return name.rfind("capture", 0) == 0; };
-  const bool any_capture = std::any_of(known.begin(), known.end(),
-                                       [&](const auto& name) { return captures(name) && wanted(name); });
-  for (const char* name : {"fp32-all-rows", "capture-visits", "capture-counting"}) {
-    const bool compared_with = any_capture && !captures(name);  // the passes whose values captures see
-    if (!wanted(name) && !compared_with) continue;
-    contenders.push_back({name, [&, name] {
-                            const auto floor = hook_of(name, evaluator);
-                            run_batches(evaluator.float_runner(), evaluator.batches(), n, floor.get());
-                          }});
+ private:
+  void run_float(const BertRunner& network, SiteHook* hook) {
+    run_batches(network, evaluator_.batches(), evaluator_.size(), hook);
   }
-  std::vector<ActivationQuantizer> quantizers;
-  std::vector<std::unique_ptr<engine::Executor>> engines;
-  for (const std::string& name : schemes) {
-    const Scheme scheme = Scheme::load(name, resource_root() / "configs" / "schemes", {});
-    quantizers.push_back(evaluator.quantizer(scheme));
+  void add_floats() {
+    contenders_.push_back({"fp32", [this] { run_float(evaluator_.float_runner(), nullptr); }});
+    if (asked_.wants("capture"))
+      contenders_.push_back({"capture", [this] { evaluator_.evaluation_statistics(); }});
+    const bool any_capture = std::any_of(float_names.begin(), float_names.end(), [&](const auto& name) {
+      return captures(name) && asked_.wants(name);
+    });
+    for (const char* name : {"fp32-all-rows", "capture-visits", "capture-counting"}) {
+      const bool compared_with = any_capture && !captures(name);  // the passes whose values captures see
+      if (!asked_.wants(name) && !compared_with) continue;
+      contenders_.push_back({name, [this, name] {
+                               const auto floor = hook_of(name, evaluator_);
+                               run_float(evaluator_.float_runner(), floor.get());
+                             }});
+    }
   }
-  // One for all simulated schemes: weights change no time. Its own, since comparing engines asks for others.
-  const BertRunner quantized =
-      evaluator.runner(Scheme::load("w8a8", resource_root() / "configs" / "schemes", {})).copy();
-  for (std::size_t i = 0; i < schemes.size(); ++i) {
-    if (!wanted(schemes[i])) continue;
-    contenders.push_back(
-        {schemes[i], [&, i] { run_batches(quantized, evaluator.batches(), n, &quantizers[i]); }});
+  void add_simulated() {
+    // One network for all: weights change no time. A copy, since comparing engines asks for others.
+    quantized_.emplace(evaluator_.runner(scheme_named("w8a8")).copy());
+    for (const std::string& name : schemes) {
+      if (!asked_.wants(name)) continue;
+      const auto quantizer = std::make_shared<ActivationQuantizer>(evaluator_.quantizer(scheme_named(name)));
+      contenders_.push_back({name, [this, quantizer] { run_float(*quantized_, quantizer.get()); }});
+    }
   }
-  const bool engine_wanted = std::any_of(
-      known.begin() + static_cast<std::ptrdiff_t>(first_scheme + schemes.size()), known.end(), wanted);
-  if (engine_wanted) fmt::print("Agreement of the engine with what it replaces:\n");
-  std::map<std::string, Simulation> simulations;  // by scheme: engines share them
-  const auto add_engine = [&](const std::string& name, const std::string& scheme_name, const auto& make) {
-    if (!wanted(name)) return;
-    const Scheme scheme = Scheme::load(scheme_name, resource_root() / "configs" / "schemes", {});
-    engines.push_back(make(evaluator.lowered(scheme)));
-    engine::Executor& executor = *engines.back();
-    Simulation& simulation = simulations.try_emplace(scheme_name, evaluator, scheme).first->second;
-    const Agreement agreement = engine_agreement(simulation, executor, true);
+  void add_engines() {
+    const std::vector<std::string> names = engine_contenders();
+    const auto wanted = [&](const std::string& name) { return asked_.wants(name); };
+    if (std::none_of(names.begin(), names.end(), wanted)) return;
+    fmt::print("Agreement of the engine with what it replaces:\n");
+    std::map<std::string, Simulation> simulations;  // by scheme: engines share them
+    for (const std::string& engine : available_engines()) {
+      for (const std::string& name : schemes) {
+        add_engine(engine + ":" + name, name, simulations,
+                   [&](const auto& model) { return make_executor(engine, model); });
+      }
+    }
+    add_engine("bf16", "fp32", simulations, [](const auto& model) {
+      engine::CpuOptions half;
+      half.real = engine::RealPrecision::bfloat16;
+      return std::make_unique<engine::CpuExecutor>(model, half);
+    });
+    fmt::print("\n");
+  }
+  template <typename Make>
+  void add_engine(const std::string& name, const std::string& scheme_name,
+                  std::map<std::string, Simulation>& simulations, const Make& make) {
+    if (!asked_.wants(name)) return;
+    const Scheme scheme = scheme_named(scheme_name);
+    const std::shared_ptr<engine::Executor> executor = make(evaluator_.lowered(scheme));
+    Simulation& simulation = simulations.try_emplace(scheme_name, evaluator_, scheme).first->second;
+    const Agreement agreement = engine_agreement(simulation, *executor, true);
     fmt::print("{:<22} {}\n", name, agreement.text());
-    if (!agreement.holds()) {
-      fmt::print(
-          "{:<22} not timed: expected {} % equal predictions, or the simulation's in float32, and an "
-          "accuracy within {} points or chance\n",
-          name, Agreement::required_predictions, Agreement::largest_accuracy_change);
+    agreements_[name] = agreement.to_json();
+    if (agreement.holds()) {
+      contenders_.push_back(
+          {name, [this, executor] { run_batches(*executor, evaluator_.batches(), evaluator_.size()); }});
       return;
     }
-    contenders.push_back({name, [&] { run_batches(executor, evaluator.batches(), n); }});
-  };
-  using Model = std::shared_ptr<const engine::Model>;
-  for (const std::string& engine : available_engines()) {
-    for (const std::string& name : schemes)
-      add_engine(engine + ":" + name, name, [&](Model model) { return make_executor(engine, model); });
+    not_timed_.push_back(name);
+    fmt::print(
+        "{:<22} not timed: expected {} % equal predictions, or the simulation's in float32, and an "
+        "accuracy within {} points or chance\n",
+        name, Agreement::required_predictions, Agreement::largest_accuracy_change);
   }
-  add_engine("bf16", "fp32", [](Model model) {
-    engine::CpuOptions half;
-    half.real = engine::RealPrecision::bfloat16;
-    return std::make_unique<engine::CpuExecutor>(std::move(model), half);
-  });
-  if (engine_wanted) fmt::print("\n");
-  TimingOptions timing;
-  timing.least_rounds = timing.most_passes = repeats;
-  const std::vector<std::vector<double>> seconds = time_side_by_side(contenders, timing);
 
+  Evaluator& evaluator_;
+  const BenchQuestion& asked_;
+  std::vector<Contender> contenders_;
+  std::optional<BertRunner> quantized_;
+  nlohmann::ordered_json agreements_ = nlohmann::ordered_json::object(),
+                         not_timed_ = nlohmann::ordered_json::array();
+};
+
+/// Prints the table and returns its rows; `contenders` begin with fp32.
+nlohmann::ordered_json told(const std::vector<Contender>& contenders,
+                            const std::vector<std::vector<double>>& seconds, const BenchQuestion& asked,
+                            const Evaluator& evaluator) {
+  const auto n = static_cast<double>(evaluator.size());
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
-  fmt::print("{} on {}: {} examples in length-sorted batches of {}, {} threads, {}, {} repeats\n\n",
-             session.model.name, evaluator.options().task.name, n, values.batch_size, threads(),
-             to_string(isa()), repeats);
   fmt::print("{:<22} {:>14} {:>10} {:>30}{}\n", "contender", "examples/s", "seconds",
-             "time relative to fp32 [95 %]", clock ? "   clock, GHz" : "");
-  bool disturbed = false;
+             "time relative to fp32 [95 %]", asked.clock ? "   clock, GHz" : "");
   const auto all_rows = std::find_if(contenders.begin(), contenders.end(),
                                      [](const Contender& c) { return c.name == "fp32-all-rows"; });
+  bool disturbed = false;
   std::string added;  // by capture
   for (std::size_t c = 0; c < contenders.size(); ++c) {
     const std::string& name = contenders[c].name;
@@ -223,12 +272,9 @@ int command_bench(const std::vector<std::string>& arguments) {
     const double middle = median(seconds[c]), ratio = median(relative);
     const Interval interval = median_interval(relative);
     disturbed = disturbed || is_disturbed(seconds[c]);
-    nlohmann::ordered_json row = {{"contender", name},
-                                  {"examples_per_second", static_cast<double>(n) / middle},
-                                  {"time_relative_to_fp32", ratio},
-                                  {"ci_low", interval.low},
-                                  {"ci_high", interval.high},
-                                  {"seconds", seconds[c]}};
+    nlohmann::ordered_json row = {
+        {"contender", name},      {"examples_per_second", n / middle}, {"time_relative_to_fp32", ratio},
+        {"ci_low", interval.low}, {"ci_high", interval.high},          {"seconds", seconds[c]}};
     if (captures(name)) {
       const std::vector<double> to_all =
           ratios(seconds[c], seconds[static_cast<std::size_t>(all_rows - contenders.begin())]);
@@ -239,22 +285,56 @@ int command_bench(const std::vector<std::string>& arguments) {
       added += fmt::format("{:<22} {:.1f} % [{:.1f}, {:.1f}]\n", name, more(median(to_all)), more(sure.low),
                            more(sure.high));
     }
-    const auto ghz = clock ? clock_during(name, evaluator) : std::nullopt;
+    const auto ghz = asked.clock ? clock_during(name, evaluator) : std::nullopt;
     if (ghz) row["clock_ghz"] = *ghz;
-    fmt::print("{:<22} {:>14.1f} {:>10.3f} {:>30}{}\n", name, static_cast<double>(n) / middle, middle,
+    fmt::print("{:<22} {:>14.1f} {:>10.3f} {:>30}{}\n", name, n / middle, middle,
                fmt::format("{:.3f} [{:.3f}, {:.3f}]", ratio, interval.low, interval.high),
                ghz ? fmt::format("   {:>10.2f}", *ghz) : "");
     rows.push_back(std::move(row));
   }
   if (!added.empty()) fmt::print("\nMore than the passes of fp32-all-rows take:\n{}", added);
-  if (repeats < 6) fmt::print("\nThe extremes stand for the interval: fewer than six passes give none.\n");
+  if (asked.repeats < 6)
+    fmt::print("\nThe extremes stand for the interval: fewer than six passes give none.\n");
   if (disturbed)
-    fmt::print("\nSome passes took a fifth longer than others: something else ran beside them.\n");
-  if (!values.json.empty()) {
-    add_evaluator_facts(provenance, evaluator);
-    const nlohmann::ordered_json result = {{"rows", rows}, {"provenance", provenance.to_json()}};
-    write_file_atomically(values.json, result.dump(2) + "\n");
+    fmt::print(
+        "\nThe interval of a contender's median is wider than a fifth of it: something else ran beside "
+        "them.\n");
+  return rows;
+}
+
+}  // namespace
+
+int command_bench(const std::vector<std::string>& arguments) {
+  const std::optional<BenchQuestion> asked = bench_question(arguments);
+  if (!asked) return 0;
+  const CommonOptions& values = asked->values;
+  set_threads(values.threads);
+  if (asked->sweep > 0)
+    return bench_of_sessions(values, "sweep", arguments,
+                             [&] { return bench_sweep(values, asked->sweep, asked->only); });
+  if (asked->startup)
+    return bench_of_sessions(values, "startup", arguments,
+                             [&] { return bench_startup(values, asked->repeats); });
+  Session session = open_session(values);
+  Provenance provenance = session_provenance(session, "bench", arguments);
+  Evaluator& evaluator = *session.evaluator;
+  const Contest contest(evaluator, *asked);
+  TimingOptions timing;
+  timing.least_rounds = timing.most_passes = asked->repeats;
+  const std::vector<std::vector<double>> seconds = time_side_by_side(contest.contenders(), timing);
+  fmt::print("{} on {}: {} examples in length-sorted batches of {}, {} threads, {}, {} repeats\n\n",
+             session.model.name, evaluator.options().task.name, evaluator.size(), values.batch_size,
+             threads(), to_string(isa()), asked->repeats);
+  const nlohmann::ordered_json rows = told(contest.contenders(), seconds, *asked, evaluator);
+  if (values.json.empty()) return 0;
+  add_evaluator_facts(provenance, evaluator);
+  nlohmann::ordered_json result = {{"rows", rows}};
+  if (!contest.agreements().empty()) {
+    result["engine_agreement"] = contest.agreements();
+    result["not_timed"] = contest.not_timed();
   }
+  result["provenance"] = provenance.to_json();
+  write_file_atomically(values.json, result.dump(2) + "\n");
   return 0;
 }
 

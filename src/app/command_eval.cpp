@@ -16,12 +16,13 @@ namespace outlierlab {
 
 namespace {
 
-/// The simulation computes with floats, whatever the scheme's bits would save in a file.
-std::string weights_text(std::size_t bytes, std::size_t parameters, bool integer) {
-  const double mb = static_cast<double>(bytes) / 1e6;
-  if (integer) return fmt::format("{:.2f} MB as the engine holds them", mb);
-  return fmt::format("{:.2f} MB if stored with the scheme's bits; simulated with {:.2f} MB of float32", mb,
-                     static_cast<double>(parameters * sizeof(float)) / 1e6);
+/// What `bytes` of weights are kept in, `held`, is as packed for the processor; the simulation's are floats,
+/// whatever the scheme's bits would save in a file.
+std::string weights_text(std::size_t bytes, std::size_t held, bool integer) {
+  return fmt::format(integer
+                         ? "{:.2f} MB as codes and floats; packed for the processor, {:.2f} MB"
+                         : "{:.2f} MB if stored with the scheme's bits; simulated with {:.2f} MB of float32",
+                     static_cast<double>(bytes) / 1e6, static_cast<double>(held) / 1e6);
 }
 
 }  // namespace
@@ -81,6 +82,7 @@ int command_eval(const std::vector<std::string>& arguments) {
   Evaluation evaluation;
   Agreement agreement;
   std::string products, untimed;  // empty: may be timed
+  std::size_t held = evaluator.parameter_count() * sizeof(float);
   std::string scheme_name = scheme.name(), scheme_text = scheme.ini().to_string(),
               engine_description = "simulated";
   if (integer) {
@@ -93,6 +95,7 @@ int command_eval(const std::vector<std::string>& arguments) {
     }
     const std::unique_ptr<engine::Executor> executor = make_executor(engine_name, model, {real});
     engine_description = executor->description();
+    held = executor->bytes();  // before any batch
     evaluation = evaluator.evaluate(*executor, model->weight_bytes());
     products = fmt::format("{} of {} in integers", model->integer_products(), 8 * model->shape.layers);
     if (!packed.empty()) {
@@ -142,7 +145,7 @@ int command_eval(const std::vector<std::string>& arguments) {
     result["seconds"] = evaluation.seconds;
     result["examples_per_second"] = rate;
   }
-  fmt::print("weights    {}\n", weights_text(evaluation.weight_bytes, evaluator.parameter_count(), integer));
+  fmt::print("weights    {}\n", weights_text(evaluation.weight_bytes, held, integer));
   if (integer) fmt::print("products   {}\n", products);
   if (untimed.empty()) {
     fmt::print("speed      {:.1f} examples/s on {} threads\n", rate, threads());
@@ -151,10 +154,7 @@ int command_eval(const std::vector<std::string>& arguments) {
   }
   if (check) {
     fmt::print("engine     {}\n", agreement.text());
-    result["engine_agreement"] = {{"equal_predictions", agreement.predictions},
-                                  {"float32_predictions", *agreement.float32_predictions},
-                                  {"accuracy_change", agreement.accuracy_change},
-                                  {"logit_rms_difference", agreement.logit_difference}};
+    result["engine_agreement"] = agreement.to_json();
   }
   result["provenance"] = facts;
   if (!values.json.empty()) write_file_atomically(values.json, result.dump(2) + "\n");

@@ -29,10 +29,14 @@ int command_pack(const std::vector<std::string>& arguments) {
   values.limit = 1;  // nothing is evaluated
   Session session = open_session(values);
   Evaluator& evaluator = *session.evaluator;
-  engine::Model model = *evaluator.lowered(scheme, values.calibration_seed);
   Provenance provenance = session_provenance(session, "pack", arguments);
+  engine::Model model = *evaluator.lowered(scheme, values.calibration_seed);
+  provenance.set_config(scheme.ini().to_string());
   add_evaluator_facts(provenance, evaluator);
-  model.facts["provenance"] = provenance.to_json().dump();
+  nlohmann::ordered_json facts = provenance.to_json();
+  for (const char* of_evaluation : {"split", "examples", "data_file", "data_sha256"})
+    facts.erase(of_evaluation);
+  model.facts["provenance"] = facts.dump();
   const std::size_t bytes = write_packed_model(file, model);
   const std::size_t float_bytes = evaluator.parameter_count() * sizeof(float);
   fmt::print("{}, scheme {}: {} of {} products in integers\n", session.model.name, scheme.name(),

@@ -229,5 +229,5 @@ TEST_CASE("eval says what its weights' size is of", "[app]") {
   REQUIRE(run(w4).out.find(" MB if stored with the scheme's bits; simulated with ") != std::string::npos);
   const Outcome integer = run(w4 + " --engine int8");
   INFO(integer.out << integer.err);
-  REQUIRE(integer.out.find(" MB as the engine holds them\n") != std::string::npos);
+  REQUIRE(integer.out.find(" MB as codes and floats; packed for the processor, ") != std::string::npos);
 }
