@@ -8,6 +8,7 @@
 #include "app/agreement.h"
 #include "app/bench.h"
 #include "app/engines.h"
+#include "app/progress.h"
 #include "app/session.h"
 #include "app/study.h"
 #include "core/parallel.h"
@@ -58,9 +59,16 @@ StudyOptions study_options(const std::filesystem::path& folder, const std::strin
 
 /// One study over the variants, in a session of its own.
 void run_study(const CommonOptions& options, const std::vector<Calibration>& sweep,
-               const std::filesystem::path& folder, const std::string& experiment, StudyEngine engine) {
+               const std::filesystem::path& folder, const std::string& experiment, StudyEngine engine,
+               Progress& progress) {
   Session session = open_session(options);
-  Study study(*session.evaluator, study_options(folder, experiment, engine));
+  StudyOptions made = study_options(folder, experiment, engine);
+  std::size_t before = 0;
+  made.progress = [&](std::size_t done, std::size_t /*total*/, const std::string& /*what*/) {
+    progress.advance(done - before);
+    before = done;
+  };
+  Study study(*session.evaluator, made);
   for (const Calibration& c : sweep) study.evaluate(c.calibrator, c.key, c.value, scheme_of(c));
   study.run();
 }
@@ -70,14 +78,17 @@ void run_study(const CommonOptions& options, const std::vector<Calibration>& swe
 bool engine_agrees(const CommonOptions& options, const std::vector<Calibration>& sweep) {
   Session session = open_session(options);
   bool all = true;
+  Progress progress("agreement", sweep.size());
   for (const Calibration& c : sweep) {
     const Scheme scheme = scheme_of(c);
     const auto executor = make_executor("int8", session.evaluator->lowered(scheme));
     Simulation simulation(*session.evaluator, scheme, 0, agreement_examples);
     const Agreement agreement = engine_agreement(simulation, *executor);
-    if (agreement.holds()) continue;
-    all = false;
-    fmt::print("int8 is not timed: {} {}: {}\n", c.calibrator, c.value, agreement.text());
+    if (!agreement.holds()) {
+      all = false;
+      fmt::print("int8 is not timed: {} {}: {}\n", c.calibrator, c.value, agreement.text());
+    }
+    progress.advance();
   }
   return all;
 }
@@ -97,21 +108,24 @@ Json bench_sweep(const CommonOptions& options, std::size_t count, const std::vec
   if (engines.empty()) fail_expected("bench --sweep", "a kind of sweep that may be timed", "none");
   const auto seconds_apart = [&](const std::string& name, StudyEngine engine) {
     double sum = 0;
+    Progress progress(name + ", separate", sweep.size());
     for (std::size_t i = 0; i < sweep.size(); ++i) {
       const std::string one = fmt::format("{}-{}", name, i);
-      sum += seconds_of([&] { run_study(options, {sweep[i]}, folder.path(), one, engine); });
+      sum += seconds_of([&] { run_study(options, {sweep[i]}, folder.path(), one, engine, progress); });
     }
     return sum;
   };
   fmt::print("{} calibrators of W8A8, {} threads\n\n{:<12} {:>10} {:>12} {:>8}\n", count, threads(), "engine",
              "sweep, s", "separate, s", "ratio");
   // Whatever is timed first would pay for the files' first reading.
-  run_study(options, {sweep.front()}, folder.path(), "warm-up", StudyEngine::simulated);
+  Progress warm_up("warm-up", 1);
+  run_study(options, {sweep.front()}, folder.path(), "warm-up", StudyEngine::simulated, warm_up);
   const double simulated = seconds_apart("simulated", StudyEngine::simulated);
   Json rows = Json::array();
   for (const auto& [name, engine] : engines) {
-    const double together =
-        seconds_of([&, e = engine, n = name + "-sweep"] { run_study(options, sweep, folder.path(), n, e); });
+    Progress progress(name + ", sweep", sweep.size());
+    const double together = seconds_of(
+        [&, e = engine, n = name + "-sweep"] { run_study(options, sweep, folder.path(), n, e, progress); });
     const auto add = [&, &name = name](const std::string& against, double separate) {
       fmt::print("{:<12} {:>10.2f} {:>12.2f} {:>8.3f}\n", against == name ? name : name + " *", together,
                  separate, together / separate);

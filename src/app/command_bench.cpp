@@ -13,6 +13,7 @@
 #include "app/bench_hooks.h"
 #include "app/commands.h"
 #include "app/engines.h"
+#include "app/progress.h"
 #include "app/session.h"
 #include "core/error.h"
 #include "core/files.h"
@@ -321,6 +322,8 @@ int command_bench(const std::vector<std::string>& arguments) {
   const Contest contest(evaluator, *asked);
   TimingOptions timing;
   timing.least_rounds = timing.most_passes = asked->repeats;
+  Progress progress("passes", contest.contenders().size() * asked->repeats);
+  timing.after_pass = [&](std::size_t /*contender*/) { progress.advance(); };
   const std::vector<std::vector<double>> seconds = time_side_by_side(contest.contenders(), timing);
   fmt::print("{} on {}: {} examples in length-sorted batches of {}, {} threads, {}, {} repeats\n\n",
              session.model.name, evaluator.options().task.name, evaluator.size(), values.batch_size,

@@ -90,6 +90,7 @@ int command_eval(const std::vector<std::string>& arguments) {
                                       : read_packed_model_of(packed, evaluator.config());
     if (!packed.empty()) {
       require_packed_from(packed, *model, session.model.name, [&] { return evaluator.model_sha256(); });
+      provenance.add_file("packed", packed);
       scheme_name = packed_scheme(*model);
       scheme_text = packed_scheme_text(*model);
     }

@@ -27,6 +27,7 @@ int command_pack(const std::vector<std::string>& arguments) {
   if (file.empty()) throw UsageError("--out: expected the file to write, found none");
   const Scheme scheme = Scheme::load(values.scheme, resource_root() / "configs" / "schemes", values.set);
   values.limit = 1;  // nothing is evaluated
+  require_writable(file);
   Session session = open_session(values);
   Evaluator& evaluator = *session.evaluator;
   Provenance provenance = session_provenance(session, "pack", arguments);

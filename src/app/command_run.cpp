@@ -124,8 +124,7 @@ void run_one(const Experiment& experiment, Session& session, const CommonOptions
     settings["cell_seconds"] = fmt::format("{}", cell_seconds);
   }
   StudyRecord record(study, provenance, settings);
-  // Rows that a killed run leaves keep what made them.
-  if (study_options.engine != StudyEngine::simulated || study.times()) kept = [&record] { record.write(); };
+  kept = [&record] { record.write(); };  // rows that a killed run leaves keep what made them
   record.begin();
   const std::vector<Row>& rows = study.run();
   add_evaluator_facts(provenance, *session.evaluator);

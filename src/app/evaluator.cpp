@@ -191,7 +191,7 @@ const std::vector<EncodedExample>& Evaluator::training_examples() {
 std::vector<Batch> Evaluator::calibration_batches(std::uint64_t seed) {
   const auto& all = training_examples();
   if (all.size() < options_.calibration_size) {
-    fail_expected(training_file_.string(),
+    fail_expected(training_file_.empty() ? "task " + options_.task.name : training_file_.string(),
                   std::to_string(options_.calibration_size) + " rows for calibration",
                   std::to_string(all.size()));
   }

@@ -23,6 +23,7 @@ class Provenance {
   void add_file(const std::string& role, const std::filesystem::path& file);
   /// Any further member.
   void set(const std::string& key, nlohmann::ordered_json value) { further_[key] = std::move(value); }
+  void erase(const std::string& key) { further_.erase(key); }
 
   /// The object; wall time and peak memory are those of the moment, "machine" says what machine_facts() did
   /// at the start and does now.

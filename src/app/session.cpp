@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "core/error.h"
+#include "core/files.h"
 #include "core/parallel.h"
 
 namespace outlierlab {
@@ -15,6 +16,7 @@ std::optional<Task> task_of(const CommonOptions& options, const ModelEntry& mode
 
 Session open_session(const CommonOptions& options, const std::filesystem::path& statistics_cache) {
   set_threads(options.threads);
+  if (!options.json.empty()) require_writable(options.json);
   Session session;
   session.model = find_model(options.model);
   const std::optional<Task> task = task_of(options, session.model);

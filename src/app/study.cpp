@@ -1,5 +1,7 @@
 #include "app/study.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -170,12 +172,21 @@ const std::vector<TimedEngine>& Study::timed_engines() {
   return *timed_;
 }
 
+std::string Study::measured() const {
+  const auto kept = static_cast<std::size_t>(
+      std::count_if(steps_.begin(), steps_.end(), [this](const Step& step) { return step.is_in(writer_); }));
+  return fmt::format("{} of {} measurements", kept, steps_.size());
+}
+
 const std::vector<Row>& Study::run() {
   set_aside();
-  for (std::size_t i = 0; i < steps_.size(); ++i) {
-    const Step& step = steps_[i];
+  // What is measured side by side takes the longer the more there is of it.
+  std::size_t done = 0, total = 0;
+  for (const Step& step : steps_) total += step.variants.size();
+  for (const Step& step : steps_) {
     current_ = step.text();
-    if (options_.progress) options_.progress(i, steps_.size(), current_);
+    if (options_.progress) options_.progress(done, total, current_);
+    done += step.variants.size();
     if (step.is_in(writer_)) continue;
     std::vector<Row> rows;
     for (std::size_t v = 0; v < step.variants.size(); ++v) {
@@ -194,7 +205,7 @@ const std::vector<Row>& Study::run() {
     if (options_.kept) options_.kept();
   }
   write_attachments();
-  if (options_.progress) options_.progress(steps_.size(), steps_.size(), "done");
+  if (options_.progress) options_.progress(total, total, "done");
   return writer_.rows();
 }
 

@@ -99,6 +99,8 @@ class Study {
   const std::vector<Row>& run();
   /// Those that the file holds now.
   const std::vector<Row>& rows() const { return writer_.rows(); }
+  /// "22 of 174 measurements": of how many the file holds rows now.
+  std::string measured() const;
 
   /// The four rows of a scored evaluation.
   static std::vector<Row> rows_of(const Scores& scores);

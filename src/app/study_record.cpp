@@ -157,11 +157,15 @@ void StudyRecord::write() {
   if (const auto reasons = not_timed(); !reasons.empty() || before_.contains(left_out))
     provenance_.set(left_out, reasons.empty() ? Json::object() : Json(reasons));
   if (!devices_.empty()) provenance_.set("devices", devices_);
+  // Measurements that are refused leave no rows: a study that has come to its end lacks nothing.
+  provenance_.erase("unfinished");
+  if (!ended_) provenance_.set("unfinished", study_.measured());
   write_file_atomically(file_, provenance_.to_json().dump(2) + "\n");
 }
 
 void StudyRecord::end() {
   add_devices("at_end");
+  ended_ = true;
   write();
 }
 

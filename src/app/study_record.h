@@ -40,6 +40,7 @@ class StudyRecord {
   Provenance& provenance_;
   nlohmann::ordered_json settings_, before_, devices_;
   std::filesystem::path file_;
+  bool ended_ = false;
 };
 
 }  // namespace outlierlab

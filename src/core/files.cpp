@@ -43,7 +43,8 @@ static void remove_orphans(const fs::path& path) {
   }
 }
 
-void write_atomically(const fs::path& path, const std::function<void(const fs::path&)>& write) {
+/// The file that becomes `path` when it is whole, for which its folder is there.
+fs::path temporary_of(const fs::path& path) {
   std::error_code error;
   if (path.has_parent_path()) fs::create_directories(path.parent_path(), error);
   if (error) fail_expected(path.parent_path().string(), "a folder that can be created", error.message());
@@ -51,7 +52,19 @@ void write_atomically(const fs::path& path, const std::function<void(const fs::p
   if (const fs::file_status there = fs::status(path, error); fs::exists(there) && fs::is_other(there))
     fail_expected(path.string(), "a regular file, or none yet", "a device or pipe");
   remove_orphans(path);
-  const fs::path temporary = path.string() + ".tmp" + std::to_string(::getpid());
+  return path.string() + ".tmp" + std::to_string(::getpid());
+}
+
+void write_contents(const fs::path& path, const fs::path& temporary, const std::string& contents) {
+  std::ofstream out(temporary, std::ios::binary);
+  out.write(contents.data(), static_cast<std::streamsize>(contents.size()));
+  out.close();
+  if (!out) fail_expected(path.string(), "a writable file", std::strerror(errno));
+}
+
+void write_atomically(const fs::path& path, const std::function<void(const fs::path&)>& write) {
+  std::error_code error;
+  const fs::path temporary = temporary_of(path);
   try {
     write(temporary);
     const int fd = ::open(temporary.c_str(), O_RDONLY);
@@ -68,12 +81,14 @@ void write_atomically(const fs::path& path, const std::function<void(const fs::p
 }
 
 void write_file_atomically(const fs::path& path, const std::string& contents) {
-  write_atomically(path, [&](const fs::path& temporary) {
-    std::ofstream out(temporary, std::ios::binary);
-    out.write(contents.data(), static_cast<std::streamsize>(contents.size()));
-    out.close();
-    if (!out) fail_expected(path.string(), "a writable file", std::strerror(errno));
-  });
+  write_atomically(path, [&](const fs::path& temporary) { write_contents(path, temporary, contents); });
+}
+
+void require_writable(const fs::path& path) {
+  if (fs::is_directory(path)) fail_expected(path.string(), "a writable file", "a folder");
+  const fs::path temporary = temporary_of(path);
+  write_contents(path, temporary, "");
+  fs::remove(temporary);
 }
 
 void set_aside(const fs::path& path) {

@@ -14,6 +14,9 @@ std::string read_file(const std::filesystem::path& path);
 /// sees the old file or the new one, never a part. Creates the folder. Throws Error naming the path, and
 /// leaves alone what is there and no file (a device, a pipe).
 void write_file_atomically(const std::filesystem::path& path, const std::string& contents);
+/// Throws what write_file_atomically() would, as far as that can be told before long work whose result is to
+/// be written there. Creates the folder.
+void require_writable(const std::filesystem::path& path);
 
 /// As above for writers that need a path (HDF5, safetensors): `write(temporary_path)` fills the temporary
 /// file.

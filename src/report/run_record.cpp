@@ -150,6 +150,7 @@ RunRecord read_run_record(const std::filesystem::path& file) {
   record.examples = members.count_in_text("examples");
   record.split_examples = members.count_in_text("split_examples");
   record.limit = limit_of(record.command);
+  record.unfinished = members.text("unfinished");
   if (const auto executors = json.find("executors"); executors != json.end()) {
     const Members named(*executors, file.string() + ": executors");
     for (const auto& entry : executors->items())

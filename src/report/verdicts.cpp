@@ -282,6 +282,10 @@ const char* to_string(Outcome outcome) {
 std::vector<Verdict> verdicts(const ResultSet& results) {
   const auto on = [&](const char* experiment, Verdict verdict) {
     count_examples(verdict, coverage_of(results, experiment));
+    const auto record = results.records.find(experiment);
+    if (verdict.outcome != Outcome::no_data && record != results.records.end() &&
+        !record->second.unfinished.empty())
+      verdict.figures += "; the run is unfinished, " + record->second.unfinished;
     return verdict;
   };
   // C7 is about times, which do not depend on how many examples were evaluated.
@@ -291,7 +295,7 @@ std::vector<Verdict> verdicts(const ResultSet& results) {
           on("calibration", judge_calibration(results)),
           on("mixed_precision", judge_mixed_precision(results)),
           on("peg", judge_groups(results)),
-          judge_deployment(results)};
+          on("deployment", judge_deployment(results))};
 }
 
 Table verdict_table(const std::vector<Verdict>& verdicts) {

@@ -98,6 +98,7 @@ TEST_CASE("A resumed study's record keeps what it says of the rows that are ther
   const Machine machine = {"GPU A"};
   const Json first = run(evaluator, out, machine, false, {"float:fp32", "integer:w8a8"}, "cuda integer:w8a8");
   REQUIRE(first["executors"].size() == 3);
+  REQUIRE(!first.contains("unfinished"));  // what was refused is not missing
   REQUIRE(first["not_timed"] == Json::object({{"cuda integer:w8a8", "refused"}}));
   // Rows of the first are there; the second makes one more, and does not try what was refused.
   const Json second = run(evaluator, out, {"", {"int8"}}, true, {"float:fp32", "integer:peg"});

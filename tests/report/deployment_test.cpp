@@ -55,6 +55,11 @@ TEST_CASE("C7 is confirmed where simulation wins neither time nor memory", "[rep
   REQUIRE(judge_deployment(results(0.95, 30)).outcome == Outcome::partly);
   REQUIRE(judge_deployment(results(1.5, 30)).outcome == Outcome::not_confirmed);
   REQUIRE(judge_deployment(ResultSet()).outcome == Outcome::no_data);
+  ResultSet killed = results(0.95, 90);
+  REQUIRE(verdicts(killed).at(6).figures.find("unfinished") == std::string::npos);
+  killed.records["deployment"].unfinished = "22 of 174 measurements";
+  REQUIRE(verdicts(killed).at(6).figures.find("; the run is unfinished, 22 of 174 measurements") !=
+          std::string::npos);
 }
 
 TEST_CASE("The tables of deployment: a line per method, a column per batch and length", "[report]") {
