@@ -56,6 +56,7 @@ const IniEntry* IniSection::find(const std::string& key) const {
       return &entry;
     }
   }
+  asked.push_back(key);
   return nullptr;
 }
 
@@ -205,7 +206,9 @@ void Ini::require_all_used() const {
   for (const IniSection& section : sections_) {
     for (const IniEntry& entry : section.entries) {
       if (!entry.used) {
-        throw UsageError(entry.place + ": unknown key '" + entry.key + "' in section [" + section.name + "]");
+        const std::string meant = nearest(entry.key, section.asked);
+        throw UsageError(entry.place + ": unknown key '" + entry.key + "' in section [" + section.name + "]" +
+                         (meant.empty() ? "" : "; did you mean '" + meant + "'?"));
       }
     }
   }

@@ -21,6 +21,7 @@ class IniSection {
   std::string name;
   std::string place;
   std::vector<IniEntry> entries;
+  mutable std::vector<std::string> asked = {};  ///< keys that are not here, though something has asked
 
   bool has(const std::string& key) const;
   /// Typed access; each marks the key as used. A value of the wrong type throws UsageError with its place.

@@ -70,6 +70,17 @@ std::uint64_t limit_of(const std::string& command) {
   return limit;
 }
 
+/// What follows each --set of a command.
+std::vector<std::string> overrides_of(const std::string& command) {
+  std::vector<std::string> all;
+  const std::string option = " --set";
+  for (std::size_t at = command.find(option); at != std::string::npos; at = command.find(option, at)) {
+    at += option.size() + 1;  // after a blank or '='
+    if (at < command.size()) all.push_back(command.substr(at, command.find(' ', at) - at));
+  }
+  return all;
+}
+
 /// The unit behind a name of kernels: "AVX-512 VNNI" of "avx512-vnni".
 std::string unit_name(std::string name) {
   const std::pair<const char*, const char*> spelled[] = {
@@ -150,6 +161,7 @@ RunRecord read_run_record(const std::filesystem::path& file) {
   record.examples = members.count_in_text("examples");
   record.split_examples = members.count_in_text("split_examples");
   record.limit = limit_of(record.command);
+  record.overrides = overrides_of(record.command);
   record.unfinished = members.text("unfinished");
   if (const auto executors = json.find("executors"); executors != json.end()) {
     const Members named(*executors, file.string() + ": executors");

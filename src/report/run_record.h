@@ -23,7 +23,8 @@ struct RunRecord {
   /// command.
   std::uint64_t examples = 0, split_examples = 0, limit = 0;
   double wall_seconds = 0;
-  std::string unfinished;  ///< "22 of 174 measurements" of a run that did not come to its end
+  std::vector<std::string> overrides;  ///< of the command, "weights.bits=4": its --set
+  std::string unfinished;              ///< "22 of 174 measurements" of a run that did not come to its end
   /// What executed a method, by its variant: {"integer:w8a8", "cpu amx"}; without those simulated in float.
   std::map<std::string, std::string> executors;
   std::vector<File> files;

@@ -283,9 +283,10 @@ std::vector<Verdict> verdicts(const ResultSet& results) {
   const auto on = [&](const char* experiment, Verdict verdict) {
     count_examples(verdict, coverage_of(results, experiment));
     const auto record = results.records.find(experiment);
-    if (verdict.outcome != Outcome::no_data && record != results.records.end() &&
-        !record->second.unfinished.empty())
-      verdict.figures += "; the run is unfinished, " + record->second.unfinished;
+    if (verdict.outcome == Outcome::no_data || record == results.records.end()) return verdict;
+    for (const std::string& key : record->second.overrides) verdict.figures += "; with " + key;
+    if (const std::string& part = record->second.unfinished; !part.empty())
+      verdict.figures += "; the run is unfinished, " + part;
     return verdict;
   };
   // C7 is about times, which do not depend on how many examples were evaluated.

@@ -164,6 +164,7 @@ TEST_CASE("A run that ends before its first row leaves none of an earlier run's 
   const std::string rows = read_file(folder / "timed.csv"), record = read_file(folder / "timed.json");
   REQUIRE_THROWS_AS(run(evaluator, out, machine, false, {failing, "integer:w8a8"}), Error);
   REQUIRE_FALSE(std::filesystem::exists(folder / "timed.csv"));
+  REQUIRE(Json::parse(read_file(folder / "timed.json"))["unfinished"] == "0 of 2 measurements");
   REQUIRE(read_file(folder / "timed.csv.previous") == rows);
   REQUIRE(read_file(folder / "timed.json.previous") == record);
   const Json resumed = run(evaluator, out, machine, true, {"integer:peg"});

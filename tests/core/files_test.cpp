@@ -55,6 +55,12 @@ TEST_CASE("Unreadable and unwritable paths are named", "[files]") {
   // A file stands where a folder would have to be: fails for root, too.
   REQUIRE_ERROR(write_file_atomically(folder / "plain" / "result.csv", "y"), "plain");
   REQUIRE_ERROR(write_file_atomically(folder, "y"), folder.filename().string());
+  REQUIRE_ERROR(require_writable(folder / "plain" / "result.csv"), "plain");
+  REQUIRE_ERROR(require_writable(folder), folder.filename().string(), "a folder");
+  require_writable(folder / "plain");
+  REQUIRE(read_file(folder / "plain") == "x");
+  require_writable(folder / "new");
+  REQUIRE_FALSE(fs::exists(folder / "new"));
   const fs::path pipe = folder / "pipe";
   fs::remove(pipe);
   REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);

@@ -28,6 +28,10 @@ TEST_CASE("INI: errors name file and line", "[ini]") {
   REQUIRE_ERROR(ini.find("a")->boolean("z"), "f.ini:4", "true or false", "maybe");
   REQUIRE_ERROR(ini.find("a")->required("w"), "[a]", "'w'");
   REQUIRE_ERROR(Ini::parse("[a]\nx=1\n", "g.ini").require_all_used(), "g.ini:2", "unknown key 'x'");
+  const Ini misspelled = Ini::parse("[a]\nseeed=1\n", "g.ini");
+  misspelled.find("a")->integer("steps");
+  misspelled.find("a")->integer("seed");
+  REQUIRE_ERROR(misspelled.require_all_used(), "[a]; did you mean 'seed'?");
   REQUIRE_ERROR(Ini::read("no/such.ini"), "no/such.ini");
 }
 

@@ -192,13 +192,15 @@ TEST_CASE("how the rows were made comes from the file beside them", "[page]") {
   REQUIRE(report_markdown(report).find("    outlierlab run baseline --seeds 3 --out results\n") !=
           std::string::npos);
 
-  write_file_atomically(folder / "peg.json",
-                        R"({"command": "outlierlab run peg --limit 100 --out r", "examples": "100",
+  write_file_atomically(
+      folder / "peg.json",
+      R"({"command": "outlierlab run peg --limit 100 --set weights.bits=4 --out r --set=a.b=c", "examples": "100",
                             "split_examples": "5463", "executors": {"integer:w8a8": "cpu amx"}})");
   const RunRecord record = read_run_record(folder / "peg.json");
   REQUIRE(record.examples == 100);
   REQUIRE(record.split_examples == 5463);
   REQUIRE(record.limit == 100);
+  REQUIRE(record.overrides == std::vector<std::string>{"weights.bits=4", "a.b=c"});
   REQUIRE(execution_text(record) == "integer products with AMX");
   for (const char* written : {R"({"max_length": "128"})", R"({"max_length": 128})"}) {  // program, script
     write_file_atomically(folder / "peg.json", written);

@@ -223,6 +223,8 @@ TEST_CASE("a part of the split cannot show that there is no effect", "[report]")
     set.experiments["baseline"] = with_reference(90, 54);
     REQUIRE(claim(1).outcome == Outcome::confirmed);
     REQUIRE(claim(1).figures.rfind("on the first 100 of 5,463 examples: ", 0) == 0);
+    set.records["baseline"].overrides = {"weights.bits=4"};
+    REQUIRE(claim(1).figures.find("; with weights.bits=4") != std::string::npos);
   }
   SECTION("by the command of a record that does not tell the size") {
     set.records["baseline"].limit = 100;
