@@ -77,19 +77,8 @@ Scheme scheme_named(const std::string& name) {
   return Scheme::load(name, resource_root() / "configs" / "schemes", {});
 }
 
-const std::vector<std::string> schemes = {"w8a8",         "w8a8-token",        "peg-6-permuted", "mp-xhy-16",
-                                          "mp-channel-1", "w8a8-token-linear", "llm-int8"};
 const std::vector<std::string> float_names = {"fp32", "capture", "fp32-all-rows", "capture-visits",
                                               "capture-counting"};
-
-std::vector<std::string> engine_contenders() {
-  std::vector<std::string> names;
-  for (const std::string& engine : available_engines()) {
-    for (const std::string& name : schemes) names.push_back(engine + ":" + name);
-  }
-  names.push_back("bf16");
-  return names;
-}
 
 /// What the command line asks for.
 struct BenchQuestion {
@@ -99,9 +88,31 @@ struct BenchQuestion {
   bool clock = false;
   std::uint64_t sweep = 0;
   bool startup = false;
+  /// Timed as simulated and by each engine: these, and those that `only` names.
+  std::vector<std::string> schemes = {"w8a8",         "w8a8-token",        "peg-6-permuted", "mp-xhy-16",
+                                      "mp-channel-1", "w8a8-token-linear", "llm-int8"};
 
   bool wants(const std::string& contender) const { return only.empty() || contains(only, contender); }
+  std::vector<std::string> engine_contenders() const {
+    std::vector<std::string> names;
+    for (const std::string& engine : available_engines()) {
+      for (const std::string& name : schemes) names.push_back(engine + ":" + name);
+    }
+    names.push_back("bf16");
+    return names;
+  }
 };
+
+/// Adds the schemes that --only names, alone or behind an engine, to those that the table has anyway.
+void add_schemes_of_only(BenchQuestion& asked) {
+  for (const Listing& scheme : list_configs("schemes")) {
+    const bool named = std::any_of(asked.only.begin(), asked.only.end(), [&](const std::string& name) {
+      return name.substr(name.find(':') + 1) == scheme.name;
+    });
+    if (named && scheme.name != "fp32" && !contains(asked.schemes, scheme.name))
+      asked.schemes.push_back(scheme.name);
+  }
+}
 
 /// None where only help was asked for.
 std::optional<BenchQuestion> bench_question(const std::vector<std::string>& arguments) {
@@ -115,9 +126,11 @@ std::optional<BenchQuestion> bench_question(const std::vector<std::string>& argu
   add_common(options, asked.values,
              {"model", "task", "data", "limit", "json", "threads", "batch-size", "calibration-size"});
   options.add("repeats", "N", "timed passes of each contender, after one untimed", &asked.repeats, 1, 1000);
-  options.add("only", "NAME",
-              "fp32 and this contender of the table alone; with --sweep: simulated, int8 or auto; repeatable",
-              &asked.only);
+  options.add(
+      "only", "NAME",
+      "fp32 and this contender alone: one of the table, or a SCHEME, simulated, or ENGINE:SCHEME; with "
+      "--sweep: simulated, int8 or auto; repeatable",
+      &asked.only);
   options.flag("clock", "runs each contender of float once more and tells the clock of the cores meanwhile",
                &asked.clock);
   options.add("sweep", "N", "times N calibrators as one sweep against N separate evaluations instead",
@@ -128,8 +141,9 @@ std::optional<BenchQuestion> bench_question(const std::vector<std::string>& argu
   const bool sweep = asked.sweep > 0;
   std::vector<std::string> known = sweep ? sweep_engines : float_names;
   if (!sweep) {
-    known.insert(known.end(), schemes.begin(), schemes.end());
-    for (const std::string& name : engine_contenders()) known.push_back(name);
+    add_schemes_of_only(asked);
+    known.insert(known.end(), asked.schemes.begin(), asked.schemes.end());
+    for (const std::string& name : asked.engine_contenders()) known.push_back(name);
   }
   for (const std::string& name : asked.only) {
     if (!contains(known, name)) fail_unknown(sweep ? "sweep" : "contender", name, known);
@@ -200,20 +214,20 @@ class Contest {
   void add_simulated() {
     // One network for all: weights change no time. A copy, since comparing engines asks for others.
     quantized_.emplace(evaluator_.runner(scheme_named("w8a8")).copy());
-    for (const std::string& name : schemes) {
+    for (const std::string& name : asked_.schemes) {
       if (!asked_.wants(name)) continue;
       const auto quantizer = std::make_shared<ActivationQuantizer>(evaluator_.quantizer(scheme_named(name)));
       contenders_.push_back({name, [this, quantizer] { run_float(*quantized_, quantizer.get()); }});
     }
   }
   void add_engines() {
-    const std::vector<std::string> names = engine_contenders();
+    const std::vector<std::string> names = asked_.engine_contenders();
     const auto wanted = [&](const std::string& name) { return asked_.wants(name); };
     if (std::none_of(names.begin(), names.end(), wanted)) return;
     fmt::print("Agreement of the engine with what it replaces:\n");
     std::map<std::string, Simulation> simulations;  // by scheme: engines share them
     for (const std::string& engine : available_engines()) {
-      for (const std::string& name : schemes) {
+      for (const std::string& name : asked_.schemes) {
         add_engine(engine + ":" + name, name, simulations,
                    [&](const auto& model) { return make_executor(engine, model); });
       }

@@ -1,5 +1,6 @@
 // The command line as a user meets it: the built program is run.
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "catch.h"
 #include "core/files.h"
@@ -221,6 +222,24 @@ TEST_CASE("capture --limit counts examples of the split that is captured", "[app
   REQUIRE(examples("--limit 10 --calibration-size 6") == 6);
   REQUIRE(examples("--calibration-size 12 --calibration-seed 3") == 12);
   REQUIRE(examples("--split dev --limit 10") == 10);
+}
+
+TEST_CASE("bench times any scheme that --only names, and records the engine's agreement", "[app]") {
+  const auto file = test::scratch("bench-only") / "bench.json";
+  const std::string bench = "bench --model demo-planted --limit 8 --calibration-size 8 --repeats 1 ";
+  const Outcome timed = run(bench + "--only int8:peg-4 --only mse --json " + file.string());
+  INFO(timed.out << timed.err);
+  REQUIRE(timed.code == 0);
+  const auto json = nlohmann::json::parse(read_file(file));
+  std::vector<std::string> contenders;
+  for (const auto& row : json.at("rows")) contenders.push_back(row.at("contender"));
+  REQUIRE(contenders == std::vector<std::string>{"fp32", "mse", "int8:peg-4"});
+  REQUIRE(json.at("engine_agreement").at("int8:peg-4").at("equal_predictions") > 0);
+  REQUIRE(json.at("not_timed").empty());
+  REQUIRE(run(bench + "--only int8:peg-44").err.find("unknown contender 'int8:peg-44'") != std::string::npos);
+  const Outcome early = run(bench + "--only fp32 --json " + (file / "below.json").string());
+  REQUIRE(early.code != 0);
+  REQUIRE(early.out.empty());  // before anything was timed
 }
 
 TEST_CASE("eval says what its weights' size is of", "[app]") {
