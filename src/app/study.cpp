@@ -172,10 +172,12 @@ const std::vector<TimedEngine>& Study::timed_engines() {
   return *timed_;
 }
 
-std::string Study::measured() const {
-  const auto kept = static_cast<std::size_t>(
-      std::count_if(steps_.begin(), steps_.end(), [this](const Step& step) { return step.is_in(writer_); }));
-  return fmt::format("{} of {} measurements", kept, steps_.size());
+std::string Study::measured() {
+  if (!present_) {
+    present_ = static_cast<std::size_t>(std::count_if(
+        steps_.begin(), steps_.end(), [this](const Step& step) { return step.is_in(writer_); }));
+  }
+  return fmt::format("{} of {} measurements", *present_, steps_.size());
 }
 
 const std::vector<Row>& Study::run() {
@@ -202,6 +204,7 @@ const std::vector<Row>& Study::run() {
       }
     }
     writer_.append(rows);
+    if (present_ && !rows.empty()) ++*present_;
     if (options_.kept) options_.kept();
   }
   write_attachments();

@@ -99,8 +99,8 @@ class Study {
   const std::vector<Row>& run();
   /// Those that the file holds now.
   const std::vector<Row>& rows() const { return writer_.rows(); }
-  /// "22 of 174 measurements": of how many the file holds rows now.
-  std::string measured() const;
+  /// "22 of 174 measurements": of how many of those that are stated the file holds rows now.
+  std::string measured();
 
   /// The four rows of a scored evaluation.
   static std::vector<Row> rows_of(const Scores& scores);
@@ -135,6 +135,7 @@ class Study {
   Evaluator& evaluator_;
   StudyOptions options_;
   std::vector<Step> steps_;
+  std::optional<std::size_t> present_;  ///< steps with rows in the file, once measured() has counted
   std::vector<Attachment> attachments_;
   RowWriter writer_;
   std::string current_;  ///< the measurement being made
