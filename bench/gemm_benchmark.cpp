@@ -17,7 +17,10 @@
 #include "core/random.h"
 #include "engine/cpu/bf16_gemm.h"
 #include "engine/cpu/int8_gemm.h"
+#include "engine/cpu/left_buffer.h"
+#include "engine/cpu/packed_linear.h"
 #include "engine/cpu/peak.h"
+#include "engine/cpu/site_rows.h"
 #include "kernels/kernels.h"
 #include "program.h"
 
@@ -83,15 +86,53 @@ void float_product(benchmark::State& state, const ModelKernels* kernels, const e
   count(state, s, *peak);
 }
 
+/// What a product with a weight is made of, and into.
+struct WeightProduct {
+  engine::Finish finish;
+  WeightScale scale = WeightScale::tensor;
+  bool onto_partial = false;  ///< adds to the floats that are there
+  bool per_token = false;     ///< rows have grids of their own
+};
+
+/// What a product's description says of its rows and columns: all rows on one static grid, or on their own.
+struct RowsAndColumns {
+  AlignedVector<float> row_scale, col_scale, col_rest, bias;
+  AlignedVector<std::int32_t> row_zero, col_sum, col_shift;
+  AlignedVector<double> col_factor, col_addend;
+
+  explicit RowsAndColumns(const ProductShape& s)
+      : row_scale(s.rows, 0.01f),
+        col_scale(s.cols, 1e-4f),
+        col_rest(s.cols, 1e-12f),
+        bias(s.cols, 1.0f),
+        row_zero(s.rows, 113),
+        col_sum(s.cols, 5),
+        col_shift(s.cols, -565),
+        col_factor(s.cols, 1e-5),
+        col_addend(s.cols, 0.1) {}
+  void describe(engine::Int8Product& p, bool per_token) const {
+    p.col_scale = col_scale.data();
+    p.bias = bias.data();
+    if (per_token) {
+      p.row_scale = row_scale.data();
+      p.row_zero = row_zero.data();
+      p.col_sum = col_sum.data();
+      return;
+    }
+    p.col_rest = col_rest.data();
+    p.col_shift = col_shift.data();
+    p.col_factor = col_factor.data();
+    p.col_addend = col_addend.data();
+  }
+};
+
 void int8_product(benchmark::State& state, const engine::Int8Kernels* kernels, const engine::PeakLoop* peak,
-                  ProductShape s, engine::Finish finish, WeightScale scale, bool onto_partial) {
+                  ProductShape s, WeightProduct what) {
   const auto a = random_values<std::uint8_t>(s.rows * s.depth + 64, 0, 255);
-  const AlignedVector<std::int8_t> w = weight_codes(s.cols * s.depth, scale);
+  const AlignedVector<std::int8_t> w = weight_codes(s.cols * s.depth, what.scale);
   AlignedVector<char> packed(kernels->weight_bytes(s.depth, s.cols));
   kernels->pack_weight(w.data(), s.depth, s.cols, s.depth, 0, packed.data());
-  const AlignedVector<float> col_scale(s.cols, 1e-4f), col_rest(s.cols, 1e-12f), bias(s.cols, 1.0f);
-  const AlignedVector<double> col_factor(s.cols, 1e-5), col_addend(s.cols, 0.1);
-  const AlignedVector<std::int32_t> col_shift(s.cols, -565);
+  const RowsAndColumns all(s);
   AlignedVector<float> c(s.rows * s.cols);
   engine::Int8Product p;
   p.a = a.data();
@@ -99,15 +140,10 @@ void int8_product(benchmark::State& state, const engine::Int8Kernels* kernels, c
   p.rows = s.rows;
   p.cols = p.ldc = s.cols;
   p.b = packed.data();
-  p.col_scale = col_scale.data();
-  p.col_rest = col_rest.data();
-  p.col_shift = col_shift.data();
-  p.col_factor = col_factor.data();
-  p.col_addend = col_addend.data();
-  p.bias = bias.data();
-  if (onto_partial) p.partial = c.data();
+  all.describe(p, what.per_token);
+  if (what.onto_partial) p.partial = c.data();
   p.partial_stride = s.cols;
-  p.finish = finish;
+  p.finish = what.finish;
   p.c = c.data();
   p.inverse = 0.1f;
   p.low = 0;
@@ -117,6 +153,54 @@ void int8_product(benchmark::State& state, const engine::Int8Kernels* kernels, c
     benchmark::ClobberMemory();
   }
   count(state, s, *peak);
+}
+
+engine::Linear linear_of(const ProductShape& s) {
+  const AlignedVector<std::int8_t> codes = weight_codes(s.cols * s.depth, WeightScale::tensor);
+  engine::Linear linear;
+  linear.weight.rows = s.cols;
+  linear.weight.cols = s.depth;
+  linear.weight.bits = 8;
+  linear.weight.codes = std::vector<std::int8_t>(codes.begin(), codes.end());
+  linear.weight.scales = std::vector<float>{0.001f};
+  linear.bias = std::vector<float>(s.cols, 1.0f);
+  return linear;
+}
+
+/// Channels on six grids, as PEG scatters its groups over them.
+engine::SiteFormat six_grids(std::size_t channels) {
+  engine::SiteFormat site;
+  site.kind = engine::FormatKind::columns;
+  site.bits = 8;
+  for (std::size_t c = 0; c < channels; ++c)
+    site.scale.push_back(16.0f / 255 * (1 + 0.125f * static_cast<float>(c % 6)));
+  site.zero.assign(channels, 128);
+  return site;
+}
+
+/// A product of several terms, one for each grid of the left side's channels, as the executor runs it: to
+/// codes of one grid.
+void segments_product(benchmark::State& state, ProductShape s) {
+  const engine::SiteFormat site = six_grids(s.depth);
+  engine::SiteFormat next;
+  next.kind = engine::FormatKind::tensor;
+  next.bits = 8;
+  next.scale = {0.05f};
+  next.zero = {128};
+  const engine::SiteRows left_rows(site), next_rows(next);
+  const engine::PackedLinear packed(linear_of(s), site, engine::RealPrecision::float32,
+                                    {engine::Finish::codes, &next_rows.format()});
+  const engine::SegmentOrder order(site);
+  engine::LeftBuffer left;
+  left.reserve(s.rows, s.depth, packed.form(), order);
+  auto values = random_values<float>(s.rows * s.depth, -8, 8);
+  left.encode(left_rows.format(), values.data(), 0, s.rows);
+  AlignedVector<std::uint8_t> c(s.rows * s.cols);
+  for (auto _ : state) {
+    packed.apply(left.rows(values.data()), s.rows, 0, s.cols, {c.data(), s.cols});
+    benchmark::ClobberMemory();
+  }
+  count(state, s, engine::best_peak_loop(engine::PeakKind::int8));
 }
 
 /// A product of attention, whose right side is not worth the packing of a weight and has zero points as well.
@@ -239,18 +323,21 @@ void register_all() {
     const auto add_int8 = [&](const std::string& set, const engine::Int8Kernels& kernels,
                               const engine::PeakLoop& peak, bool every_finish) {
       const std::string what = "int8_" + set;
-      add(what + "_codes", int8_product, &kernels, &peak, s, Finish::codes, WeightScale::tensor, false);
+      const auto add_weight = [&](const char* suffix, const WeightProduct& product) {
+        add(what + suffix, int8_product, &kernels, &peak, s, product);
+      };
+      add_weight("_codes", {Finish::codes});
       // Only kernels whose product of bytes saturates see what the weights are.
       if (set == "avx2" || set == "avx512")
-        add(what + "_column_scales", int8_product, &kernels, &peak, s, Finish::codes, WeightScale::column,
-            false);
+        add_weight("_column_scales", {Finish::codes, WeightScale::column});
+      // Rows on grids of their own end as floats: the next site's grids depend on them.
+      add_weight("_real_token", {Finish::real, WeightScale::tensor, false, true});
       if (s.head) add(what + "_head", int8_head_product, &kernels, &peak, s);
       if (!every_finish) return;
-      add(what + "_sums", int8_product, &kernels, &peak, s, Finish::sums, WeightScale::tensor, false);
-      add(what + "_real", int8_product, &kernels, &peak, s, Finish::real, WeightScale::tensor, false);
-      add(what + "_accumulate", int8_product, &kernels, &peak, s, Finish::real, WeightScale::tensor, true);
-      add(what + "_gelu_codes", int8_product, &kernels, &peak, s, Finish::gelu_codes, WeightScale::tensor,
-          false);
+      add_weight("_sums", {Finish::sums});
+      add_weight("_real", {Finish::real});
+      add_weight("_accumulate", {Finish::real, WeightScale::tensor, true});
+      add_weight("_gelu_codes", {Finish::gelu_codes});
     };
     if (isa() == Isa::portable)
       add_int8("portable", engine::portable::int8_kernels, engine::portable::int8_loop, false);
@@ -259,6 +346,8 @@ void register_all() {
       add_int8("avx512", engine::avx512::int8_kernels, engine::avx512::int8_loop, false);
     if (has_vnni()) add_int8("vnni", engine::vnni::int8_kernels, engine::vnni::int8_loop, true);
     if (has_amx()) add_int8("amx", engine::amx::int8_kernels, engine::amx::int8_loop, true);
+    // By the kernels that the executor chooses; attention has no channels on several grids.
+    if (!s.head) add("int8_segments_codes", segments_product, s);
     // Emulated, it is the float product of this process's best set.
     add("bf16_emulated", bf16_product, &engine::emulated::bf16_kernels,
         &engine::best_peak_loop(engine::PeakKind::float32), s);

@@ -379,6 +379,7 @@ void register_all() {
     add("residual_norm_real" + at, residual_norm, FormatKind::real, cols);
     add("residual_norm_tensor" + at, residual_norm, FormatKind::tensor, cols);
     add("residual_norm_columns" + at, residual_norm, FormatKind::columns, cols);
+    add("residual_norm_rows" + at, residual_norm, FormatKind::rows, cols);
     add("static_norm" + at, static_norm, cols);
     add("layer_norm" + at, layer_norm, cols);
     add("add" + at, add_rows, cols);

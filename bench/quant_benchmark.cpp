@@ -2,6 +2,7 @@
 // calibration per site, which is a search over bins: it has no bound but itself.
 #include <benchmark/benchmark.h>
 
+#include <limits>
 #include <string>
 
 #include "bounds.h"
@@ -55,18 +56,29 @@ static void columns(benchmark::State& state) {
 }
 BENCHMARK(columns)->Arg(384)->Arg(3072);
 
-static void rows(benchmark::State& state) {
+/// Values above `threshold` stay as they are (LLM.int8()).
+static void time_rows(benchmark::State& state, float threshold) {
   const auto cols = static_cast<std::size_t>(state.range(0)),
              block = static_cast<std::size_t>(state.range(1));
   const Matrix source = random_values(32, cols);
   Matrix target(32, cols);
   for (auto _ : state) {
     benchmark::DoNotOptimize(
-        fake_quantize_rows(source.data(), target.data(), 32, cols, cols, block, 8, false));
+        fake_quantize_rows(source.data(), target.data(), 32, cols, cols, block, 8, false, threshold));
   }
   report_per_value(state, 32 * cols, 8 * 32 * cols);
 }
+
+static void rows(benchmark::State& state) {
+  time_rows(state, std::numeric_limits<float>::infinity());
+}
 BENCHMARK(rows)->Args({384, 0})->Args({3072, 0})->Args({384, 32});
+
+/// One value in a hundred is an outlier.
+static void rows_outliers(benchmark::State& state) {
+  time_rows(state, 1.2f);
+}
+BENCHMARK(rows_outliers)->Args({384, 0})->Args({3072, 0});
 
 static void error(benchmark::State& state) {
   const auto count = static_cast<std::size_t>(state.range(0));

@@ -1,4 +1,8 @@
-find_package(benchmark REQUIRED)
+find_package(benchmark QUIET)
+if(NOT benchmark_FOUND)
+  message(FATAL_ERROR "OUTLIERLAB_BENCH: expected Google Benchmark, found none "
+                      "(scripts/packages-bench.txt names its Debian package)")
+endif()
 
 # What they share: bounds, and main() with the revision.
 add_library(outlierlab_bench STATIC bench/bounds.cpp bench/program.cpp)

@@ -43,9 +43,10 @@ target_include_directories(outlierlab_tests PRIVATE ${HDF5_INCLUDE_DIRS})  # tes
 
 # What only a build with the CUDA back end has is compiled everywhere, though linked and run nowhere.
 if(NOT OUTLIERLAB_CUDA)
+  file(GLOB gpu_bench_sources CONFIGURE_DEPENDS bench/gpu/*.cpp)
   add_library(outlierlab_cuda_branches OBJECT src/app/engines.cpp tests/app/engines_test.cpp
-    tests/engine/agreement_test.cpp tests/experiments/deployment_device_test.cpp)
-  target_include_directories(outlierlab_cuda_branches PRIVATE tests)
+    tests/engine/agreement_test.cpp tests/experiments/deployment_device_test.cpp ${gpu_bench_sources})
+  target_include_directories(outlierlab_cuda_branches PRIVATE tests bench)
   target_link_libraries(outlierlab_cuda_branches PRIVATE outlierlab_app outlierlab_cuda_emulation)
   target_compile_definitions(outlierlab_cuda_branches PRIVATE OUTLIERLAB_CUDA
     $<TARGET_PROPERTY:outlierlab_tests,COMPILE_DEFINITIONS>)

@@ -15,6 +15,7 @@
 #include "experiments/deployment_batch.h"
 #include "experiments/deployment_methods.h"
 #include "experiments/experiments.h"
+#include "experiments/pass_profile.h"
 #include "experiments/pass_samples.h"
 #include "experiments/timing.h"
 #include "lower/tokens.h"
@@ -45,42 +46,6 @@ std::vector<BatchSize> batch_sizes(const BertConfig& config, const DeploymentPla
 double since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
-
-/// Passes tiles on, and measures how long the quantizer takes for them, and how long products take.
-class TimedHook : public SiteHook {
- public:
-  /// `inner` may be null: the float network.
-  explicit TimedHook(SiteHook* inner) : inner_(inner), parts_(static_cast<std::size_t>(threads())) {}
-  void visit(const SiteTile& tile, int thread) override {
-    if (!inner_) return;
-    const auto start = std::chrono::steady_clock::now();
-    inner_->visit(tile, thread);
-    parts_[static_cast<std::size_t>(thread)].quantizer += since(start);
-  }
-  bool needs_all_rows() const override { return inner_ && inner_->needs_all_rows(); }
-  void product_begins(int thread) override {
-    parts_[static_cast<std::size_t>(thread)].begin = std::chrono::steady_clock::now();
-  }
-  void product_ends(int thread) override {
-    Part& part = parts_[static_cast<std::size_t>(thread)];
-    part.products += since(part.begin);
-  }
-  double quantizer_seconds() const { return sum(&Part::quantizer); }
-  double product_seconds() const { return sum(&Part::products); }
-
- private:
-  struct alignas(64) Part {  // threads do not share cache lines
-    double quantizer = 0, products = 0;
-    std::chrono::steady_clock::time_point begin;
-  };
-  double sum(double Part::*member) const {
-    double all = 0;
-    for (const Part& part : parts_) all += part.*member;
-    return all;
-  }
-  SiteHook* inner_;
-  std::vector<Part> parts_;
-};
 
 /// All methods of one engine on one batch size and length. The first that is asked for times them all.
 /// Engines are not timed in turns: a device that waits for the processor's passes lowers its clock.
@@ -124,104 +89,14 @@ class Cell {
   PassSeconds seconds_;
 };
 
-/// Seconds of all threads that one pass took, and where they went.
-struct PassProfile {
-  double total = 0;
-  engine::Profile parts;
-};
-
-PassProfile simulated_profile(const BertRunner& runner, const Batch& batch, SiteHook* quantizer) {
-  TimedHook hook(quantizer);
-  const auto start = std::chrono::steady_clock::now();
-  runner.logits(batch, &hook);
-  PassProfile profile;
-  profile.total = threads() * since(start);
-  profile.parts.gemm = hook.product_seconds();
-  profile.parts.quantize = hook.quantizer_seconds();
-  return profile;
-}
-
-/// A device's parts are its own time, with which the host's has nothing to do: a pass is what they add up to.
-PassProfile engine_profile(engine::Executor& executor, bool on_device, const Batch& batch, Matrix& logits) {
-  executor.take_profile();
-  const auto start = std::chrono::steady_clock::now();
-  executor.logits(tokens_of(batch), logits.data());
-  PassProfile profile;
-  profile.total = threads() * since(start);
-  profile.parts = executor.take_profile();
-  profile.total -= profile.parts.repeated;
-  const engine::Profile& p = profile.parts;
-  if (on_device) profile.total = p.quantize + p.gemm + p.dequantize + p.rest;
-  return profile;
-}
-
-/// The profile of the fastest of several passes, after one to warm up: an interrupted pass shows waiting.
-template <typename Profiled>
-PassProfile fastest_profile(const Profiled& profiled) {
-  constexpr int passes = 9;
-  profiled();
-  PassProfile best = profiled();
-  for (int i = 1; i < passes; ++i) {
-    const PassProfile next = profiled();
-    if (next.total < best.total) best = next;
-  }
-  return best;
-}
-
-/// Where a pass spends its time, in percent of all threads' time, where `rest` includes waiting, or of a
-/// device's.
-std::vector<Row> time_shares(Networks& networks, const Method& method, const DeploymentPlan& plan) {
+/// Where a pass over the plan's measured batch spends its time.
+std::vector<Row> profile(Networks& networks, const Method& method, const DeploymentPlan& plan) {
   if (!networks.may_be_timed(method)) return {};
   const Batch batch = measured(networks, plan);
-  PassProfile p;
-  if (method.on_engine()) {
-    const auto executor = networks.another_executor(method, true);
-    Matrix logits(batch.size(), networks.evaluator().config().labels.size());
-    p = fastest_profile([&] { return engine_profile(*executor, method.on_device(), batch, logits); });
-    if (p.total <= 0) return {};
-  } else {
-    const bool simulated = method.kind == Method::Kind::simulated;
-    const BertRunner& runner = simulated ? networks.simulated_runner() : networks.evaluator().float_runner();
-    SiteHook* const quantizer = simulated ? &networks.quantizer(method.scheme) : nullptr;
-    p = fastest_profile([&] { return simulated_profile(runner, batch, quantizer); });
-  }
-  const auto share = [&](const char* part, double seconds) {
-    return figure(std::string("time_share_") + part, 100 * seconds / p.total);
-  };
-  std::vector<Row> rows = {share("products", p.parts.gemm)};
-  // Simulation quantizes and dequantizes in one pass over the values.
-  if (method.kind == Method::Kind::simulated) rows.push_back(share("quantize_dequantize", p.parts.quantize));
-  // A device's kernels do both in the products' registers.
-  if (method.kind == Method::Kind::integer && !method.on_device()) {
-    rows.push_back(share("quantize", p.parts.quantize));
-    rows.push_back(share("dequantize", p.parts.dequantize));
-  }
-  const double quantized = method.kind == Method::Kind::real ? 0 : p.parts.quantize + p.parts.dequantize;
-  rows.push_back(share("rest", p.total - p.parts.gemm - quantized));
-  return rows;
-}
-
-/// The weights that stand in products: all but the embedding tables.
-std::size_t product_weights(const engine::Model& model) {
-  std::size_t count = model.pooler.weight.rows * model.pooler.weight.cols +
-                      model.classifier.weight.rows * model.classifier.weight.cols;
-  for (const engine::Layer& layer : model.layers) {
-    for (const engine::Linear* linear : {&layer.query, &layer.key, &layer.value, &layer.attention_output,
-                                         &layer.ffn_hidden, &layer.ffn_output})
-      count += linear->weight.rows * linear->weight.cols;
-  }
-  return count;
-}
-
-std::size_t bytes_of(engine::RealPrecision precision) {
-  switch (precision) {
-    case engine::RealPrecision::float32:
-      return 4;
-    case engine::RealPrecision::float8:
-      return 1;
-    default:
-      return 2;
-  }
+  if (method.on_engine()) return time_shares(method, *networks.another_executor(method, true), batch);
+  const bool simulated = method.kind == Method::Kind::simulated;
+  const BertRunner& runner = simulated ? networks.simulated_runner() : networks.evaluator().float_runner();
+  return time_shares(method, runner, simulated ? &networks.quantizer(method.scheme) : nullptr, batch);
 }
 
 /// How well an engine agrees with its scheme in double precision, and the bytes of what is held.
@@ -239,8 +114,7 @@ std::vector<Row> size_rows(Networks& networks, const Method& method) {
           figure("float32_exact_agreement", *agreement.float32_predictions),
           figure("engine_accuracy_change", agreement.accuracy_change)};
   for (Row& row : rows) row.n = agreement.examples;
-  std::size_t bytes = networks.model(method.scheme)->weight_bytes();
-  bytes -= (4 - bytes_of(method.precision)) * product_weights(*networks.model(method.scheme));
+  const std::size_t bytes = weight_bytes(*networks.model(method.scheme), method);
   rows.push_back(figure("weight_bytes", static_cast<double>(bytes)));
   // As packed for this CPU, with scratch; a device's activations are counted apart.
   const std::size_t held =
@@ -369,8 +243,7 @@ void state_batch(Study& study, const std::shared_ptr<Networks>& networks, const 
   const std::string measured = std::to_string(plan.measured_examples) + "x" +
                                std::to_string(length_of(study.evaluator().config(), plan));
   for (const Method& method : execution_methods(engine)) {
-    study.measure(method.variant(), "profile", measured,
-                  [=] { return time_shares(*networks, method, plan); });
+    study.measure(method.variant(), "profile", measured, [=] { return profile(*networks, method, plan); });
     study.measure(method.variant(), "energy", measured, [=] { return energy(*networks, method, plan); });
   }
 }

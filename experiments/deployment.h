@@ -23,7 +23,9 @@ void deployment(Study& study, const DeploymentPlan& plan);
 struct DeploymentShape {
   std::string name;
   std::size_t hidden, layers, heads, intermediate;
-  std::vector<std::pair<std::size_t, std::size_t>> cells;  ///< examples, length
+  std::vector<std::pair<std::size_t, std::size_t>> cells = {};  ///< examples, length
+  std::pair<std::size_t, std::size_t> profiled = {8, 128};      ///< the batch of the time shares
+  std::vector<std::string> simulated = {"w8a8"};                ///< schemes, on the processor
 };
 
 void deployment_shapes(Study& study, const std::vector<DeploymentShape>& shapes);

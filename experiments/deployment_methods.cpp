@@ -29,6 +29,29 @@ const char* name_of(RealPrecision precision) {
   }
 }
 
+/// The weights that stand in products: all but the embedding tables.
+std::size_t product_weights(const engine::Model& model) {
+  std::size_t count = model.pooler.weight.rows * model.pooler.weight.cols +
+                      model.classifier.weight.rows * model.classifier.weight.cols;
+  for (const engine::Layer& layer : model.layers) {
+    for (const engine::Linear* linear : {&layer.query, &layer.key, &layer.value, &layer.attention_output,
+                                         &layer.ffn_hidden, &layer.ffn_output})
+      count += linear->weight.rows * linear->weight.cols;
+  }
+  return count;
+}
+
+std::size_t bytes_of(engine::RealPrecision precision) {
+  switch (precision) {
+    case engine::RealPrecision::float32:
+      return 4;
+    case engine::RealPrecision::float8:
+      return 1;
+    default:
+      return 2;
+  }
+}
+
 /// "float:fp32 3.41, integer:w8a8 3.40": medians of what was measured right behind the passes.
 std::string clocks_text(const std::vector<Contender>& contenders,
                         const std::vector<std::vector<double>>& clocks) {
@@ -100,6 +123,10 @@ std::vector<Row> latency_rows(const PassSeconds& seconds, const Method& method, 
                       tokens, timing_on(method.engine, tokens, 0).block);
 }
 
+std::size_t weight_bytes(const engine::Model& model, const Method& method) {
+  return model.weight_bytes() - (4 - bytes_of(method.precision)) * product_weights(model);
+}
+
 std::unique_ptr<engine::Executor> executor_for(
     const TimedEngine& engine, const Method& method,
     const std::function<std::shared_ptr<const engine::Model>()>& model, bool profile, std::string& refusal) {
@@ -115,7 +142,7 @@ std::unique_ptr<engine::Executor> executor_for(
 }
 
 TimingOptions timing_on(const std::string& engine, std::size_t tokens, double seconds) {
-  constexpr std::size_t few_tokens = 4096;
+  constexpr std::size_t few_tokens = 4096, fewer_tokens = 512;
   TimingOptions options;
   options.seconds = seconds;
   options.patience = 8 * seconds;
@@ -126,6 +153,8 @@ TimingOptions timing_on(const std::string& engine, std::size_t tokens, double se
     options.block = 4;
     options.before_block = 1;
   }
+  // Where many passes cost little, time is the limit.
+  if (tokens <= fewer_tokens) options.most_passes = 1000;
   return options;
 }
 
@@ -148,12 +177,19 @@ PassSeconds time_cell(Study& study, const TimedEngine& engine, const std::string
   if (engine.monitor) study.note("device_state", of, device_state(*engine.monitor));
   if (!engine.is_device) study.note("clock_ghz", of, clocks_text(contenders, clocks));
   PassSeconds by_variant;
-  std::size_t disturbed = 0;
+  std::size_t disturbed = 0, wide = 0;
   for (std::size_t i = 0; i < contenders.size(); ++i) {
     by_variant[contenders[i].name] = passes[i];
     disturbed += is_disturbed(passes[i], timing.block);
+    wide += !is_narrow(passes[i], timing.narrow, timing.block);
   }
   // No text takes back what an interrupted run has said of the cell.
+  study.note("wide", of,
+             wide == 0
+                 ? ""
+                 : fmt::format("{} of {} medians have an interval wider than {:.0f} % of them, after {} "
+                               "passes each",
+                               wide, contenders.size(), 200 * timing.narrow, passes.front().size()));
   study.note("disturbed", of,
              disturbed == 0 ? ""
                             : fmt::format("{} of {} medians have an interval wider than a fifth of them; run "

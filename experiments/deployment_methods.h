@@ -56,6 +56,9 @@ std::vector<Method> methods_on(const std::string& engine, const std::vector<std:
 std::vector<Method> with_simulated(std::vector<Method> methods, const std::string& engine,
                                    const std::vector<std::string>& simulated_schemes);
 
+/// Bytes of the weights as the method reads them: codes, or floats of its precision where products have them.
+std::size_t weight_bytes(const engine::Model& model, const Method& method);
+
 /// An executor of the method. Nothing where the engine refuses it: `refusal` then has its reason.
 std::unique_ptr<engine::Executor> executor_for(
     const TimedEngine& engine, const Method& method,
@@ -70,8 +73,8 @@ TimingOptions timing_on(const std::string& engine, std::size_t tokens, double se
 std::string device_state(const engine::DeviceMonitor& monitor);
 
 /// Times an engine's methods side by side on a batch of so many tokens, as timing_on() says. The record then
-/// says how a device did at `cell`, or the processor's clock (`clock_ghz`), and, if so, how many medians
-/// something else has disturbed, which `run` prints, too.
+/// says how a device did at `cell`, or the processor's clock (`clock_ghz`), how many medians are not as
+/// narrow as asked for (`wide`), and how many something else has disturbed, which `run` prints, too.
 PassSeconds time_cell(Study& study, const TimedEngine& engine, const std::string& cell,
                       const std::vector<Contender>& contenders, std::size_t tokens, double seconds);
 

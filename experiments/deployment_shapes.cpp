@@ -13,6 +13,7 @@
 #include "experiments/deployment_batch.h"
 #include "experiments/deployment_methods.h"
 #include "experiments/experiments.h"
+#include "experiments/pass_profile.h"
 #include "experiments/pass_samples.h"
 #include "experiments/timing.h"
 #include "lower/lower.h"
@@ -30,9 +31,9 @@ constexpr double largest_distance = 0.1;  ///< of the logits, rms, relative
 /// time.
 constexpr std::size_t labels = 256;
 
-std::vector<Method> shape_methods(const std::string& engine) {
+std::vector<Method> methods_of(const DeploymentShape& shape, const std::string& engine) {
   return with_simulated(methods_on(engine, {"w8a8", "w8a8-token", "peg-6-permuted", "mp-xhy-16", "llm-int8"}),
-                        engine, {"w8a8"});
+                        engine, shape.simulated);
 }
 
 /// What one cell's passes took, and the bytes that each method then held, by variant.
@@ -41,10 +42,17 @@ struct CellTimes {
   std::map<std::string, std::size_t> bytes;
 };
 
+/// An executor, null where the engine refuses the method, and what it was made of.
+struct Built {
+  std::unique_ptr<engine::Executor> executor;
+  std::size_t weight_bytes = 0;
+  std::string refusal;
+};
+
 /// One size's network, built when it is first asked for and gone with the study.
 class RandomNetwork {
  public:
-  RandomNetwork(Study& study, const DeploymentShape& shape) : study_(study), name_(shape.name) {
+  RandomNetwork(Study& study, const DeploymentShape& shape) : study_(study), shape_(shape) {
     BertConfig config;
     config.vocab_size = 30522;
     config.hidden_size = shape.hidden;
@@ -72,60 +80,88 @@ class RandomNetwork {
   CellTimes time(const TimedEngine& engine, std::size_t examples, std::size_t length) {
     const Batch batch = random_batch(config(), examples, length);
     Matrix logits(examples, config().labels.size());
-    const Scheme simulated = study_.scheme("w8a8");
-    ActivationQuantizer hook(simulated, runner_->sites(), &statistics_);
-    std::map<std::string, std::unique_ptr<engine::Executor>> executors;
+    std::map<std::string, Built> built;
     std::vector<Contender> contenders;
     CellTimes times;
-    for (const Method& method : shape_methods(engine.name)) {
+    for (const Method& method : methods_of(shape_, engine.name)) {
       if (!may_be_timed(engine, method)) continue;
-      times.bytes[method.variant()] = sizeof(float) * weights_.parameter_count();
+      times.bytes[method.variant()] = float_bytes();
       std::function<void()> pass = [&] { runner_->logits(batch); };
       if (method.on_engine()) {
-        auto& executor = executors[method.variant()];
-        std::string refusal;
-        executor = executor_of(engine, method, refusal);
-        if (!executor) throw Error(refusal);
-        pass = [&] { executor->logits(tokens_of(batch), logits.data()); };
+        const Built& made = built[method.variant()] = build(engine, method, false);
+        if (!made.executor) throw Error(made.refusal);
+        pass = [&] { made.executor->logits(tokens_of(batch), logits.data()); };
       } else if (method.kind == Method::Kind::simulated) {
-        pass = [&] { quantized().logits(batch, &hook); };
+        pass = [&, hook = &quantizer(method)] { quantized().logits(batch, hook); };
       }
       contenders.push_back({method.variant(), pass});
     }
-    times.seconds = time_cell(study_, engine, fmt::format("{} {}x{}", name_, examples, length), contenders,
-                              examples * length, study_.options().cell_seconds);
-    for (const auto& [variant, executor] : executors) times.bytes[variant] = executor->bytes();
+    times.seconds = time_cell(study_, engine, fmt::format("{} {}x{}", shape_.name, examples, length),
+                              contenders, examples * length, study_.options().cell_seconds);
+    for (const auto& [variant, made] : built) times.bytes[variant] = made.executor->bytes();
     return times;
+  }
+
+  /// Where a pass over the shape's profiled batch spends its time, and the bytes of the method's weights.
+  std::vector<Row> profile(const TimedEngine& engine, const Method& method) {
+    const Batch batch = random_batch(config(), shape_.profiled.first, shape_.profiled.second);
+    std::vector<Row> rows;
+    std::size_t bytes = float_bytes();
+    if (method.on_engine()) {
+      const Built made = build(engine, method, true);
+      if (!made.executor) throw Error(made.refusal);
+      bytes = made.weight_bytes;
+      rows = time_shares(method, *made.executor, batch);
+    } else {
+      const bool simulated = method.kind == Method::Kind::simulated;
+      rows = time_shares(method, simulated ? quantized() : *runner_, simulated ? &quantizer(method) : nullptr,
+                         batch);
+    }
+    rows.push_back(figure("weight_bytes", static_cast<double>(bytes)));
+    return rows;
   }
 
  private:
   const BertConfig& config() const { return weights_.config; }
 
-  /// Null where the engine refuses the method: `refusal` then has its reason. Executors are not kept: several
-  /// of BERT-large are several GB, and what a device's holds is measured batch by batch.
-  std::unique_ptr<engine::Executor> executor_of(const TimedEngine& engine, const Method& method,
-                                                std::string& refusal) {
+  std::size_t float_bytes() const { return sizeof(float) * weights_.parameter_count(); }
+
+  /// Executors are not kept: several of BERT-large are several GB, and what a device's holds is measured
+  /// batch by batch.
+  Built build(const TimedEngine& engine, const Method& method, bool profile) {
     const Scheme scheme = study_.scheme(method.scheme);
-    return executor_for(
+    Built made;
+    made.executor = executor_for(
         engine, method,
         [&] {
           const ActivationQuantizer quantizer(scheme, runner_->sites(), &statistics_);
-          return std::make_shared<const engine::Model>(lower(weights_, scheme, quantizer, &statistics_));
+          auto model =
+              std::make_shared<const engine::Model>(lower(weights_, scheme, quantizer, &statistics_));
+          made.weight_bytes = weight_bytes(*model, method);
+          return model;
         },
-        false, refusal);
+        profile, made.refusal);
+    return made;
+  }
+
+  ActivationQuantizer& quantizer(const Method& method) {
+    auto& made = quantizers_[method.scheme];
+    if (!made)
+      made =
+          std::make_unique<ActivationQuantizer>(study_.scheme(method.scheme), runner_->sites(), &statistics_);
+    return *made;
   }
 
   bool agrees(const TimedEngine& engine, const Method& method) {
-    const std::string of = name_ + " " + method.variant();
-    std::string refusal;
+    const std::string of = shape_.name + " " + method.variant();
     study_.tries(of);
-    const auto executor = executor_of(engine, method, refusal);
-    if (!executor) {
-      study_.note("not_timed", of, refusal);
+    const Built made = build(engine, method, false);
+    if (!made.executor) {
+      study_.note("not_timed", of, made.refusal);
       return false;
     }
-    study_.note("executors", of, executor->description());
-    const double apart = distance(*executor, study_.scheme(method.scheme));
+    study_.note("executors", of, made.executor->description());
+    const double apart = distance(*made.executor, study_.scheme(method.scheme));
     const std::string text =
         fmt::format("logits {:.4f} of their size apart from the simulation's (rms)", apart);
     study_.note("agreement", of, text);
@@ -134,7 +170,7 @@ class RandomNetwork {
     return false;
   }
 
-  /// The weights of w8a8, which all integer schemes here share but those with a scale per channel.
+  /// The weights of w8a8, which all schemes here share but those with a scale per channel.
   const BertRunner& quantized() {
     if (!quantized_)
       quantized_ =
@@ -161,11 +197,12 @@ class RandomNetwork {
   }
 
   Study& study_;
-  std::string name_;
+  DeploymentShape shape_;
   BertWeights weights_;
   std::unique_ptr<BertRunner> runner_, quantized_;
   NetworkStatistics statistics_;
-  std::map<std::string, bool> may_be_timed_;  ///< by variant
+  std::map<std::string, std::unique_ptr<ActivationQuantizer>> quantizers_;  ///< by scheme
+  std::map<std::string, bool> may_be_timed_;                                ///< by variant
 };
 
 /// One network at a time: BERT-large in several forms is several GB.
@@ -187,6 +224,10 @@ class CurrentNetwork {
   std::unique_ptr<RandomNetwork> network_;
 };
 
+std::string cell_name(std::size_t examples, std::size_t length) {
+  return fmt::format("{}x{}", examples, length);
+}
+
 std::vector<Row> rows_of(const CellTimes& times, const Method& method, std::size_t examples,
                          std::size_t length) {
   std::vector<Row> rows = latency_rows(times.seconds, method, examples, examples * length);
@@ -204,8 +245,8 @@ void deployment_shapes(Study& study, const std::vector<DeploymentShape>& shapes)
     for (const auto& [examples, length] : shape.cells) {
       for (const TimedEngine& engine : study.timed_engines()) {
         const auto times = std::make_shared<std::optional<CellTimes>>();
-        const std::string value = fmt::format("{}x{}", examples, length);
-        const std::vector<Method> methods = shape_methods(engine.name);
+        const std::string value = cell_name(examples, length);
+        const std::vector<Method> methods = methods_of(shape, engine.name);
         study.measure_together(variants_of(methods), shape.name + " batch x length", value,
                                [=, &engine, n = examples, tokens = length](std::size_t i) {
                                  RandomNetwork& network = current->of(shape);
@@ -218,12 +259,27 @@ void deployment_shapes(Study& study, const std::vector<DeploymentShape>& shapes)
                                });
       }
     }
+    // Together, so that a resumed study does not ask again for what is refused.
+    for (const TimedEngine& engine : study.timed_engines()) {
+      const std::vector<Method> methods = methods_of(shape, engine.name);
+      study.measure_together(variants_of(methods), shape.name + " profile",
+                             cell_name(shape.profiled.first, shape.profiled.second),
+                             [=, &engine](std::size_t i) {
+                               RandomNetwork& network = current->of(shape);
+                               if (!network.may_be_timed(engine, methods[i])) return std::vector<Row>();
+                               return network.profile(engine, methods[i]);
+                             });
+    }
   }
 }
 
 void deployment_shapes(Study& study) {
-  deployment_shapes(study, {{"bert-base", 768, 12, 12, 3072, {{1, 32}, {1, 128}, {8, 128}, {32, 128}}},
-                            {"bert-large", 1024, 24, 16, 4096, {{1, 32}, {8, 128}}}});
+  // The simulated methods of the paper at the size of its network; at the next, one for all.
+  DeploymentShape base{"bert-base", 768, 12, 12, 3072}, large{"bert-large", 1024, 24, 16, 4096};
+  base.cells = {{1, 32}, {1, 128}, {1, 512}, {8, 128}, {32, 128}};
+  base.simulated = {"w8a8", "percentile-99.99", "peg-6-permuted", "mp-xhy"};
+  large.cells = {{1, 32}, {8, 128}};
+  deployment_shapes(study, {base, large});
 }
 
 }  // namespace outlierlab

@@ -39,11 +39,14 @@ struct Arithmetic {
   PeakKind kind;
   const char* variant;
   double left_bytes, right_bytes;  ///< of an operand's element; results are float32
+  bool per_token = false;          ///< every row on the left has a grid of its own
+  const char* remark = "";         ///< behind a row's value
 };
 /// Activations come as floats to the bfloat16 product, which rounds them.
 constexpr Arithmetic arithmetics[] = {{PeakKind::float32, "float:fp32", 4, 4},
                                       {PeakKind::bfloat16, "float:bf16", 4, 2},
-                                      {PeakKind::int8, "integer:int8", 1, 1}};
+                                      {PeakKind::int8, "integer:int8", 1, 1},
+                                      {PeakKind::int8, "integer:int8", 1, 1, true, " per token"}};
 
 /// Operations per byte that has to move at least once when no cache holds anything.
 double intensity(const Product& p, const Arithmetic& a) {
@@ -72,10 +75,36 @@ class Roofs {
   std::map<int, double> bandwidths_;
 };
 
-float normal(Random& random) {
-  double sum = -6;
-  for (int i = 0; i < 12; ++i) sum += random.uniform();
-  return static_cast<float>(sum);
+/// Values as of a bell, drawn once: drawing those of every product would take longer than its timing. A prime
+/// number of them, so that the rows of a matrix begin at different ones.
+const std::vector<float>& bell() {
+  static const std::vector<float> values = [] {
+    Random random(1);
+    std::vector<float> drawn(65521);
+    for (float& v : drawn) {
+      double sum = -6;
+      for (int i = 0; i < 12; ++i) sum += random.uniform();
+      v = static_cast<float>(sum);
+    }
+    return drawn;
+  }();
+  return values;
+}
+
+/// values[i] = make(v) with v of the bell.
+template <typename Values, typename Make>
+void fill(Values& values, const Make& make) {
+  const std::vector<float>& drawn = bell();
+  std::size_t next = 0;
+  for (auto& value : values) {
+    value = make(drawn[next]);
+    next = next + 1 < drawn.size() ? next + 1 : 0;
+  }
+}
+
+template <typename Values>
+void fill(Values& values) {
+  fill(values, [](float v) { return v; });
 }
 
 /// One product with random operands, run as the executor runs it: by groups of about as many rows where there
@@ -84,19 +113,12 @@ class RunningProduct {
  public:
   RunningProduct(const Product& product, const Arithmetic& arithmetic) : product_(product) {
     const bool integer = arithmetic.kind == PeakKind::int8;
-    Random random(product.depth + product.cols);
-    engine::SiteFormat site;
-    if (integer) {
-      site.kind = engine::FormatKind::tensor;
-      site.bits = 8;
-      site.scale = {8.0f / 255};
-      site.zero = {128};
-    }
+    const engine::SiteFormat site = integer ? site_of(arithmetic) : engine::SiteFormat();
     const auto precision = arithmetic.kind == PeakKind::bfloat16 ? engine::RealPrecision::bfloat16
                                                                  : engine::RealPrecision::float32;
-    linear_ = engine::PackedLinear(weights(integer, random), site, precision);
+    linear_ = engine::PackedLinear(weights(integer), site, precision);
     values_.resize(product.rows * product.depth);
-    for (float& v : values_) v = normal(random);
+    fill(values_);
     left_.reserve(product.rows, product.depth, linear_.form(), unsorted_);
     const engine::SiteRows rows(site);
     left_.encode(rows.format(), values_.data(), 0, product.rows);
@@ -127,7 +149,16 @@ class RunningProduct {
     parallel_chunks(static_cast<std::size_t>(threads), 1,
                     [&](std::size_t thread, std::size_t, int) { body(thread); });
   }
-  engine::Linear weights(bool integer, Random& random) const {
+  static engine::SiteFormat site_of(const Arithmetic& arithmetic) {
+    engine::SiteFormat site;
+    site.bits = 8;
+    site.kind = arithmetic.per_token ? engine::FormatKind::rows : engine::FormatKind::tensor;
+    if (arithmetic.per_token) return site;
+    site.scale = {8.0f / 255};
+    site.zero = {128};
+    return site;
+  }
+  engine::Linear weights(bool integer) const {
     engine::Linear linear;
     linear.weight.rows = product_.cols;
     linear.weight.cols = product_.depth;
@@ -135,13 +166,14 @@ class RunningProduct {
     linear.bias = std::vector<float>(product_.cols, 0.0f);
     if (!integer) {
       std::vector<float> values(count);
-      for (float& v : values) v = 0.02f * normal(random);
+      fill(values, [](float v) { return 0.02f * v; });
       linear.weight.values = std::move(values);
       return linear;
     }
     std::vector<std::int8_t> codes(count);
-    for (std::int8_t& code : codes)
-      code = static_cast<std::int8_t>(std::lround(std::clamp(21.0f * normal(random), -127.0f, 127.0f)));
+    fill(codes, [](float v) {
+      return static_cast<std::int8_t>(std::lround(std::clamp(21.0f * v, -127.0f, 127.0f)));
+    });
     linear.weight.bits = 8;
     linear.weight.codes = std::move(codes);
     linear.weight.scales = std::vector<float>{0.001f};
@@ -163,19 +195,18 @@ class RunningProduct {
 class RunningHead {
  public:
   RunningHead(const Product& product, bool integer) : product_(product), integer_(integer) {
-    Random random(product.depth + product.cols);
     const std::size_t left = product.rows * product.depth, right = product.cols * product.depth;
     out_.resize(static_cast<std::size_t>(threads()) * product.rows * product.cols);
     if (!integer) {
       AlignedVector<float> b(right);
       values_.resize(left);
-      for (AlignedVector<float>* all : {&values_, &b}) {
-        for (float& v : *all) v = normal(random);
-      }
+      fill(values_);
+      fill(b);
       real_panels_.resize(packed_size(product.cols, product.depth));
       pack_transposed(b.data(), product.depth, product.cols, product.depth, real_panels_.data());
       return;
     }
+    Random random(product.depth + product.cols);
     std::vector<std::int8_t> b(right);
     for (std::int8_t& code : b) code = static_cast<std::int8_t>(static_cast<int>(random.below(255)) - 127);
     codes_.resize(left + 64);
@@ -188,9 +219,12 @@ class RunningHead {
     col_shift_.assign(col_scale_.size(), -640);
   }
 
-  void run(int threads) {
-    parallel_chunks(static_cast<std::size_t>(threads), 1,
-                    [&](std::size_t thread, std::size_t, int) { multiply(thread); });
+  /// Each thread multiplies so many heads in a row, as in a batch: a short head takes less than a start of
+  /// the threads.
+  void run(int threads, std::size_t times) {
+    parallel_chunks(static_cast<std::size_t>(threads), 1, [&](std::size_t thread, std::size_t, int) {
+      for (std::size_t i = 0; i < times; ++i) multiply(thread);
+    });
   }
 
  private:
@@ -222,19 +256,17 @@ class RunningHead {
   AlignedVector<std::int32_t> col_shift_;
 };
 
-/// `run` makes `copies` products.
+/// `run` makes `copies` products so many times.
 std::vector<Row> rate_rows(Roofs& roofs, const Product& product, const Arithmetic& arithmetic, int threads,
-                           double copies, const std::function<void()>& run) {
+                           double copies, const std::function<void(std::size_t times)>& run) {
   // A pass of a small product is repeated, so that it outlasts the start of the threads.
   constexpr double operations_per_pass = 2e7;
   const auto repeats =
       static_cast<std::size_t>(std::max(1.0, std::ceil(operations_per_pass / product.operations())));
   TimingOptions options;
   options.seconds = 0.15;
-  const auto pass = [&] {
-    for (std::size_t i = 0; i < repeats; ++i) run();
-  };
-  const std::vector<double> seconds = time_side_by_side({{"product", pass}}, options).front();
+  const std::vector<double> seconds =
+      time_side_by_side({{"product", [&] { run(repeats); }}}, options).front();
   const Interval interval = median_interval(seconds);
   const double work = copies * product.operations() * static_cast<double>(repeats);
   const double rate = work / median(seconds);
@@ -250,12 +282,15 @@ std::vector<Row> rate_rows(Roofs& roofs, const Product& product, const Arithmeti
 std::vector<Row> product_rows(Roofs& roofs, const Product& product, const Arithmetic& arithmetic,
                               int threads) {
   RunningProduct running(product, arithmetic);
-  return rate_rows(roofs, product, arithmetic, threads, 1, [&] { running.run(threads); });
+  return rate_rows(roofs, product, arithmetic, threads, 1, [&](std::size_t times) {
+    for (std::size_t i = 0; i < times; ++i) running.run(threads);
+  });
 }
 
 std::vector<Row> head_rows(Roofs& roofs, const Product& product, const Arithmetic& arithmetic, int threads) {
   RunningHead running(product, arithmetic.kind == PeakKind::int8);
-  return rate_rows(roofs, product, arithmetic, threads, threads, [&] { running.run(threads); });
+  return rate_rows(roofs, product, arithmetic, threads, threads,
+                   [&](std::size_t times) { running.run(threads, times); });
 }
 
 /// The peaks of the devices beside the processor: what gpu_bench measures shares of products against.
@@ -289,6 +324,44 @@ struct Size {
   std::size_t hidden, intermediate, heads;
 };
 
+/// The products of one network on so many threads.
+struct Place {
+  Size size;
+  int threads;
+  std::string on;  ///< "2 threads"
+  std::string parameter() const { return "gemm of " + size.name + ", " + on; }
+};
+
+void state_heads(Study& study, const std::shared_ptr<Roofs>& roofs, const Place& place) {
+  const std::size_t depth = place.size.hidden / place.size.heads;
+  for (const std::size_t length : {16u, 128u, 512u}) {
+    for (const Product& product : {Product{length, depth, length}, Product{length, length, depth}}) {
+      for (const Arithmetic& arithmetic : arithmetics) {
+        // Attention's products of floats run in float32 throughout.
+        if (arithmetic.kind == PeakKind::bfloat16 || arithmetic.per_token) continue;
+        study.measure(arithmetic.variant, place.parameter(), product.text(),
+                      [=] { return head_rows(*roofs, product, arithmetic, place.threads); });
+      }
+    }
+  }
+}
+
+void state_weights(Study& study, const std::shared_ptr<Roofs>& roofs, const Place& place) {
+  std::vector<std::size_t> counts = {16, 128, 1024};
+  // A thread alone would take such groups as 1,024 rows have, four times as many.
+  if (place.threads == threads()) counts.push_back(4096);
+  const std::size_t hidden = place.size.hidden, intermediate = place.size.intermediate;
+  for (const std::size_t rows : counts) {
+    for (const Product& product : {Product{rows, hidden, hidden}, Product{rows, hidden, intermediate},
+                                   Product{rows, intermediate, hidden}}) {
+      for (const Arithmetic& arithmetic : arithmetics) {
+        study.measure(arithmetic.variant, place.parameter(), product.text() + arithmetic.remark,
+                      [=] { return product_rows(*roofs, product, arithmetic, place.threads); });
+      }
+    }
+  }
+}
+
 }  // namespace
 
 void roofline(Study& study) {
@@ -313,25 +386,9 @@ void roofline(Study& study) {
     study.measure("peak:memory", on, "triad",
                   [=] { return std::vector<Row>{figure("gbytes", 1e-9 * roofs->bandwidth(count))}; });
     for (const Size& size : sizes) {
-      const std::size_t depth = size.hidden / size.heads;
-      for (const Product& product : {Product{128, depth, 128}, Product{128, 128, depth}}) {
-        for (const Arithmetic& arithmetic : arithmetics) {
-          // Attention's products of floats run in float32 throughout.
-          if (arithmetic.kind == PeakKind::bfloat16) continue;
-          study.measure(arithmetic.variant, "gemm of " + size.name + ", " + on, product.text(),
-                        [=] { return head_rows(*roofs, product, arithmetic, count); });
-        }
-      }
-      for (const std::size_t rows : {16u, 128u, 1024u}) {
-        for (const Product& product :
-             {Product{rows, size.hidden, size.hidden}, Product{rows, size.hidden, size.intermediate},
-              Product{rows, size.intermediate, size.hidden}}) {
-          for (const Arithmetic& arithmetic : arithmetics) {
-            study.measure(arithmetic.variant, "gemm of " + size.name + ", " + on, product.text(),
-                          [=] { return product_rows(*roofs, product, arithmetic, count); });
-          }
-        }
-      }
+      const Place place = {size, count, on};
+      state_heads(study, roofs, place);
+      state_weights(study, roofs, place);
     }
   }
 }

@@ -3,8 +3,8 @@
 // grid; a value that falls on the other side of a threshold moves by a whole step, and with it what depends
 // on it.
 // Rows: by site, the share of the values that the two do not have in common; and the predictions that they,
-// and the integer engine of the processor, have in common on the whole split. What float32 leaves open is
-// the most that can be asked of any other execution of a scheme.
+// and the integer engine of the processor, have in common on the whole split. What float32 leaves open tells
+// what rounding alone does to a scheme.
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -153,7 +153,7 @@ void rounding(Study& study) {
   const SiteTable& sites = study.evaluator().sites();
   for (const std::string scheme :
        {"w8a8", "w8a8-token", "peg-6-permuted", "mp-xhy-16", "llm-int8", "w8a8-token-linear-mse",
-        "w8a8-channel-weights", "mp-xhy", "mp-channel-1"}) {
+        "w8a8-channel-weights", "mp-xhy", "mp-channel-1", "w8a8-token-linear", "w8a8-token-mse"}) {
     const auto measured = std::make_shared<Rounding>(study, scheme);
     study.measure(scheme, "", "", [=] { return measured->prediction_rows(); });
     for (std::size_t s = 0; s < sites.size(); ++s)

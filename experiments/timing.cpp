@@ -41,11 +41,6 @@ bool is_worth_more(std::size_t passes, double spent, const TimingOptions& option
   });
 }
 
-bool is_narrow(const std::vector<double>& seconds, std::size_t block, double share) {
-  const Interval interval = median_interval(seconds, block);
-  return interval.high - interval.low <= 2 * share * median(seconds);
-}
-
 }  // namespace
 
 std::vector<std::vector<double>> time_side_by_side(const std::vector<Contender>& contenders,
@@ -57,7 +52,7 @@ std::vector<std::vector<double>> time_side_by_side(const std::vector<Contender>&
   const auto begin = Clock::now();
   for (std::size_t round = 0; round * options.block < options.most_passes; ++round) {
     const bool enough = std::all_of(seconds.begin(), seconds.end(), [&](const std::vector<double>& all) {
-      return all.size() >= 20 && is_narrow(all, options.block, options.narrow);
+      return all.size() >= 20 && is_narrow(all, options.narrow, options.block);
     });
     const double spent = since(begin);
     if (round >= options.least_rounds && (enough || spent > options.seconds) &&
@@ -101,8 +96,13 @@ std::optional<Interval> quantile_interval(const std::vector<double>& values, dou
   return Interval{sorted[low - 1], sorted[n - high]};
 }
 
+bool is_narrow(const std::vector<double>& seconds, double share, std::size_t block) {
+  const Interval interval = median_interval(seconds, block);
+  return interval.high - interval.low <= 2 * share * median(seconds);
+}
+
 bool is_disturbed(const std::vector<double>& seconds, std::size_t block) {
-  return !is_narrow(seconds, block, 0.1);
+  return !is_narrow(seconds, 0.1, block);
 }
 
 Row with_interval(Row row, Interval interval, std::size_t n) {

@@ -53,6 +53,9 @@ Interval median_interval(const std::vector<double>& values, std::size_t block = 
 /// one pass of a block and not its neighbours); none where an end would lie beyond the extremes.
 std::optional<Interval> quantile_interval(const std::vector<double>& values, double q);
 
+/// Whether the interval of the passes' median is at most twice this share of it wide.
+bool is_narrow(const std::vector<double>& seconds, double share, std::size_t block = 1);
+
 /// Whether the passes tell that something else ran on the machine: the interval of their median is wider than
 /// a fifth of it.
 bool is_disturbed(const std::vector<double>& seconds, std::size_t block = 1);

@@ -401,7 +401,9 @@ void time_batch(std::vector<Configuration>& all, const Options& options, std::si
       clocks.at(c->name).look();
     }
   }
+  // Known before the first row, so that what stands ahead of float16 has its ratio, too.
   std::optional<Quantile> base;
+  if (const auto found = samples.find("fp16"); found != samples.end()) base = median(found->second, block);
   for (const Configuration* const one : here) {
     const Configuration& c = *one;
     const std::vector<double>& passes = samples[c.name];
@@ -414,7 +416,6 @@ void time_batch(std::vector<Configuration>& all, const Options& options, std::si
     std::vector<double> sorted = passes;
     std::sort(sorted.begin(), sorted.end());
     const bool certain = has_interval(passes.size(), block);
-    if (c.name == "fp16") base = middle;
     const auto add = [&](const char* metric, double estimate, std::optional<double> low = {},
                          std::optional<double> high = {}) {
       rows.add({c.name, "batch x length", value, metric, estimate, low, high, sorted.size()});
@@ -428,7 +429,8 @@ void time_batch(std::vector<Configuration>& all, const Options& options, std::si
       const Quantile tail = quantile(sorted, q);
       add(metric, 1e3 * tail.value, 1e3 * tail.low, 1e3 * tail.high);
     }
-    const double count = static_cast<double>(batch * length);
+    const double examples = static_cast<double>(batch), count = static_cast<double>(batch * length);
+    add_median("throughput_examples", examples / middle.value, examples / middle.high, examples / middle.low);
     add_median("throughput_tokens", count / middle.value, count / middle.high, count / middle.low);
     add("memory_device_peak_mb", static_cast<double>(c.executor->bytes()) / 1e6);
     if (base)
@@ -439,9 +441,11 @@ void time_batch(std::vector<Configuration>& all, const Options& options, std::si
     throttled.insert(record.reasons().begin(), record.reasons().end());
     const std::optional<unsigned> clock = record.median();
     if (clock) add("multiprocessor_clock_mhz", *clock);
-    std::printf("%-8s %-16s p50 %8.3f ms [%.3f, %.3f]  p95 %8.3f  p99 %8.3f  %10.0f tokens/s", value.c_str(),
-                c.name.c_str(), 1e3 * middle.value, 1e3 * middle.low, 1e3 * middle.high,
-                1e3 * quantile(sorted, 0.95).value, 1e3 * quantile(sorted, 0.99).value, count / middle.value);
+    std::printf(
+        "%-8s %-16s p50 %8.3f ms [%.3f, %.3f]  p95 %8.3f  p99 %8.3f  %8.0f examples/s  %10.0f tokens/s",
+        value.c_str(), c.name.c_str(), 1e3 * middle.value, 1e3 * middle.low, 1e3 * middle.high,
+        1e3 * quantile(sorted, 0.95).value, 1e3 * quantile(sorted, 0.99).value, examples / middle.value,
+        count / middle.value);
     if (base) std::printf("  %.2fx fp16", base->value / middle.value);
     if (joules) std::printf("  %.3f mJ/token", 1e3 * *joules / count);
     if (clock) std::printf("  at %u MHz, throttled by: %s", *clock, joined(record.reasons()).c_str());

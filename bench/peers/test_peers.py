@@ -1,4 +1,5 @@
 """python3 -m unittest discover -s bench/peers (needs nothing but Python)."""
+import argparse
 import os
 import sys
 import tempfile
@@ -26,6 +27,30 @@ class Peers(unittest.TestCase):
         self.assertEqual(len(rows), 6)
         self.assertEqual(rows[3][3:9], ["x", "", "", "throughput_examples", "100", "100"])
         self.assertEqual(rows[4][6:10], ["speedup", "2", "2", "2"])
+
+    def ours(self, folder, program):
+        """Our contender whose program is a shell script; it has its arguments, and $json for --json's file."""
+        path = os.path.join(folder, "outlierlab")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write('#!/bin/sh\nfor a; do [ "$b" = --json ] && json=$a; b=$a; done\n' + program)
+        os.chmod(path, 0o755)
+        arguments = argparse.Namespace(outlierlab=path, model="", data=folder, threads=1, batch_size=8, limit=500,
+                                       max_length=128)
+        return peers.Ours("outlierlab-int8-w8a8", arguments, folder)
+
+    def test_an_engine_that_disagrees_is_not_timed(self):
+        with tempfile.TemporaryDirectory() as folder:
+            timed = 'echo \'{"accuracy": 80, "seconds": 2}\' > "$json"\n'
+            self.assertEqual(self.ours(folder, timed).run(), (2, 80))
+            self.ours(folder, timed).check()
+            # eval --check ends with 1 where it disagrees; without it no seconds are said.
+            disagrees = timed + 'for a; do [ "$a" = --check ] && exit 1; done\nexit 0\n'
+            with self.assertRaisesRegex(RuntimeError, "does not agree"):
+                self.ours(folder, disagrees).check()
+            with self.assertRaisesRegex(RuntimeError, "does not agree"):
+                self.ours(folder, 'echo \'{"accuracy": 80}\' > "$json"\n').run()
+            with self.assertRaisesRegex(RuntimeError, "^the reason$"):
+                self.ours(folder, "echo the reason >&2\nexit 2\n").check()
 
     def test_tsv_is_unquoted(self):
         with tempfile.NamedTemporaryFile("w", suffix=".tsv", delete=False) as file:

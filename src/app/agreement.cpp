@@ -32,16 +32,21 @@ double rms_difference(const Matrix& a, const Matrix& b) {
 }  // namespace
 
 bool Agreement::holds() const {
-  // The number of examples that rounding decides differs by chance: three standard deviations of a count.
-  // Of few examples that would be all.
+  if (whole_split)
+    return predictions >= required_predictions && std::abs(accuracy_change) <= largest_accuracy_change;
   const double percent = static_cast<double>(examples) / 100;
-  const double ours = (100 - predictions) * percent;
-  const double floats = (100 - float32_predictions.value_or(100)) * percent;
-  const double chance = std::min(3 * std::sqrt(floats + 1), largest_chance * percent);
-  if (predictions < required_predictions && ours > floats + chance) return false;
+  const double differing = (100 - predictions) * percent;
+  const double allowed = (100 - required_predictions) * percent;
+  constexpr double rounding = 1e-9;  // of counts made of percents
+  if (differing > allowed + 3 * std::sqrt(allowed) + rounding) return false;
   // An unbiased engine turns as many predictions right as wrong, but for chance.
-  return std::abs(accuracy_change) <= largest_accuracy_change ||
-         std::abs(accuracy_change) * percent <= 3 * std::sqrt(ours);
+  const double turned = std::abs(accuracy_change) * percent;
+  return turned <= std::max(largest_accuracy_change * percent, 3 * std::sqrt(differing)) + rounding;
+}
+
+std::string Agreement::required_text() {
+  return fmt::format("{} % equal predictions and an accuracy within {} points (of a sample, but for chance)",
+                     required_predictions, largest_accuracy_change);
 }
 
 std::string Agreement::text() const {
@@ -92,11 +97,11 @@ Agreement engine_agreement(Simulation& simulation, engine::Executor& executor, b
   Evaluator& evaluator = simulation.evaluator_;
   Agreement result;
   result.examples = n;
+  result.whole_split = n == evaluator.split_size();
   result.predictions = equal_predictions(ours, reference);
   result.accuracy_change = evaluator.label_scores(ours).accuracy - evaluator.label_scores(reference).accuracy;
   result.logit_difference = rms_difference(ours, reference);
-  if (thorough || result.predictions < Agreement::required_predictions)
-    result.float32_predictions = simulation.float32_predictions();
+  if (thorough || !result.holds()) result.float32_predictions = simulation.float32_predictions();
   return result;
 }
 

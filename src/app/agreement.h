@@ -14,23 +14,25 @@ namespace outlierlab {
 ///
 /// A value that rounding puts on the other side of a grid's threshold moves by a whole step, and with it
 /// everything that depends on it: over coarse grids two correct implementations come to differ in most values
-/// of the last layer. How many predictions that turns is measured with the simulation in float32, which
-/// differs from the reference by its rounding alone.
+/// of the last layer. How many predictions rounding alone turns is told by the simulation in float32.
 struct Agreement {
   std::size_t examples = 0;
+  bool whole_split = false;     ///< else they are a sample of it
   double predictions = 0;       ///< equal ones, percent
   double accuracy_change = 0;   ///< accuracy of the engine minus the reference's, percentage points
   double logit_difference = 0;  ///< root mean square
-  /// The float32 simulation's predictions that equal the reference's, percent; measured where it decides.
+  /// The float32 simulation's predictions that equal the reference's, percent: measured where it is asked for
+  /// and where the engine's do not suffice. It decides nothing.
   std::optional<double> float32_predictions;
 
-  /// Percent. What chance is granted is at most `largest_chance` of the examples.
-  static constexpr double required_predictions = 99.5, largest_chance = 5;
+  static constexpr double required_predictions = 99.5;    ///< percent
   static constexpr double largest_accuracy_change = 0.2;  ///< percentage points
-  /// Enough equal predictions, or, within three standard deviations, as many as the float32 simulation has;
-  /// and an accuracy that is no further off than that, or than three standard deviations of as many
-  /// predictions that turn right or wrong by chance.
+  /// Of a whole split, these. Of a sample, as many differing predictions as are within three standard
+  /// deviations of that share, and an accuracy within three standard deviations of as many predictions that
+  /// turn right or wrong by chance.
   bool holds() const;
+  /// "99.5 % equal predictions and an accuracy within 0.2 points (of a sample, but for chance)"
+  static std::string required_text();
   /// "98.50 % equal predictions (...), accuracy +0.02 points, logits 0.0100 apart (rms)"
   std::string text() const;
   nlohmann::ordered_json to_json() const;

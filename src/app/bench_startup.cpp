@@ -104,7 +104,7 @@ Json bench_startup(const CommonOptions& options, std::size_t repeats) {
                            {"int8", int8, true, {}, {}}};
   fmt::print("int8 (w8a8): {}\n", agreement.text());
   if (!agreement.holds()) {
-    fmt::print("int8 is not timed: expected {} % equal predictions\n", Agreement::required_predictions);
+    fmt::print("int8 is not timed: expected {}\n", Agreement::required_text());
     rows = {rows[0], rows[2]};
   }
   for (std::size_t i = 0; i <= repeats; ++i) {

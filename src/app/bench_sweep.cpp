@@ -57,10 +57,11 @@ StudyOptions study_options(const std::filesystem::path& folder, const std::strin
   return made;
 }
 
-/// One study over the variants, in a session of its own.
-void run_study(const CommonOptions& options, const std::vector<Calibration>& sweep,
-               const std::filesystem::path& folder, const std::string& experiment, StudyEngine engine,
-               Progress& progress) {
+/// One study over the variants, in a session of its own. Returns why it simulated them all; empty if it did
+/// not or was asked to.
+std::string run_study(const CommonOptions& options, const std::vector<Calibration>& sweep,
+                      const std::filesystem::path& folder, const std::string& experiment, StudyEngine engine,
+                      Progress& progress) {
   Session session = open_session(options);
   StudyOptions made = study_options(folder, experiment, engine);
   std::size_t before = 0;
@@ -71,6 +72,10 @@ void run_study(const CommonOptions& options, const std::vector<Calibration>& swe
   Study study(*session.evaluator, made);
   for (const Calibration& c : sweep) study.evaluate(c.calibrator, c.key, c.value, scheme_of(c));
   study.run();
+  const auto simulated = study.notes().find("not_executed");
+  if (simulated == study.notes().end()) return "";
+  const auto all = simulated->second.find(Study::every_scheme);
+  return all == simulated->second.end() ? "" : all->second;
 }
 
 /// Whether the engine agrees with every variant in double precision on the first examples; says with which it
@@ -122,10 +127,15 @@ Json bench_sweep(const CommonOptions& options, std::size_t count, const std::vec
   run_study(options, {sweep.front()}, folder.path(), "warm-up", StudyEngine::simulated, warm_up);
   const double simulated = seconds_apart("simulated", StudyEngine::simulated);
   Json rows = Json::array();
+  std::string remarks =
+      "\n* against separate evaluations that simulate, as `outlierlab eval` does by default\n";
   for (const auto& [name, engine] : engines) {
     Progress progress(name + ", sweep", sweep.size());
-    const double together = seconds_of(
-        [&, e = engine, n = name + "-sweep"] { run_study(options, sweep, folder.path(), n, e, progress); });
+    std::string why;
+    const double together = seconds_of([&, e = engine, n = name + "-sweep"] {
+      why = run_study(options, sweep, folder.path(), n, e, progress);
+    });
+    if (!why.empty()) remarks += fmt::format("{} simulates: {}\n", name, why);
     const auto add = [&, &name = name](const std::string& against, double separate) {
       fmt::print("{:<12} {:>10.2f} {:>12.2f} {:>8.3f}\n", against == name ? name : name + " *", together,
                  separate, together / separate);
@@ -135,12 +145,13 @@ Json bench_sweep(const CommonOptions& options, std::size_t count, const std::vec
                       {"sweep_seconds", together},
                       {"separate_seconds", separate},
                       {"ratio", together / separate}});
+      if (!why.empty()) rows.back()["simulated"] = why;
     };
     if (engine == StudyEngine::integer) add(name, seconds_apart(name, engine));
     add("simulated", simulated);
     std::fflush(stdout);
   }
-  fmt::print("\n* against separate evaluations that simulate, as `outlierlab eval` does by default\n");
+  fmt::print("{}", remarks);
   return rows;
 }
 

@@ -255,10 +255,7 @@ class Contest {
       return;
     }
     not_timed_.push_back(name);
-    fmt::print(
-        "{:<22} not timed: expected {} % equal predictions, or the simulation's in float32, and an "
-        "accuracy within {} points or chance\n",
-        name, Agreement::required_predictions, Agreement::largest_accuracy_change);
+    fmt::print("{:<22} not timed: expected {}\n", name, Agreement::required_text());
   }
 
   Evaluator& evaluator_;

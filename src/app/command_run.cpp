@@ -5,6 +5,7 @@
 
 #include "app/commands.h"
 #include "app/engines.h"
+#include "app/interruption.h"
 #include "app/progress.h"
 #include "app/session.h"
 #include "app/study.h"
@@ -126,6 +127,8 @@ void run_one(const Experiment& experiment, Session& session, const CommonOptions
   StudyRecord record(study, provenance, settings);
   kept = [&record] { record.write(); };  // rows that a killed run leaves keep what made them
   record.begin();
+  const InterruptionNotice notice(study.file().string() +
+                                  " keeps the rows measured so far; the same command with --resume goes on");
   const std::vector<Row>& rows = study.run();
   add_evaluator_facts(provenance, *session.evaluator);
   provenance.set("rows", rows.size());
@@ -169,7 +172,8 @@ int command_run(const std::vector<std::string>& arguments) {
   options.add(
       "engine", "NAME",
       "simulated; int8, or cuda (on a GPU): integer execution of the schemes that allow it; auto: int8 "
-      "for those that moreover agree with their scheme in double precision on the first examples. "
+      "for those that moreover agree with their scheme in double precision on the first examples, where the "
+      "split is so large that asking pays. "
       "deployment and deployment_shapes time all that is there, or int8 or cuda alone; roofline measures the "
       "CPU, and a GPU that is there unless this is int8",
       &engine_name);

@@ -64,6 +64,12 @@ std::unique_ptr<engine::Executor> Study::executor_of(const Scheme& scheme, std::
   const bool wanted = options_.engine != StudyEngine::simulated && scheme.quantizes_weights() &&
                       scheme.quantizes_activations(evaluator_.sites());
   if (!wanted) return nullptr;
+  if (options_.engine == StudyEngine::automatic && evaluator_.size() < options_.asked_from) {
+    note("not_executed", every_scheme,
+         "asking the engine first pays from " + std::to_string(options_.asked_from) + " examples on, found " +
+             std::to_string(evaluator_.size()));
+    return nullptr;
+  }
   std::shared_ptr<const engine::Model> model;
   std::unique_ptr<engine::Executor> executor;
   try {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "app/agreement.h"
 #include "app/engines.h"
 #include "app/evaluator.h"
 #include "engine/executor.h"
@@ -21,7 +22,8 @@ namespace outlierlab {
 enum class StudyEngine {
   simulated,  ///< always
   automatic,  ///< the integer engine where it executes the scheme and has agreed with it on the first
-              ///< examples (app/agreement.h), else the simulation
+              ///< examples (app/agreement.h), else the simulation; of a split so small that asking costs more
+              ///< than the engine saves, the simulation
   integer     ///< the integer engine where it executes the scheme, else the simulation
 };
 
@@ -34,6 +36,9 @@ struct StudyOptions {
   std::size_t seeds = 0;                ///< extra calibration draws for what depends on one
   bool resume = false;
   StudyEngine engine = StudyEngine::simulated;
+  /// Examples from which an automatic study asks the engine. In a sweep, double precision on the 200 that are
+  /// compared takes as long as integers save on 2,200 to 2,400 (bench/results: `bench --sweep 30`).
+  std::size_t asked_from = 12 * agreement_examples;
   std::string executor = "int8";  ///< what executes integers (see make_executor())
   double cell_seconds = 8;        ///< of a cell's timing, once it has its least number of rounds
   /// The engines that studies of time and memory measure, and how each is made.
@@ -81,6 +86,8 @@ class Study {
   /// Whether anything has asked for them.
   bool times() const { return timed_.has_value(); }
 
+  /// What a note is about that is about every scheme which an engine could execute.
+  static constexpr const char* every_scheme = "every scheme";
   /// Says something about a part of this run that is no figure, for the record beside the rows: `record` is
   /// the member there ("not_timed", say), `of` what it is about. No text takes back what an earlier run said.
   void note(const std::string& record, const std::string& of, const std::string& text) {

@@ -14,8 +14,8 @@ using Json = nlohmann::ordered_json;
 namespace {
 
 /// What studies note of the methods that made rows, by method or cell (Study::note()).
-const std::set<std::string> kept_notes = {"executors", "agreement", "device_state",
-                                          "clock_ghz", "disturbed", "not_executed"};
+const std::set<std::string> kept_notes = {"executors", "agreement", "device_state", "clock_ghz",
+                                          "disturbed", "wide",      "not_executed"};
 constexpr const char* left_out = "not_timed";
 
 /// The record beside rows that a resumed run finds; empty: none.

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <functional>
 #include <tuple>
+#include <utility>
 
 #include "core/error.h"
 #include "core/quantile.h"
@@ -17,6 +18,17 @@ namespace {
 /// A simulated method faster than this over FP32 would speak against the claim.
 constexpr double no_speed = 1.05;
 constexpr const char* tokenizer = "tokenizer";
+/// Of fewer passes experiments/timing.cpp writes no such percentile.
+constexpr int passes_for_p95 = 20, passes_for_p99 = 100;
+
+using Cell = DeploymentMethod::Cell;
+using CellFigure = std::optional<double> Cell::*;
+constexpr std::pair<const char*, CellFigure> figures_by_metric[] = {
+    {"latency_p50_ms", &Cell::latency},
+    {"latency_p95_ms", &Cell::latency_p95},
+    {"latency_p99_ms", &Cell::latency_p99},
+    {"throughput_examples", &Cell::examples_per_second},
+    {"throughput_tokens", &Cell::tokens_per_second}};
 
 const DeploymentMethod* find(const std::vector<DeploymentMethod>& methods, const std::string& variant) {
   for (const DeploymentMethod& m : methods) {
@@ -78,33 +90,67 @@ std::string without_float_label(const std::string& variant) {
   return variant.rfind("float:", 0) == 0 ? variant.substr(6) : variant;
 }
 
-Table time_shares(const std::string& experiment, const std::string& device,
-                  const std::vector<Measurement>& everything) {
+/// Empty of the parameter "batch x length", say, "bert-base" of "bert-base batch x length"; none of others.
+std::optional<std::string> network_of(const std::string& parameter, const std::string& what) {
+  if (parameter == what) return "";
+  if (parameter.size() <= what.size() + 1 ||
+      parameter.compare(parameter.size() - what.size() - 1, std::string::npos, " " + what) != 0)
+    return std::nullopt;
+  return parameter.substr(0, parameter.size() - what.size() - 1);
+}
+
+/// Of the rows of one parameter. Beside the time, where the same rows have it, what the method's weights
+/// take.
+Table time_shares(const std::string& title, const std::vector<Measurement>& profile) {
   const std::string prefix = "time_share_";
-  std::vector<Measurement> all;
-  std::copy_if(everything.begin(), everything.end(), std::back_inserter(all),
-               [&](const Measurement& m) { return split_device(m.variant).first == device; });
-  Table table{experiment + ": share of the time (%)", {"method"}, {}, true};
-  std::vector<std::string> parts;
-  for (const char* part : {"products", "quantize", "dequantize", "quantize_dequantize", "rest"}) {
-    const bool there =
-        std::any_of(all.begin(), all.end(), [&](const Measurement& m) { return m.metric == prefix + part; });
-    if (there) parts.push_back(part);
+  Table table{title, {"method"}, {}, true};
+  struct Column {
+    std::string metric;
+    const char* label;
+    double unit;
+  };
+  std::vector<Column> columns;
+  for (const Column& column :
+       {Column{prefix + "products", "products", 1}, Column{prefix + "quantize", "quantize", 1},
+        Column{prefix + "dequantize", "dequantize", 1},
+        Column{prefix + "quantize_dequantize", "both in one pass", 1}, Column{prefix + "rest", "rest", 1},
+        Column{"weight_bytes", "weights (MB)", 1e-6}}) {
+    const auto has = [&](const Measurement& m) { return m.metric == column.metric; };
+    if (std::none_of(profile.begin(), profile.end(), has)) continue;
+    columns.push_back(column);
+    table.columns.push_back(column.label);
   }
-  for (const std::string& part : parts)
-    table.columns.push_back(part == "quantize_dequantize" ? "both in one pass" : part);
-  for (const Measurement& m : all) {
-    if (m.metric.rfind(prefix, 0) != 0) continue;
-    const auto at = static_cast<std::size_t>(
-        std::find(parts.begin(), parts.end(), m.metric.substr(prefix.size())) - parts.begin());
-    if (at == parts.size()) continue;
+  for (const Measurement& m : profile) {
+    const auto at = std::find_if(columns.begin(), columns.end(),
+                                 [&](const Column& column) { return m.metric == column.metric; });
+    if (at == columns.end()) continue;
     const std::string label = deployment_label(m.variant);
-    table.title = experiment + ": share of the time (%) at batch x length " + m.value;
-    if (table.rows.empty() || table.rows.back()[0] != label)
-      table.rows.push_back(std::vector<std::string>(table.columns.size(), "-")), table.rows.back()[0] = label;
-    table.rows.back()[at + 1] = fmt::format("{:.1f}", m.estimate());
+    if (table.rows.empty() || table.rows.back()[0] != label) {
+      table.rows.emplace_back(table.columns.size(), "-");
+      table.rows.back()[0] = label;
+    }
+    table.rows.back()[static_cast<std::size_t>(at - columns.begin()) + 1] =
+        fmt::format("{:.1f}", at->unit * m.estimate());
   }
   return table;
+}
+
+/// One for each network that has a profile on the device.
+std::vector<Table> time_shares(const std::string& experiment, const std::string& device,
+                               const std::vector<Measurement>& all) {
+  std::vector<std::pair<std::string, std::vector<Measurement>>> profiles;  // by title
+  for (const Measurement& m : all) {
+    const auto network = network_of(m.parameter, "profile");
+    if (!network || split_device(m.variant).first != device) continue;
+    const std::string title = experiment + ": share of the time (%) at batch x length " +
+                              (network->empty() ? "" : *network + " ") + m.value;
+    auto at = std::find_if(profiles.begin(), profiles.end(), [&](const auto& p) { return p.first == title; });
+    if (at == profiles.end()) at = profiles.insert(at, {title, {}});
+    at->second.push_back(m);
+  }
+  std::vector<Table> tables;
+  for (const auto& [title, profile] : profiles) tables.push_back(time_shares(title, profile));
+  return tables;
 }
 
 /// Without the columns in which no line has a figure.
@@ -117,16 +163,6 @@ Table without_empty_columns(const Table& table) {
     for (std::size_t r = 0; r < table.rows.size(); ++r) kept.rows[r].push_back(table.rows[r][c]);
   }
   return kept;
-}
-
-/// "batch x length" or "NETWORK batch x length": the network's name; none for other parameters.
-std::optional<std::string> network_of(const std::string& parameter) {
-  const std::string cells = "batch x length";
-  if (parameter == cells) return "";
-  if (parameter.size() <= cells.size() + 1 ||
-      parameter.compare(parameter.size() - cells.size() - 1, std::string::npos, " " + cells) != 0)
-    return std::nullopt;
-  return parameter.substr(0, parameter.size() - cells.size() - 1);
 }
 
 }  // namespace
@@ -243,7 +279,7 @@ std::vector<DeploymentMethod> deployment_methods(const std::vector<Measurement>&
   for (const Measurement& m : all) {
     if (m.variant == tokenizer) continue;
     DeploymentMethod& target = method(without_float_label(m.variant));
-    if (m.metric == "weight_bytes") target.stored_mb = 1e-6 * m.estimate();
+    if (m.parameter.empty() && m.metric == "weight_bytes") target.stored_mb = 1e-6 * m.estimate();
     if (m.parameter.empty() && m.metric == "memory_weights_mb") target.weights_mb = m.estimate();
     if (m.metric == "joules_per_example") target.joules = m.estimate();
     if (m.metric == "engine_agreement") target.agreement = m.estimate();
@@ -254,9 +290,11 @@ std::vector<DeploymentMethod> deployment_methods(const std::vector<Measurement>&
       cell(target, "", m.value).process_mb = m.estimate();
     if (m.parameter == "device memory" && m.metric == "memory_device_peak_mb")
       cell(target, "", m.value).device_mb = m.estimate();
-    const std::optional<std::string> network = network_of(m.parameter);
+    const std::optional<std::string> network = network_of(m.parameter, "batch x length");
     if (!network) continue;
-    if (m.metric == "latency_p50_ms") cell(target, *network, m.value).latency = m.estimate();
+    for (const auto& [metric, figure] : figures_by_metric) {
+      if (m.metric == metric) cell(target, *network, m.value).*figure = m.estimate();
+    }
     if (m.metric == "speedup") {
       DeploymentMethod::Cell& c = cell(target, *network, m.value);
       c.low = c.high = m.estimate();
@@ -359,6 +397,42 @@ std::string read_deployment(const std::vector<Measurement>& all) {
 
 namespace {
 
+using Text = std::optional<std::string>;
+
+Table figure_by_cell(const std::string& title, const std::vector<DeploymentMethod>& methods,
+                     CellFigure figure) {
+  return by_cell(title + " by batch x length", methods,
+                 [&](const Cell& c) { return c.*figure ? format_number(*(c.*figure)) : Text(); });
+}
+
+/// A timed cell keeps its column where no method has the percentile: left out, it would look untimed.
+Table percentile_by_cell(const std::string& title, const std::vector<DeploymentMethod>& methods,
+                         CellFigure figure, int least_passes) {
+  const bool any = std::any_of(methods.begin(), methods.end(), [&](const DeploymentMethod& m) {
+    return std::any_of(m.cells.begin(), m.cells.end(),
+                       [&](const Cell& c) { return (c.*figure).has_value(); });
+  });
+  if (!any) return {};
+  return by_cell(
+      fmt::format("{} by batch x length; a dash where fewer than {} passes were timed, too few to tell",
+                  title, least_passes),
+      methods, [&](const Cell& c) -> Text {
+        if (!c.latency) return std::nullopt;
+        return c.*figure ? format_number(*(c.*figure)) : "-";
+      });
+}
+
+std::vector<Table> latency_and_throughput(const std::string& title,
+                                          const std::vector<DeploymentMethod>& methods) {
+  return {figure_by_cell(title + ": median latency (ms)", methods, &Cell::latency),
+          percentile_by_cell(title + ": 95th percentile of the latency (ms)", methods, &Cell::latency_p95,
+                             passes_for_p95),
+          percentile_by_cell(title + ": 99th percentile of the latency (ms)", methods, &Cell::latency_p99,
+                             passes_for_p99),
+          figure_by_cell(title + ": throughput (examples per second)", methods, &Cell::examples_per_second),
+          figure_by_cell(title + ": throughput (tokens per second)", methods, &Cell::tokens_per_second)};
+}
+
 /// Of the methods on one device.
 std::vector<Table> tables_on(const std::string& device, const std::string& experiment,
                              const std::vector<DeploymentMethod>& methods,
@@ -400,15 +474,12 @@ std::vector<Table> tables_on(const std::string& device, const std::string& exper
   const auto add = [&tables](Table table) {
     if (!table.rows.empty()) tables.push_back(std::move(table));
   };
-  using Text = std::optional<std::string>;
-  add(by_cell(
-      title + ": median latency (ms) by batch x length", methods,
-      [](const DeploymentMethod::Cell& c) { return c.latency ? format_number(*c.latency) : Text(); }));
+  for (Table& table : latency_and_throughput(title, methods)) add(std::move(table));
   add(by_cell(title + ": speedup over " + reference + " by batch x length", methods,
               [](const DeploymentMethod::Cell& c) {
                 return c.speedup ? fmt::format("{:.2f} [{:.2f}, {:.2f}]", *c.speedup, c.low, c.high) : Text();
               }));
-  add(time_shares(title, device, all));
+  for (Table& table : time_shares(title, device, all)) add(std::move(table));
   const auto add_peaks = [&](const char* of, std::optional<double> DeploymentMethod::Cell::*peak) {
     Table table = by_cell(title + ": peak " + of + " (MB) by batch x length", methods,
                           [&](const DeploymentMethod::Cell& c) {

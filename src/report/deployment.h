@@ -19,7 +19,9 @@ struct DeploymentMethod {
   struct Cell {
     std::string value;  ///< "8x64": examples x length; "bert-base 8x64" where there are several networks
     double examples = 0, length = 0;
-    std::optional<double> latency;  ///< median, ms
+    std::optional<double> latency;                   ///< median, ms
+    std::optional<double> latency_p95, latency_p99;  ///< ms; none of too few passes
+    std::optional<double> examples_per_second, tokens_per_second;
     /// Over the device's reference in the same rounds; none where that was not timed.
     std::optional<double> speedup;
     double low = 0, high = 0;          ///< its interval
@@ -74,10 +76,10 @@ DeploymentDevice deployment_device(const std::string& name);
 
 Verdict judge_deployment(const ResultSet& results);
 std::string read_deployment(const std::vector<Measurement>& all);
-/// A line per method; then medians of the latency and speedups, a column per batch x length; then where the
-/// time goes; after the processor's the same of each device, and tokenization. Tables without a figure are
-/// left out, all but the first of each device are details. Titles begin with the experiment's name, and that
-/// of a device has the device's.
+/// A line per method; then the latency's median, 95th and 99th percentile, throughput and speedups, a column
+/// per batch x length; then where the time goes; after the processor's the same of each device, and
+/// tokenization. Tables without a figure are left out, all but the first of each device are details. Titles
+/// begin with the experiment's name, and that of a device has the device's.
 std::vector<Table> deployment_tables(const std::string& experiment, const std::vector<Measurement>& all);
 
 /// The fastest by its median over the cells; null if none of that kind was timed beside its reference.

@@ -180,24 +180,37 @@ std::string plain_table(const Table& report_table, const std::string& note) {
   return table.text();
 }
 
+/// What follows the experiment in the name of a table's file; none for details that the report alone has.
+std::optional<std::string> deployment_suffix(const Table& table) {
+  if (!table.is_detail) return "";
+  for (const auto& [words, suffix] :
+       {std::pair{": median latency", "-latency"}, std::pair{": speedup", "-speedup"},
+        std::pair{": share", "-time"}, std::pair{": tokenization", "-tokenization"}}) {
+    if (table.title.find(words) == std::string::npos) continue;
+    // "... at batch x length bert-base 8x128": a table for each network.
+    const std::string cell = " at batch x length ";
+    const auto at = table.title.find(cell), network = at == std::string::npos ? at : at + cell.size();
+    const auto blank = network == std::string::npos ? network : table.title.find(' ', network);
+    if (blank == std::string::npos) return suffix;
+    return suffix + ("-" + table.title.substr(network, blank - network));
+  }
+  return std::nullopt;
+}
+
 void add_deployment_tables(std::map<std::string, std::string>& files, const ResultSet& set,
                            const std::string& experiment) {
   const Measurements all = measurements(set.rows(experiment));
   const std::vector<Table> tables = deployment_tables(experiment, all);
   const std::vector<std::string> devices = devices_of(deployment_methods(all));
   for (const Table& table : tables) {
-    const auto about = [&](const char* word) { return table.title.find(word) != std::string::npos; };
-    const std::string suffix = about("latency")        ? "-latency"
-                               : about("speedup")      ? "-speedup"
-                               : about("share")        ? "-time"
-                               : about("tokenization") ? "-tokenization"
-                                                       : "";
+    const std::optional<std::string> suffix = deployment_suffix(table);
+    if (!suffix) continue;
     std::string of = experiment;
     for (const std::string& device : devices) {
-      if (about((" on " + deployment_device(device).label).c_str())) of += "-" + device;
+      if (table.title.find(" on " + deployment_device(device).label) != std::string::npos) of += "-" + device;
     }
-    files[set.name + "-" + of + suffix + ".tex"] = plain_table(
-        table, suffix == "-speedup" ? "Brackets: 95\\,\\% interval of the median over rounds." : "");
+    files[set.name + "-" + of + *suffix + ".tex"] = plain_table(
+        table, *suffix == "-speedup" ? "Brackets: 95\\,\\% interval of the median over rounds." : "");
   }
 }
 

@@ -12,60 +12,50 @@ using namespace outlierlab;
 
 namespace {
 
-/// Of `examples`, so many predictions of an engine differ from the reference's, and so many of the float32
-/// simulation.
-bool holds(std::size_t examples, double differ, double in_float32) {
+/// Of `examples`, so many predictions differ from the reference's, and so many more turn right than wrong.
+bool holds(std::size_t examples, double differ, double gained = 0, bool whole_split = false) {
   Agreement agreement;
   agreement.examples = examples;
+  agreement.whole_split = whole_split;
   agreement.predictions = 100 - 100 * differ / static_cast<double>(examples);
-  agreement.float32_predictions = 100 - 100 * in_float32 / static_cast<double>(examples);
-  return agreement.holds();
-}
-
-/// Of `examples`, so many predictions differ, and so many more of them turn right than wrong.
-bool unbiased(std::size_t examples, double differ, double gained) {
-  Agreement agreement;
-  agreement.examples = examples;
-  agreement.predictions = 100 - 100 * differ / static_cast<double>(examples);
-  agreement.float32_predictions = agreement.predictions;
   agreement.accuracy_change = 100 * gained / static_cast<double>(examples);
   return agreement.holds();
 }
 
 }  // namespace
 
-TEST_CASE("Agreement: 99.5 %, or what float32 leaves of the reference's predictions but for chance",
-          "[app]") {
-  REQUIRE(holds(1000, 5, 0));
-  REQUIRE_FALSE(holds(1000, 6, 0));
-  REQUIRE(holds(1000, 12, 5));  // up to 5 + 3 sqrt(6)
-  REQUIRE_FALSE(holds(1000, 13, 5));
-  REQUIRE(holds(1000, 100, 100));
-  REQUIRE(holds(1000, 130, 100));
-  REQUIRE_FALSE(holds(1000, 131, 100));
-}
-
-TEST_CASE("Agreement: of few examples, chance is not granted all", "[app]") {
-  for (const std::size_t n : {1u, 2u, 3u, 10u}) {
-    REQUIRE(holds(n, 0, 0));
-    REQUIRE_FALSE(holds(n, 1, 0));
-  }
-  REQUIRE(holds(20, 1, 0));
-  REQUIRE_FALSE(holds(20, 2, 0));
-  REQUIRE(holds(100, 3, 0));
-  REQUIRE_FALSE(holds(100, 4, 0));
-}
-
-TEST_CASE("Agreement: accuracy within 0.2 points, or within chance of the predictions that differ", "[app]") {
+TEST_CASE("Agreement: of a whole split 99.5 % and 0.2 points", "[app]") {
+  REQUIRE(holds(5000, 25, 0, true));
+  REQUIRE_FALSE(holds(5000, 26, 0, true));
   for (const double sign : {1.0, -1.0}) {
-    REQUIRE(unbiased(10000, 4, sign * 4));
-    REQUIRE(unbiased(10000, 100, sign * 30));  // 3 sqrt(100)
-    REQUIRE_FALSE(unbiased(10000, 100, sign * 31));
-    REQUIRE(unbiased(10000, 40, sign * 20));  // 0.2 points
-    REQUIRE_FALSE(unbiased(10000, 40, sign * 21));
-    REQUIRE(unbiased(200, 1, sign));  // 0.5 points
-    REQUIRE(unbiased(200, 9, sign * 9));
-    REQUIRE_FALSE(unbiased(200, 10, sign * 10));
+    REQUIRE(holds(5000, 25, sign * 10, true));
+    REQUIRE_FALSE(holds(5000, 25, sign * 11, true));
+  }
+}
+
+TEST_CASE("Agreement: of a sample within chance of 99.5 %", "[app]") {
+  REQUIRE(holds(1000, 11));  // up to 5 + 3 sqrt(5)
+  REQUIRE_FALSE(holds(1000, 12));
+  REQUIRE(holds(200, 4));
+  REQUIRE_FALSE(holds(200, 5));
+  REQUIRE(holds(20, 1));
+  REQUIRE_FALSE(holds(20, 2));
+  for (const std::size_t n : {1u, 2u, 3u, 10u}) {
+    REQUIRE(holds(n, 0));
+    REQUIRE_FALSE(holds(n, 1));
+  }
+}
+
+TEST_CASE(
+    "Agreement: accuracy of a sample within 0.2 points, or within chance of the predictions that differ",
+    "[app]") {
+  for (const double sign : {1.0, -1.0}) {
+    REQUIRE(holds(10000, 4, sign * 4));
+    REQUIRE(holds(10000, 64, sign * 24));  // 3 sqrt(64)
+    REQUIRE_FALSE(holds(10000, 64, sign * 25));
+    REQUIRE(holds(10000, 40, sign * 20));  // 0.2 points
+    REQUIRE_FALSE(holds(10000, 40, sign * 21));
+    REQUIRE(holds(200, 1, sign));  // 0.5 points
   }
 }
 
@@ -97,7 +87,7 @@ class Contrary : public engine::Executor {
 
 }  // namespace
 
-TEST_CASE("Agreement is with double precision, and measures float32 where that decides", "[app]") {
+TEST_CASE("Agreement is with double precision, and measures float32 where it does not suffice", "[app]") {
   EvaluatorOptions options;
   options.task = Task::read(find_task("demo"));
   options.model_folder = test::source("models/demo/control");
@@ -121,6 +111,7 @@ TEST_CASE("Agreement is with double precision, and measures float32 where that d
   REQUIRE_FALSE(agreement.float32_predictions.has_value());
   REQUIRE(agreement.text().find("float32") == std::string::npos);
   REQUIRE(agreement.holds());
+  REQUIRE_FALSE(agreement.whole_split);
   const Agreement thorough = engine_agreement(part, executor, true);
   REQUIRE(thorough.float32_predictions == part.float32_predictions());
   REQUIRE(thorough.text().find("in float32") != std::string::npos);

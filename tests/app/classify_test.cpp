@@ -258,6 +258,8 @@ TEST_CASE("bench --startup, --sweep and --only time what they say", "[app]") {
   const auto third = nlohmann::json::parse(read_file(json)).at("sweep");
   REQUIRE(third.size() == 1);
   REQUIRE(third[0].at("engine") == "auto");
+  REQUIRE(third[0].at("simulated").get<std::string>().find("found 16") != std::string::npos);
+  REQUIRE(automatic.out.find("auto simulates: ") != std::string::npos);
   REQUIRE(third[0].at("against") == "simulated");
   REQUIRE(third[0].at("separate_seconds").get<double>() > 0);
   REQUIRE(run("bench --sweep 2 --startup").code == 2);
@@ -296,6 +298,8 @@ TEST_CASE("run --engine says which engine made each row", "[app]") {
   const auto automatic = engines_of("auto");
   REQUIRE(automatic.at("settings").at("engine") == "auto");
   REQUIRE(automatic.at("engines").size() == integer.at("engines").size());
+  for (const auto& engine : automatic.at("engines")) REQUIRE(engine == "simulated");  // asking would not pay
+  REQUIRE(automatic.at("not_executed").size() == 1);
   const auto simulated = engines_of("simulated");
   REQUIRE_FALSE(simulated.contains("engines"));
   const Outcome wrong = run("run calibration --engine int4");

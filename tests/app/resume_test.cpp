@@ -10,6 +10,7 @@
 #include "core/files.h"
 #include "paths.h"
 #include "report/row.h"
+#include "support/deployment_rows.h"
 #include "support/program.h"
 
 namespace fs = std::filesystem;
@@ -99,6 +100,23 @@ TEST_CASE("A killed study of times has noted what executed its rows, and resumin
     REQUIRE(resumed.at("executors").at(method) == executor);
 }
 
+TEST_CASE("deployment measures every method on every batch that the network has positions for", "[app]") {
+  const fs::path folder = test::scratch("deployment-whole");
+  const test::Outcome outcome = test::run(
+      "run deployment --model demo-control --limit 64 --calibration-size 16 --engine int8 "
+      "--cell-seconds 0.01 --out " +
+      test::quoted(folder.string()));
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  const fs::path file = folder / "demo-control-demo" / "deployment.csv";
+  const auto record = nlohmann::json::parse(outlierlab::read_file(fs::path(file).replace_extension(".json")));
+  test::require_complete_deployment(outlierlab::read_rows(file), 64,
+                                    record.value("not_timed", nlohmann::json::object()));
+  REQUIRE(record.at("machine").at("at_start").at("clock_mhz").size() >= 1);
+  REQUIRE(record.at("clock_ghz").size() == 8);
+  REQUIRE(record.at("threads").get<int>() >= 1);
+}
+
 TEST_CASE("Resuming with other settings is refused, with both values", "[app][resume]") {
   const fs::path folder = test::scratch("resume-settings");
   REQUIRE(run_in(folder, "120", "") == 0);
@@ -150,4 +168,16 @@ TEST_CASE("--set changes what an experiment quantizes, never its float reference
   REQUIRE(one.size() == 1);
   REQUIRE(all.size() == 1);
   REQUIRE(one[0] != all[0]);
+}
+
+TEST_CASE("An interrupted run says what it keeps and how to go on", "[app][resume]") {
+  const fs::path folder = test::scratch("interrupted");
+  const test::Outcome outcome =
+      test::run("run all --model demo-planted --out " + test::quoted(folder.string()), "timeout 3");
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 124);  // of timeout: it had to end the program
+  const auto notice = outcome.err.find("\noutlierlab: interrupted: ");
+  REQUIRE(notice != std::string::npos);
+  REQUIRE(outcome.err.find(folder.string(), notice) != std::string::npos);
+  REQUIRE(outcome.err.find("--resume", notice) != std::string::npos);
 }

@@ -219,3 +219,21 @@ TEST_CASE("A GPU that cannot be used leaves the processor's study alone, unless 
   REQUIRE_THROWS_AS(run(evaluator, test::scratch("record-old-only"), {"old", {"cuda"}}, false, {"a"}),
                     Refusal);
 }
+
+TEST_CASE("An automatic study asks the engine only of a split large enough for that to pay", "[app]") {
+  Evaluator evaluator = small_evaluator();
+  const auto engine_of = [&](std::size_t asked_from) {
+    StudyOptions options = options_of(test::scratch("record-automatic"), {"", {"int8"}}, false);
+    options.engine = StudyEngine::automatic;
+    options.asked_from = asked_from;
+    Study study(evaluator, options);
+    study.evaluate("w8a8", "", "", Scheme::load("w8a8", resource_root() / "configs" / "schemes", {}));
+    study.run();
+    const auto notes = study.notes().find("not_executed");
+    const bool declined = notes != study.notes().end() && notes->second.count(Study::every_scheme) > 0;
+    REQUIRE(declined == (evaluator.size() < asked_from));
+    return study.engines().at("w8a8");
+  };
+  REQUIRE(engine_of(evaluator.size()).rfind("cpu ", 0) == 0);
+  REQUIRE(engine_of(evaluator.size() + 1) == "simulated");
+}

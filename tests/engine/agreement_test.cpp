@@ -655,21 +655,30 @@ TEST_CASE("CUDA graphs replay what the first pass computed", "[engine][cuda][dev
 }
 #endif
 
-TEST_CASE("What the engine cannot execute is refused by name", "[engine]") {
-  const auto message = [](const Scheme& s) {
-    try {
-      lowered(odd(), s);
-    } catch (const UsageError& error) {
-      return std::string(error.what());
-    }
-    return std::string("nothing thrown");
+TEST_CASE("What the engine cannot execute is refused by name, with what would be needed", "[engine]") {
+  const struct {
+    std::vector<std::string> set;
+    const char *place, *needed;
+  } refused[] = {
+      {{"activations.granularity=block", "activations.block=8"},
+       "site embeddings.sum",
+       "granularity tensor, channel, group or token"},
+      {{"weights.granularity=block", "weights.block=8"},
+       "weight embeddings.word",
+       "granularity tensor or channel"},
+      {{"weights.bits=12"}, "weight", "at most 8 bits"},
   };
-  REQUIRE(message(scheme("w8a8", {"activations.granularity=block", "activations.block=8"}))
-              .find("site embeddings.sum") != std::string::npos);
-  REQUIRE(message(scheme("w8a8", {"weights.bits=12"})).find("w8a8") != std::string::npos);
-  REQUIRE(message(scheme("w8a8", {"weights.granularity=block", "weights.block=8"}))
-              .find("weight embeddings.word") != std::string::npos);
-  REQUIRE(message(scheme("w8a8", {"weights.bits=12"})).find("at most 8 bits") != std::string::npos);
+  for (const auto& r : refused) {
+    std::string message = "nothing thrown";
+    try {
+      lowered(odd(), scheme("w8a8", r.set));
+    } catch (const Refusal& error) {
+      message = error.what();
+    }
+    INFO(message);
+    for (const char* part : {"scheme w8a8", r.place, "expected", r.needed, "found"})
+      REQUIRE(message.find(part) != std::string::npos);
+  }
 }
 
 TEST_CASE("Executors refuse what they cannot run, and name what they can", "[engine][cuda]") {

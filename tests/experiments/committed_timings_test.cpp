@@ -8,6 +8,7 @@
 #include "core/files.h"
 #include "experiments/deployment_methods.h"
 #include "paths.h"
+#include "support/deployment_rows.h"
 
 using namespace outlierlab;
 
@@ -88,4 +89,13 @@ TEST_CASE("Committed rows of deployment are what the committed passes give", "[e
     }
   }
   REQUIRE(files >= 4);
+}
+
+TEST_CASE("The committed deployment has every method, batch and length, and every figure of them",
+          "[experiments]") {
+  const auto folder = test::source("results/minilm-qnli-qnli");
+  const auto record = nlohmann::json::parse(read_file(folder / "deployment.json"));
+  REQUIRE_FALSE(record.contains("not_timed"));
+  REQUIRE_FALSE(record.contains("unfinished"));
+  test::require_complete_deployment(read_rows(folder / "deployment.csv"), 512, {});
 }

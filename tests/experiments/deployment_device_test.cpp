@@ -236,6 +236,16 @@ TEST_CASE("The shapes study times a device beside the processor, each against it
     REQUIRE(on_device == (figures.find(variant, parameter, "memory_device_peak_mb") != nullptr));
     REQUIRE(on_device == (figures.find(variant, parameter, "memory_weights_mb") == nullptr));
   }
+  for (const char* variant :
+       {"float:fp32", "simulated:w8a8", "integer:w8a8", "cuda float:fp16", "cuda integer:w8a8"}) {
+    const Row* const share = figures.find(variant, "tiny profile", "time_share_products", "8x128");
+    REQUIRE(share != nullptr);
+    REQUIRE(share->estimate > 0);
+    REQUIRE(figures(variant, "tiny profile", "weight_bytes") <=
+            figures("float:fp32", "tiny profile", "weight_bytes"));
+  }
+  REQUIRE(figures("integer:w8a8", "tiny profile", "weight_bytes") <
+          0.3 * figures("simulated:w8a8", "tiny profile", "weight_bytes"));
   REQUIRE(figures("float:fp32", parameter, "memory_weights_mb") ==
           figures("simulated:w8a8", parameter, "memory_weights_mb"));
   REQUIRE(figures("float:fp32", parameter, "speedup") == 1);

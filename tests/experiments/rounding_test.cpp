@@ -51,7 +51,7 @@ TEST_CASE("Before the first grid float32 and double precision have all values in
     moved[row.variant][row.value] = row.estimate;
     values[row.value] = *row.n;
   }
-  REQUIRE(moved.size() == 9);
+  REQUIRE(moved.size() == 11);
   const SiteTable& sites = evaluator.sites();
   std::size_t tokens = 0, squares = 0;
   for (std::size_t e = 0; e < 16; ++e) {

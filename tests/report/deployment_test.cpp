@@ -1,6 +1,9 @@
 #include "report/deployment.h"
 
+#include <algorithm>
+
 #include "catch.h"
+#include "experiments/timing.h"
 #include "support/rows.h"
 
 using namespace outlierlab;
@@ -43,6 +46,28 @@ ResultSet results(double simulated_speed, double simulated_mb) {
   return set;
 }
 
+/// As a study writes them of so many passes, evenly spread from `fastest` to twice that: the median is 1.5,
+/// the percentiles are 1.95 and 1.99 times `fastest`.
+void add_passes(std::vector<Row>& rows, const std::string& variant, const std::string& network,
+                std::size_t examples, std::size_t length, std::size_t passes, double fastest) {
+  std::vector<double> seconds;
+  for (std::size_t i = 0; i < passes; ++i)
+    seconds.push_back(1e-3 * fastest * (1 + static_cast<double>(i) / static_cast<double>(passes - 1)));
+  const std::string cell = std::to_string(examples) + "x" + std::to_string(length);
+  for (const Row& row : latency_rows(seconds, {}, examples, examples * length))
+    rows.push_back(row_of(variant, network + "batch x length", cell, row.metric, row.estimate));
+}
+
+/// By title, without the note on dashes.
+const Table& titled(const std::vector<Table>& tables, const std::string& title) {
+  const auto found = std::find_if(tables.begin(), tables.end(), [&](const Table& table) {
+    return table.title.substr(0, table.title.find(';')) == title;
+  });
+  INFO(title);
+  REQUIRE(found != tables.end());
+  return *found;
+}
+
 }  // namespace
 
 TEST_CASE("C7 is confirmed where simulation wins neither time nor memory", "[report]") {
@@ -79,6 +104,75 @@ TEST_CASE("The tables of deployment: a line per method, a column per batch and l
   REQUIRE(tables[3].rows == std::vector<std::vector<std::string>>{{"integer w8a8", "75.0", "25.0"}});
   REQUIRE(read_deployment(all).find("3.00") != std::string::npos);
   REQUIRE(read_deployment({}).find("No latencies") == 0);
+}
+
+TEST_CASE("Rare latencies and throughput stand by method and cell, with a dash of too few passes",
+          "[report]") {
+  std::vector<Row> rows;
+  add_passes(rows, "float:fp32", "", 1, 16, 100, 2);
+  add_passes(rows, "float:fp32", "", 8, 64, 99, 10);
+  add_passes(rows, "float:fp32", "", 32, 64, 20, 20);
+  add_passes(rows, "float:fp32", "", 32, 128, 19, 50);
+  add_passes(rows, "simulated:w8a8", "", 1, 16, 20, 3);
+  add_passes(rows, "integer:w8a8", "", 1, 16, 100, 1);
+  add_passes(rows, "integer:w8a8", "", 8, 64, 99, 4);
+  add_passes(rows, "integer:w8a8", "", 32, 64, 20, 8);
+  add_passes(rows, "integer:w8a8", "", 32, 128, 19, 20);
+  add_passes(rows, "cuda float:fp16", "", 1, 16, 99, 0.4);
+  rows.push_back(row_of("tokenizer", "", "", "throughput_examples", 40000));
+  using Lines = std::vector<std::vector<std::string>>;
+  const std::vector<std::string> columns = {"method", "1x16", "8x64", "32x64", "32x128"};
+  const std::vector<Table> tables = deployment_tables("deployment", measurements(rows));
+  const Table& p95 = titled(tables, "deployment: 95th percentile of the latency (ms) by batch x length");
+  REQUIRE(p95.columns == columns);
+  REQUIRE(p95.rows == Lines{{"FP32", "3.9", "19.50", "39.00", "-"},
+                            {"simulated w8a8", "5.85", "-", "-", "-"},
+                            {"integer w8a8", "1.95", "7.8", "15.60", "-"}});
+  REQUIRE(p95.title.find("; a dash where fewer than 20 passes were timed") != std::string::npos);
+  const Table& p99 = titled(tables, "deployment: 99th percentile of the latency (ms) by batch x length");
+  REQUIRE(p99.columns == columns);
+  REQUIRE(p99.rows == Lines{{"FP32", "3.98", "-", "-", "-"},
+                            {"simulated w8a8", "-", "-", "-", "-"},
+                            {"integer w8a8", "1.99", "-", "-", "-"}});
+  REQUIRE(p99.title.find("; a dash where fewer than 100 passes were timed") != std::string::npos);
+  const Table& examples = titled(tables, "deployment: throughput (examples per second) by batch x length");
+  REQUIRE(examples.columns == columns);
+  REQUIRE(examples.rows == Lines{{"FP32", "333.33", "533.33", "1066.67", "426.67"},
+                                 {"simulated w8a8", "222.22", "-", "-", "-"},
+                                 {"integer w8a8", "666.67", "1333.33", "2666.67", "1066.67"}});
+  const Table& tokens = titled(tables, "deployment: throughput (tokens per second) by batch x length");
+  REQUIRE(tokens.columns == columns);
+  REQUIRE(tokens.rows == Lines{{"FP32", "5333.33", "34133", "68267", "54613"},
+                               {"simulated w8a8", "3555.56", "-", "-", "-"},
+                               {"integer w8a8", "10667", "85333", "170667", "136533"}});
+  for (const Table* table : {&p95, &p99, &examples, &tokens}) REQUIRE(table->is_detail);
+
+  const auto on_device = [&](const std::string& what) {
+    return titled(tables, "deployment on CUDA: " + what + " by batch x length").rows;
+  };
+  REQUIRE(on_device("95th percentile of the latency (ms)") == Lines{{"FP16", "0.78"}});
+  REQUIRE(on_device("throughput (examples per second)") == Lines{{"FP16", "1666.67"}});
+  REQUIRE(on_device("throughput (tokens per second)") == Lines{{"FP16", "26667"}});
+  // Where no cell has it the table is left out: summary, median, p95, throughput in two units; tokenization.
+  REQUIRE(tables.size() == 6 + 5 + 1);
+}
+
+TEST_CASE("Rare latencies and throughput of several networks have a column for each cell", "[report]") {
+  std::vector<Row> rows;
+  add_passes(rows, "float:fp32", "bert-base ", 1, 32, 100, 2);
+  add_passes(rows, "float:fp32", "bert-large ", 1, 32, 20, 6);
+  const std::vector<Table> tables = deployment_tables("deployment_shapes", measurements(rows));
+  const auto line_of = [&](const std::string& what) {
+    const Table& table = titled(tables, "deployment_shapes: " + what + " by batch x length");
+    REQUIRE(table.columns == std::vector<std::string>{"method", "bert-base 1x32", "bert-large 1x32"});
+    return table.rows.at(0);
+  };
+  using Line = std::vector<std::string>;
+  REQUIRE(line_of("median latency (ms)") == Line{"FP32", "3", "9"});
+  REQUIRE(line_of("95th percentile of the latency (ms)") == Line{"FP32", "3.9", "11.70"});
+  REQUIRE(line_of("99th percentile of the latency (ms)") == Line{"FP32", "3.98", "-"});
+  REQUIRE(line_of("throughput (examples per second)") == Line{"FP32", "333.33", "111.11"});
+  REQUIRE(line_of("throughput (tokens per second)") == Line{"FP32", "10667", "3555.56"});
 }
 
 TEST_CASE("Where memory was measured by batch and length, the summary has the usual one", "[report]") {
@@ -191,4 +285,36 @@ TEST_CASE("Where a device's reference was not timed, its latencies are there, an
   const std::vector<DeploymentMethod> methods = deployment_methods(all);
   REQUIRE(fastest_of_kind(methods, "cuda integer") == nullptr);
   REQUIRE(read_deployment(all).find("CUDA") == std::string::npos);
+}
+
+TEST_CASE("Each network of deployment_shapes has its own table of time and weights", "[report]") {
+  std::vector<Row> rows;
+  double share = 60;
+  for (const char* network : {"bert-base", "bert-large"}) {
+    const std::string parameter = std::string(network) + " profile";
+    for (const char* variant : {"float:fp32", "integer:w8a8"}) {
+      rows.push_back(row_of(variant, parameter, "8x128", "time_share_products", share));
+      rows.push_back(row_of(variant, parameter, "8x128", "time_share_rest", 100 - share));
+      rows.push_back(row_of(variant, parameter, "8x128", "weight_bytes", 1e6 * share));
+      share += 5;
+    }
+  }
+  const auto tables = deployment_tables("deployment_shapes", measurements(rows));
+  std::vector<Table> shares;
+  for (const Table& table : tables) {
+    if (table.title.find("share of the time") != std::string::npos) shares.push_back(table);
+  }
+  REQUIRE(shares.size() == 2);
+  REQUIRE(shares[0].title == "deployment_shapes: share of the time (%) at batch x length bert-base 8x128");
+  REQUIRE(shares[1].title == "deployment_shapes: share of the time (%) at batch x length bert-large 8x128");
+  const std::vector<std::string> columns = {"method", "products", "rest", "weights (MB)"};
+  for (const Table& table : shares) {
+    REQUIRE(table.columns == columns);
+    REQUIRE(table.is_detail);
+    REQUIRE(table.rows.size() == 2);
+  }
+  REQUIRE(shares[0].rows[1] ==
+          std::vector<std::string>{deployment_label("integer:w8a8"), "65.0", "35.0", "65.0"});
+  REQUIRE(shares[1].rows[0] ==
+          std::vector<std::string>{deployment_label("float:fp32"), "70.0", "30.0", "70.0"});
 }

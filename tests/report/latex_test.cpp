@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "catch.h"
 #include "core/files.h"
 #include "paths.h"
@@ -180,6 +182,24 @@ TEST_CASE("tables stand side by side, with the paper's values, and say what is m
     INFO(name);
     REQUIRE(text.rfind(latex_mark, 0) == 0);
   }
+}
+
+TEST_CASE("of deployment's details the article has few, and none in another's file", "[report][latex]") {
+  const std::string cell = "batch x length";
+  const auto files =
+      latex_tables({set_of("t", {{"deployment",
+                                  {row("float:fp32", cell, "1x16", 3, "latency_p50_ms"),
+                                   row("float:fp32", cell, "1x16", 4, "latency_p95_ms"),
+                                   row("float:fp32", cell, "1x16", 5, "latency_p99_ms"),
+                                   row("float:fp32", cell, "1x16", 333, "throughput_examples"),
+                                   row("float:fp32", cell, "1x16", 1, "speedup"),
+                                   row("float:fp32", "process", "1x16", 105, "memory_process_mb"),
+                                   row("float:fp32", "process", "8x64", 114, "memory_process_mb")}}})});
+  REQUIRE(holds(files.at("t-deployment.tex"), "median speedup over FP32"));
+  REQUIRE(holds(files.at("t-deployment-latency.tex"), "FP32 & 3 \\\\\n"));
+  REQUIRE(holds(files.at("t-deployment-speedup.tex"), "FP32 & 1.00 "));
+  REQUIRE(std::count_if(files.begin(), files.end(),
+                        [](const auto& file) { return file.first.rfind("t-deployment", 0) == 0; }) == 3);
 }
 
 TEST_CASE("generated files that have no results any more are removed, others stay", "[report][latex]") {

@@ -160,7 +160,7 @@ __device__ inline Grid grid_of_range(const Format& f, float lo, float hi) {
 /// Hastings' form (Abramowitz and Stegun, 7.1.26), whose polynomial of six coefficients, fitted here for the
 /// least error of |v| times the tail, is within 1e-8.
 __device__ inline float gelu(float v) {
-  const float x = fabsf(v);
+  const float x = fabsf(v) > 16.0f ? 16.0f : fabsf(v);  // the tail is 0 from there on; of infinity, no number
   const float t = fast_reciprocal(fmaf(0.28f, x, 1.0f));
   float tail = fmaf(t, -0.10755516f, 0.39699117f);
   tail = fmaf(t, tail, -0.24851995f);
