@@ -242,6 +242,26 @@ TEST_CASE("bench times any scheme that --only names, and records the engine's ag
   REQUIRE(early.out.empty());  // before anything was timed
 }
 
+TEST_CASE("eval tells no time of an engine that does not agree", "[app]") {
+  // Steps of three bits, each on a grid of its token: rounding decides what no two executions have in common.
+  const auto json = test::scratch("disagreeing") / "eval.json";
+  const std::string coarse =
+      "eval --model demo-control --engine int8 --scheme w8a8-token --set activations.bits=3 --limit 400 "
+      "--calibration-size 32 --no-reference --json " +
+      quoted(json.string());
+  const Outcome plain = run(coarse);
+  INFO(plain.out << plain.err);
+  REQUIRE(plain.code == 0);
+  REQUIRE(plain.out.find("speed      not told: it does not agree with the scheme in double precision") !=
+          std::string::npos);
+  REQUIRE(plain.out.find("examples/s") == std::string::npos);
+  const auto record = nlohmann::json::parse(read_file(json));
+  REQUIRE(record.contains("accuracy"));
+  REQUIRE_FALSE(record.contains("seconds"));
+  REQUIRE_FALSE(record.contains("examples_per_second"));
+  REQUIRE(run(coarse + " --check").code == 1);
+}
+
 TEST_CASE("eval says what its weights' size is of", "[app]") {
   const std::string w4 =
       "eval --model demo-planted --limit 8 --calibration-size 8 --scheme w8a8 --set weights.bits=4";
