@@ -15,8 +15,8 @@ set rmargin at screen 0.95413
 set bmargin at screen 0.14103
 set tmargin at screen 0.87436
 set logscale xy
-set xrange [4.923076923:1024]
-set yrange [113.4048576:1412.294421]
+set xrange [2.133333333:1365.333333]
+set yrange [36.40443457:1993.03439]
 set label 'operations per byte of operands and result (log scale)' at screen 0.55505, 0.05385 center
 set label 'GOP/s (log scale)' at screen 0.05505, 0.50769 center rotate by 90
 set arrow from screen 0.02752, 0.97179 to screen 0.10092, 0.97179 nohead linestyle 1
