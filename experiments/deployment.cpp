@@ -43,10 +43,6 @@ std::vector<BatchSize> batch_sizes(const BertConfig& config, const DeploymentPla
   return sizes;
 }
 
-double since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 /// All methods of one engine on one batch size and length. The first that is asked for times them all.
 /// Engines are not timed in turns: a device that waits for the processor's passes lowers its clock.
 class Cell {

@@ -96,7 +96,7 @@ class RandomNetwork {
       }
       contenders.push_back({method.variant(), pass});
     }
-    times.seconds = time_cell(study_, engine, fmt::format("{} {}x{}", shape_.name, examples, length),
+    times.seconds = time_cell(study_, engine, shape_.name + " " + BatchSize{examples, length}.value(),
                               contenders, examples * length, study_.options().cell_seconds);
     for (const auto& [variant, made] : built) times.bytes[variant] = made.executor->bytes();
     return times;
@@ -224,10 +224,6 @@ class CurrentNetwork {
   std::unique_ptr<RandomNetwork> network_;
 };
 
-std::string cell_name(std::size_t examples, std::size_t length) {
-  return fmt::format("{}x{}", examples, length);
-}
-
 std::vector<Row> rows_of(const CellTimes& times, const Method& method, std::size_t examples,
                          std::size_t length) {
   std::vector<Row> rows = latency_rows(times.seconds, method, examples, examples * length);
@@ -245,7 +241,7 @@ void deployment_shapes(Study& study, const std::vector<DeploymentShape>& shapes)
     for (const auto& [examples, length] : shape.cells) {
       for (const TimedEngine& engine : study.timed_engines()) {
         const auto times = std::make_shared<std::optional<CellTimes>>();
-        const std::string value = cell_name(examples, length);
+        const std::string value = BatchSize{examples, length}.value();
         const std::vector<Method> methods = methods_of(shape, engine.name);
         study.measure_together(variants_of(methods), shape.name + " batch x length", value,
                                [=, &engine, n = examples, tokens = length](std::size_t i) {
@@ -263,7 +259,7 @@ void deployment_shapes(Study& study, const std::vector<DeploymentShape>& shapes)
     for (const TimedEngine& engine : study.timed_engines()) {
       const std::vector<Method> methods = methods_of(shape, engine.name);
       study.measure_together(variants_of(methods), shape.name + " profile",
-                             cell_name(shape.profiled.first, shape.profiled.second),
+                             BatchSize{shape.profiled.first, shape.profiled.second}.value(),
                              [=, &engine](std::size_t i) {
                                RandomNetwork& network = current->of(shape);
                                if (!network.may_be_timed(engine, methods[i])) return std::vector<Row>();

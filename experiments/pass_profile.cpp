@@ -11,10 +11,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
 /// Passes tiles on, and measures how long the quantizer takes for them, and how long products take.
 class TimedHook : public SiteHook {
  public:

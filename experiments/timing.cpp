@@ -14,10 +14,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
 /// The largest k with P(Binomial(n, q) < k) <= 0.025; 0 where there is none. The k-th smallest of n values is
 /// then at most their q-quantile, but for one time in forty.
 std::size_t lower_rank(std::size_t n, double q) {
@@ -42,6 +38,10 @@ bool is_worth_more(std::size_t passes, double spent, const TimingOptions& option
 }
 
 }  // namespace
+
+double since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 std::vector<std::vector<double>> time_side_by_side(const std::vector<Contender>& contenders,
                                                    const TimingOptions& options) {

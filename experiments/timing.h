@@ -1,6 +1,7 @@
 // Timing of several ways to run one network, side by side.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
@@ -9,6 +10,9 @@
 #include "report/row.h"
 
 namespace outlierlab {
+
+/// Seconds from then to now.
+double since(std::chrono::steady_clock::time_point start);
 
 /// One way to run a batch.
 struct Contender {
