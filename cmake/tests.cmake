@@ -15,6 +15,14 @@ target_link_libraries(outlierlab_cuda_emulation PUBLIC outlierlab_engine)
 # What DeviceMonitor opens in place of the driver's library.
 add_library(fake_nvml MODULE tests/support/fake_nvml.cpp)
 
+# gpu_bench over the emulated device.
+file(GLOB gpu_bench_sources CONFIGURE_DEPENDS bench/gpu/*.cpp)
+add_executable(gpu_bench_emulated ${gpu_bench_sources} tests/engine/cuda_emulation/gpu_bench/cuda_executor.cpp)
+target_include_directories(gpu_bench_emulated PRIVATE bench tests)
+target_compile_definitions(gpu_bench_emulated PRIVATE OUTLIERLAB_CUDA_EMULATION)
+target_compile_options(gpu_bench_emulated PRIVATE -O1 -Wno-unknown-pragmas)
+target_link_libraries(gpu_bench_emulated PRIVATE outlierlab_cuda_emulation)
+
 add_executable(outlierlab_tests ${test_sources})
 target_include_directories(outlierlab_tests PRIVATE tests)
 target_compile_definitions(outlierlab_tests PRIVATE
@@ -31,8 +39,9 @@ else()
   target_link_libraries(outlierlab_tests PRIVATE Catch2::Catch2)
 endif()
 target_compile_definitions(outlierlab_tests PRIVATE
-  OUTLIERLAB_BINARY="$<TARGET_FILE:outlierlab>" OUTLIERLAB_FAKE_NVML="$<TARGET_FILE:fake_nvml>")
-add_dependencies(outlierlab_tests outlierlab fake_nvml)
+  OUTLIERLAB_BINARY="$<TARGET_FILE:outlierlab>" OUTLIERLAB_FAKE_NVML="$<TARGET_FILE:fake_nvml>"
+  OUTLIERLAB_GPU_BENCH="$<TARGET_FILE:gpu_bench_emulated>")
+add_dependencies(outlierlab_tests outlierlab fake_nvml gpu_bench_emulated)
 # Catch2 2 is one large header: it is compiled once, and the assertions' code needs no optimization.
 target_precompile_headers(outlierlab_tests PRIVATE tests/catch.h)
 set_source_files_properties(tests/main.cpp tests/engine/emulated_amx_vnni.cpp PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
@@ -43,10 +52,9 @@ target_include_directories(outlierlab_tests PRIVATE ${HDF5_INCLUDE_DIRS})  # tes
 
 # What only a build with the CUDA back end has is compiled everywhere, though linked and run nowhere.
 if(NOT OUTLIERLAB_CUDA)
-  file(GLOB gpu_bench_sources CONFIGURE_DEPENDS bench/gpu/*.cpp)
   add_library(outlierlab_cuda_branches OBJECT src/app/engines.cpp tests/app/engines_test.cpp
-    tests/engine/agreement_test.cpp tests/experiments/deployment_device_test.cpp ${gpu_bench_sources})
-  target_include_directories(outlierlab_cuda_branches PRIVATE tests bench)
+    tests/engine/agreement_test.cpp tests/experiments/deployment_device_test.cpp)
+  target_include_directories(outlierlab_cuda_branches PRIVATE tests)
   target_link_libraries(outlierlab_cuda_branches PRIVATE outlierlab_app outlierlab_cuda_emulation)
   target_compile_definitions(outlierlab_cuda_branches PRIVATE OUTLIERLAB_CUDA
     $<TARGET_PROPERTY:outlierlab_tests,COMPILE_DEFINITIONS>)

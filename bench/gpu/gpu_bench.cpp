@@ -311,6 +311,11 @@ bool has_interval(std::size_t passes, std::size_t block) {
   return (passes + block - 1) / block >= 6;
 }
 
+/// Examples of one length.
+RandomTokens even_batch(const Shape& shape, std::size_t batch, std::size_t length) {
+  return RandomTokens(shape, std::vector<std::size_t>(batch, length), 7);
+}
+
 double seconds_of(Executor& executor, const RandomTokens& tokens, std::vector<float>& logits) {
   const auto start = Clock::now();
   executor.logits(tokens.view(), logits.data());
@@ -372,7 +377,7 @@ void time_batch(std::vector<Configuration>& all, const Options& options, std::si
                 std::size_t length, const DeviceMonitor& monitor, Rows& rows, std::string& all_passes,
                 std::set<std::string>& throttled) {
   const Shape& shape = all[0].model->shape;
-  const RandomTokens tokens(shape, std::vector<std::size_t>(batch, length), 7);
+  const RandomTokens tokens = even_batch(shape, batch, length);
   std::vector<float> logits(batch * shape.labels);
   std::map<std::string, std::vector<double>> samples;
   // Before a block, what the configuration before it has put out of the caches is read again.
@@ -453,47 +458,125 @@ void time_batch(std::vector<Configuration>& all, const Options& options, std::si
   }
 }
 
-/// What share of the device's measured peak each shape of a product reached, finishing included.
-void report_products(const std::vector<Configuration>& all, const Options& options, Rows& rows,
-                     std::string& json) {
-  std::map<std::pair<bool, RealPrecision>, double> peaks;
-  const auto peak = [&](bool integer, RealPrecision real) {
+/// The device's measured peaks, each when it is first asked for.
+class Peaks {
+ public:
+  explicit Peaks(int device) : device_(device) {}
+  /// Operations per second; 0 where none could be measured.
+  double operator()(bool integer, RealPrecision real) {
     const auto key = std::pair(integer, integer ? RealPrecision::float32 : real);
-    const auto known = peaks.find(key);
-    if (known != peaks.end()) return known->second;
+    const auto known = measured_.find(key);
+    if (known != measured_.end()) return known->second;
     try {
-      return peaks[key] = cuda_peak(options.device, integer, real);
+      return measured_[key] = cuda_peak(device_, integer, real);
     } catch (const Error& error) {
       // Its matrices need a gigabyte; what has been timed is worth having without it.
       std::printf("no peak: %s\n", error.what());
-      return peaks[key] = 0;
+      return measured_[key] = 0;
     }
-  };
+  }
+  void add_rows(Rows& rows) const {
+    for (const auto& [key, value] : measured_) {
+      if (value <= 0) continue;
+      const char* name = key.first                              ? "int8"
+                         : key.second == RealPrecision::float32 ? "fp32"
+                         : key.second == RealPrecision::float16 ? "fp16"
+                         : key.second == RealPrecision::float8  ? "fp8"
+                                                                : "bf16";
+      rows.add({name, "", "", "peak_tops", value / 1e12, {}, {}, 0});
+    }
+  }
+
+ private:
+  int device_;
+  std::map<std::pair<bool, RealPrecision>, double> measured_;
+};
+
+/// What share of the device's measured peak each shape of a product reached, finishing included.
+void report_products(const std::vector<Configuration>& all, Peaks& peaks, Rows& rows, std::string& json) {
   for (const Configuration& c : all) {
     if (!c.agrees) continue;
     for (const ProductTime& p : c.executor->product_times()) {
       if (p.seconds <= 0) continue;
-      const double rate = 2.0 * p.rows * p.columns * p.depth / p.seconds, most = peak(p.integer, c.real),
+      const double rate = 2.0 * p.rows * p.columns * p.depth / p.seconds, most = peaks(p.integer, c.real),
                    share = most > 0 ? 100 * rate / most : NAN;
-      const std::string shape =
-          std::to_string(p.rows) + "x" + std::to_string(p.columns) + "x" + std::to_string(p.depth);
+      const std::string shape = std::to_string(p.rows) + "x" + std::to_string(p.columns) + "x" +
+                                std::to_string(p.depth) + " " + p.form;
       rows.add({c.name, "product", shape, "product_us", 1e6 * p.seconds, {}, {}, 0});
       if (most > 0) rows.add({c.name, "product", shape, "share_of_peak", share, {}, {}, 0});
-      std::printf("%-16s %-4s %-16s %-14s %9.1f us %8.1f TOP/s %6.1f %% of the measured peak\n",
+      std::printf("%-16s %-4s %-40s %-14s %9.1f us %8.1f TOP/s %6.1f %% of the measured peak\n",
                   c.name.c_str(), p.integer ? "int8" : "real", shape.c_str(), p.way.c_str(), 1e6 * p.seconds,
                   rate / 1e12, share);
       json += (json.empty() ? "" : ",\n    ") + ("{\"configuration\": \"" + c.name + "\", \"shape\": \"" +
                                                  shape + "\", \"way\": \"" + p.way + "\"}");
     }
   }
-  for (const auto& [key, value] : peaks) {
-    if (value <= 0) continue;
-    const char* name = key.first                              ? "int8"
-                       : key.second == RealPrecision::float32 ? "fp32"
-                       : key.second == RealPrecision::float16 ? "fp16"
-                       : key.second == RealPrecision::float8  ? "fp8"
-                                                              : "bf16";
-    rows.add({name, "", "", "peak_tops", value / 1e12, {}, {}, 0});
+}
+
+/// Where a profiled pass's time goes: the products' share, and each kernel between them against its bound.
+void report_pass(const Configuration& c, CudaExecutor& executor, std::size_t batch, std::size_t length,
+                 double bandwidth, Peaks& peaks, Rows& rows) {
+  const RandomTokens tokens = even_batch(c.model->shape, batch, length);
+  logits_of(executor, tokens);
+  executor.take_profile();
+  executor.take_kernel_times();
+  constexpr int passes = 5;
+  for (int i = 0; i < passes; ++i) logits_of(executor, tokens);
+  const std::string cell = std::to_string(batch) + "x" + std::to_string(length);
+  const Profile parts = executor.take_profile();
+  rows.add({c.name,
+            "batch x length",
+            cell,
+            "time_share_products",
+            100 * parts.gemm / (parts.gemm + parts.rest),
+            {},
+            {},
+            passes});
+  std::printf("%-8s %-16s products %.0f %% of the device's time\n", cell.c_str(), c.name.c_str(),
+              100 * parts.gemm / (parts.gemm + parts.rest));
+  for (const KernelTime& k : executor.take_kernel_times()) {
+    // float8 is for products with weights; attention's operands are float16 there.
+    const RealPrecision real = c.real == RealPrecision::float8 ? RealPrecision::float16 : c.real;
+    const double most = k.operations > 0 ? peaks(k.integer, real) : 0;
+    const double carrying = bandwidth > 0 ? k.bytes / bandwidth : 0,
+                 computing = most > 0 ? k.operations / most : 0, bound = std::max(carrying, computing);
+    const std::string what =
+        cell + " " + k.kernel + " " + std::to_string(k.rows) + "x" + std::to_string(k.columns);
+    rows.add({c.name, "kernel", what, "kernel_us", 1e6 * k.seconds, {}, {}, passes});
+    if (bound > 0)
+      rows.add({c.name, "kernel", what, "share_of_bound", 100 * bound / k.seconds, {}, {}, passes});
+    std::printf("%-16s %-40s %9.1f us %8.1f GB/s %6.1f %% of what %s\n", c.name.c_str(), what.c_str(),
+                1e6 * k.seconds, k.bytes / k.seconds / 1e9, 100 * bound / k.seconds,
+                computing > carrying ? "its products' peak allows" : "a copy's bandwidth allows");
+  }
+}
+
+/// What share of its bound each kernel between the products reached: of the bytes that memory carries or, of
+/// attention, of its products' peak, whichever takes longer.
+void report_kernels(const std::vector<Configuration>& all, const Options& options, Peaks& peaks, Rows& rows) {
+  double bandwidth = 0;
+  try {
+    bandwidth = cuda_bandwidth(options.device);
+    rows.add({"copy", "", "", "peak_gb_per_s", bandwidth / 1e9, {}, {}, 0});
+  } catch (const Error& error) {
+    std::printf("no bandwidth: %s\n", error.what());
+  }
+  for (const Configuration& c : all) {
+    if (!c.agrees) continue;
+    CudaOptions how;
+    how.device = options.device;
+    how.real = c.real;
+    how.profile = true;
+    try {
+      const std::unique_ptr<CudaExecutor> executor = make_cuda_executor(c.model, how);
+      for (const std::size_t batch : options.batches) {
+        for (const std::size_t length : options.lengths)
+          report_pass(c, *executor, batch, length, bandwidth, peaks, rows);
+      }
+    } catch (const Error& error) {
+      std::printf("%-16s profiles left out: %s\n", c.name.c_str(), error.what());
+      require_device(options, c, error);
+    }
   }
 }
 
@@ -615,7 +698,10 @@ int run(const Options& options) {
       for (const std::size_t length : options.lengths)
         time_batch(all, options, batch, length, monitor, rows, passes, throttled);
     }
-    report_products(all, options, rows, products);
+    Peaks peaks(options.device);
+    report_products(all, peaks, rows, products);
+    report_kernels(all, options, peaks, rows);
+    peaks.add_rows(rows);
   } catch (const Error& error) {
     failure = error.what();  // of batches that were timed before it, the rows stand
   }

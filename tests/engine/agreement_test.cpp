@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -586,6 +587,54 @@ std::vector<Batch> growing_batches() {
 }
 
 }  // namespace
+
+TEST_CASE("A profile of the CUDA back end, emulated, has each kernel between products and what it carries",
+          "[engine][cuda]") {
+  const auto model = lowered(smooth(), scheme("w8a8"));
+  const std::vector<EncodedExample> few(smooth().evaluated.begin(), smooth().evaluated.begin() + 3);
+  const Batch batch = make_batches(few, 3)[0];
+  engine::CudaOptions options;
+  const auto plain = test::emulated_cuda_executor(model, options);
+  const Matrix expected = engine_logits(*plain, batch);
+  REQUIRE(plain->take_kernel_times().empty());
+  options.profile = true;
+  const auto executor = test::emulated_cuda_executor(model, options);
+  const Matrix found_logits = engine_logits(*executor, batch);
+  REQUIRE(std::equal(found_logits.data(), found_logits.data() + found_logits.size(), expected.data()));
+  const std::vector<engine::KernelTime> kernels = executor->take_kernel_times();
+  REQUIRE(executor->take_kernel_times().empty());
+
+  const double rows = static_cast<double>(batch.token_count()), hidden = 64, examples = 3;
+  double pairs = 0;
+  for (std::size_t e = 0; e < batch.size(); ++e)
+    pairs += static_cast<double>(batch.length(e)) * static_cast<double>(batch.length(e));
+  std::map<std::pair<std::string, int>, std::pair<double, double>> found;
+  for (const engine::KernelTime& k : kernels) {
+    REQUIRE(k.columns == 64);
+    REQUIRE(k.seconds > 0);
+    REQUIRE(found.emplace(std::pair(k.kernel, k.rows), std::pair(k.bytes, k.operations)).second);
+  }
+  const int all = static_cast<int>(rows);
+  // All is codes of one byte: words and 9 bytes that name them; queries, keys, values and context; a
+  // product's result, the residual and what leaves.
+  decltype(found) wanted = {
+      {{"embeddings", all}, {rows * (2 * hidden + 9), 0}},
+      {{"attention", all}, {rows * 4 * hidden, 4 * pairs * hidden}},
+      {{"attention norm", all}, {rows * 3 * hidden, 0}},
+      {{"output norm", all}, {rows * 3 * hidden, 0}},
+      {{"first rows", 3}, {2 * examples * hidden, 0}},
+      {{"attention", 3}, {rows * 2 * hidden + examples * 2 * hidden, 4 * rows * hidden}},
+      {{"attention norm", 3}, {examples * 3 * hidden, 0}},
+      {{"output norm", 3}, {examples * 3 * hidden, 0}},
+      {{"pooler", 3}, {examples * (4 * hidden + hidden), 0}},
+  };
+  for (const auto& [kernel, figures] : found) {
+    INFO(kernel.first << " of " << kernel.second << ": " << figures.first << ", " << figures.second);
+    REQUIRE(wanted.count(kernel) == 1);
+    REQUIRE(wanted[kernel] == figures);
+  }
+  REQUIRE(found.size() == wanted.size());
+}
 
 TEST_CASE("CUDA graphs, emulated, replay what the first pass computed, whatever came between",
           "[engine][cuda]") {

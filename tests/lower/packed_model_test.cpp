@@ -3,7 +3,6 @@
 #include <cstring>
 #include <fstream>
 
-#include "app/resources.h"
 #include "catch.h"
 #include "core/error.h"
 #include "core/files.h"
@@ -11,37 +10,19 @@
 #include "engine/cpu/cpu_executor.h"
 #include "engine/packed_file.h"
 #include "engine/safetensors_header.h"
-#include "lower/lower.h"
 #include "lower/tokens.h"
 #include "model/safetensors.h"
 #include "paths.h"
-#include "support/tiny_bert.h"
+#include "support/tiny_model.h"
 
 using namespace outlierlab;
 
 namespace {
 
-Batch one_batch() {
-  EncodedExample example;
-  example.token_ids = {2, 7, 9, 4, 3};
-  example.token_types = {0, 0, 0, 1, 1};
-  return make_batch({example}, {0});
-}
-
-engine::Model model_of(const std::string& name) {
-  const BertWeights weights = test::tiny_bert();
-  const BertRunner runner(weights);
-  StatisticsCollector collector(runner.sites());
-  runner.logits(one_batch(), &collector);
-  const NetworkStatistics statistics = collector.finish();
-  const Scheme scheme = Scheme::load(name, resource_root() / "configs" / "schemes");
-  return lower(weights, scheme, ActivationQuantizer(scheme, runner.sites(), &statistics), &statistics);
-}
-
 std::vector<float> logits_of(const std::shared_ptr<const engine::Model>& model) {
   engine::CpuExecutor executor(model);
   std::vector<float> logits(model->shape.labels);
-  const Batch batch = one_batch();
+  const Batch batch = test::one_batch();
   executor.logits(tokens_of(batch), logits.data());
   return logits;
 }
@@ -63,7 +44,7 @@ TEST_CASE("A packed model comes back with the same logits, and opens as safetens
        {"w8a8", "w8a8-token", "peg-6-permuted", "mp-xhy", "mp-xhy-16", "w4a8", "llm-int8", "fp32"}) {
     INFO(name);
     const std::string path = (folder / (std::string(name) + ".safetensors")).string();
-    engine::Model model = model_of(name);
+    engine::Model model = test::tiny_model(name);
     model.facts["quoted"] = "a \"b\" \\ \n\t \xc3\xa9 \xf0\x9f\x98\x80";
     const std::size_t bytes = write_packed_model(path, model);
     REQUIRE(bytes == std::filesystem::file_size(path));
@@ -81,7 +62,7 @@ TEST_CASE("A packed model comes back with the same logits, and opens as safetens
 TEST_CASE("A packed site keeps its outlier threshold to the bit, or is refused", "[engine]") {
   const std::filesystem::path folder = test::scratch("packed");
   const std::string path = (folder / "model.safetensors").string(), bad = (folder / "bad").string();
-  engine::Model model = model_of("llm-int8");
+  engine::Model model = test::tiny_model("llm-int8");
   for (const float threshold : {6.0f, 0.1f, 1.0f / 3, 3e38f, 1e-44f}) {
     model.layers[1].sites[engine::context].outlier_threshold = threshold;
     write_packed_model(path, model);
@@ -109,7 +90,7 @@ TEST_CASE("A packed site keeps its outlier threshold to the bit, or is refused",
 TEST_CASE("Damaged packed files are errors that name the file, never crashes", "[engine]") {
   const std::filesystem::path folder = test::scratch("packed");
   const std::string path = (folder / "model.safetensors").string(), bad = (folder / "bad").string();
-  write_packed_model(path, model_of("w8a8"));
+  write_packed_model(path, test::tiny_model("w8a8"));
   const std::string whole = read_file(path);
   const auto write = [&](const std::string& bytes) { std::ofstream(bad, std::ios::binary) << bytes; };
 
@@ -201,7 +182,7 @@ TEST_CASE("Damaged packed files are errors that name the file, never crashes", "
 }
 
 TEST_CASE("Models that the engine could only run wrongly are refused", "[engine]") {
-  engine::Model model = model_of("w8a8");
+  engine::Model model = test::tiny_model("w8a8");
   const auto refusal = [&](engine::Model changed) {
     try {
       changed.check();
@@ -219,7 +200,7 @@ TEST_CASE("Models that the engine could only run wrongly are refused", "[engine]
   changed.layers[0].sites[engine::query].scale[0] = 1e-39f;
   REQUIRE(refusal(changed) ==
           "site layer.0.query: expected scales of 0 or at least 2^-126, found a subnormal one");
-  changed = model_of("mp-channel-1");  // here a scale below 0 has a meaning
+  changed = test::tiny_model("mp-channel-1");  // here a scale below 0 has a meaning
   REQUIRE(refusal(changed) == "nothing thrown");
   changed = model;
   changed.shape.intermediate = 0;

@@ -754,4 +754,18 @@ void attend(AttentionKernel kernel, AttentionTask task, Stream stream) {
   }
 }
 
+std::size_t memory_traffic(const AttentionTask& task, int rows) {
+  const auto cols = static_cast<std::size_t>(task.heads * task.depth);
+  const auto bytes_of_row = [&](const HeadRows& side) {
+    const std::size_t scale = side.row_scale ? sizeof(float) + sizeof(std::int32_t) : 0;
+    return (side.codes ? cols : cols * static_cast<std::size_t>(bytes_of(side.type))) + scale;
+  };
+  const auto keys = static_cast<std::size_t>(rows),
+             queries = static_cast<std::size_t>(task.first_alone ? task.examples : rows);
+  const std::size_t context =
+      task.context_codes ? cols : cols * static_cast<std::size_t>(bytes_of(task.context_type));
+  return queries * (bytes_of_row(task.query) + context) +
+         keys * (bytes_of_row(task.key) + bytes_of_row(task.value));
+}
+
 }  // namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE

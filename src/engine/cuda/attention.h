@@ -63,4 +63,7 @@ AttentionKernel kernel_for(const AttentionTask& task, std::size_t shared_bytes);
 
 void attend(AttentionKernel kernel, AttentionTask task, Stream stream);
 
+/// Bytes that a task reads and writes, each once, where its examples have so many rows in all.
+std::size_t memory_traffic(const AttentionTask& task, int rows);
+
 }  // namespace outlierlab::engine::OUTLIERLAB_CUDA_NAMESPACE

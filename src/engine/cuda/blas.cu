@@ -36,10 +36,9 @@ cudaDataType_t data_type(RealType type) {
 }
 
 std::string text_of(const BlasProduct& p) {
-  static const char* const names[] = {"float32", "float16", "bfloat16"};
   return std::string(p.codes   ? "int8"
                      : p.eight ? "float8"
-                               : names[static_cast<int>(p.type)]) +
+                               : name_of(p.type)) +
          ", " + std::to_string(p.rows) + " x " + std::to_string(p.columns) + " x " + std::to_string(p.depth);
 }
 

@@ -1,5 +1,6 @@
 #include "engine/cuda/cuda_executor.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/cuda/executor.h"
@@ -34,6 +35,21 @@ double cuda_peak(int device, bool integer, RealPrecision real) {
                         : real == RealPrecision::bfloat16 ? RealType::bfloat16
                                                           : RealType::float16;
   return cuda::Products::peak(integer, real == RealPrecision::float8, type, nullptr);
+}
+
+double cuda_bandwidth(int device) {
+  cuda::use_device(device);
+  constexpr std::size_t bytes = std::size_t{256} << 20;
+  const cuda::DeviceArray<unsigned char> from(bytes), to(bytes);
+  cuda::Stopwatch watch;
+  double best = 0;
+  for (int run = 0; run < 6; ++run) {
+    watch.start(nullptr);
+    cuda::copy_on_device(to.data(), from.data(), bytes, nullptr);
+    watch.stop(nullptr);
+    best = std::max(best, 2.0 * static_cast<double>(bytes) / watch.seconds());
+  }
+  return best;
 }
 
 std::vector<std::string> cuda_integer_ways() {

@@ -9,13 +9,24 @@
 
 namespace outlierlab::engine {
 
-/// What tuning found for one shape of a product.
+/// What tuning found for one shape and form of a product, which name it.
 struct ProductTime {
   bool integer = false;
   int rows = 0;                ///< of the call that was timed
   int columns = 0, depth = 0;  ///< padded
+  std::string form;            ///< of operands and result: "to codes", "from 6 segments to gelu float32"
   std::string way;             ///< "mma 128x128", "cublasLt 0"
   double seconds = 0;          ///< with all that follows in the same kernels; 0: not timed
+};
+
+/// What a kernel between the products took in profiled passes.
+struct KernelTime {
+  std::string kernel;  ///< "attention", "attention norm", ...
+  int rows = 0, columns = 0;
+  double bytes = 0;       ///< that memory has to carry, each once; of embeddings the words' table alone
+  double operations = 0;  ///< of attention's two products, two per multiply-add
+  bool integer = false;   ///< both of codes
+  double seconds = 0;     ///< of the fastest launch, with what starts it
 };
 
 struct CudaOptions {
@@ -72,6 +83,9 @@ class CudaExecutor : public Executor {
   virtual std::vector<ProductTime> product_times() const = 0;
   /// Ways whose results differed from the others' while tuning; they were not used.
   virtual std::vector<std::string> dropped() const = 0;
+  /// One for each kernel between the products and each of its sizes, in the order in which they run, of the
+  /// passes since the last call; empty unless the executor was made to profile.
+  virtual std::vector<KernelTime> take_kernel_times() = 0;
 };
 
 /// A device as records name it.
@@ -97,6 +111,10 @@ std::unique_ptr<CudaExecutor> make_cuda_executor(std::shared_ptr<const Model> mo
 /// 8192: what a share of the peak is measured against. int8 where `integer`, else `real`; 0 where cublasLt
 /// has no algorithm. Throws Error for a device that is not there or lacks the memory (at most 0.6 GB).
 double cuda_peak(int device, bool integer, RealPrecision real);
+/// Bytes per second that the device reads and writes while it copies 256 MiB: what a kernel's traffic is
+/// measured against. Data that lies in the device's caches goes faster. Throws Error for a device that is not
+/// there or lacks the memory.
+double cuda_bandwidth(int device);
 /// The ways of integer products, for CudaOptions::way.
 std::vector<std::string> cuda_integer_ways();
 

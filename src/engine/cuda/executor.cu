@@ -57,6 +57,9 @@ bool absorbs_float16(const SiteFormat& site) {
          (static_cast<float>(site.qmin()) - zero) * site.scale[0] >= -largest;
 }
 
+/// As KernelTime names what encodes a projection that its product cannot.
+constexpr const char* projection_kernels[3] = {"query", "key", "value"};
+
 /// Activations of a batch.
 struct Workspace {
   int rows = 0, examples = 0;
@@ -138,6 +141,7 @@ class Implementation : public CudaExecutor {
   Profile take_profile() override { return std::exchange(profile_, Profile()); }
   std::vector<ProductTime> product_times() const override { return products_.times(); }
   std::vector<std::string> dropped() const override { return products_.dropped(); }
+  std::vector<KernelTime> take_kernel_times() override { return std::exchange(kernels_, {}); }
 
  private:
   /// What kernels' launches depend on, beside the contents of device memory.
@@ -171,7 +175,7 @@ class Implementation : public CudaExecutor {
                      LayerSite product_site, LayerSite sum_site, const Operand& residual,
                      const SiteLayout& residual_layout, const DeviceNorm& norm, LayerSite target_site,
                      const Operand& target, int count);
-  void rows(RowTask task);
+  void rows(const char* kernel, const RowTask& task);
   void gather(const Operand& from, const Operand& to, const BatchShape& batch);
   void show(std::size_t site, const DeviceArray<float>& values, int rows, int cols);
   void show_attention(std::size_t layer, const BatchShape& batch);
@@ -188,15 +192,23 @@ class Implementation : public CudaExecutor {
     return !coded_ || (!integer && real_ == RealType::float16 && absorbs_float16(site)) ? real_
                                                                                         : RealType::float32;
   }
+  /// Seconds that the device took for it; 0 where nothing is profiled.
   template <typename Body>
-  void timed(double Profile::*part, Body body) {
-    if (!options_.profile) return body();
+  double timed(double Profile::*part, Body body) {
+    if (!options_.profile) {
+      body();
+      return 0;
+    }
     if (!watch_) watch_ = std::make_unique<Stopwatch>();
     watch_->start(stream_);
     body();
     watch_->stop(stream_);
-    profile_.*part += watch_->seconds();
+    const double seconds = watch_->seconds();
+    profile_.*part += seconds;
+    return seconds;
   }
+  /// Keeps a profiled kernel's time, if it is the fastest of its size.
+  void keep(KernelTime time);
 
   std::shared_ptr<const Model> model_;
   CudaOptions options_;
@@ -221,6 +233,8 @@ class Implementation : public CudaExecutor {
   unsigned generation_ = 0;
   std::unique_ptr<Stopwatch> watch_;
   Profile profile_;
+  std::vector<KernelTime> kernels_;
+  double pairs_ = 0;                ///< of queries and keys of one example, in the batch at hand
   const Tokens* tokens_ = nullptr;  ///< of the pass that an observer watches
 };
 
@@ -393,6 +407,9 @@ void Implementation::logits(const Tokens& tokens, float* logits) {
   batch.rows = static_cast<int>(tokens.count());
   for (std::size_t e = 0; e < tokens.examples; ++e)
     batch.longest = std::max(batch.longest, static_cast<int>(tokens.length(e)));
+  pairs_ = 0;
+  for (std::size_t e = 0; e < tokens.examples; ++e)
+    pairs_ += static_cast<double>(tokens.length(e)) * static_cast<double>(tokens.length(e));
   reserve(batch);
   upload(tokens, batch);
   tokens_ = &tokens;
@@ -454,13 +471,30 @@ void Implementation::multiply(const DeviceLinear& linear, const Operand& left, i
   timed(&Profile::gemm, [&] { products_.multiply(linear, left, rows, target, stream_); });
 }
 
-void Implementation::rows(RowTask task) {
-  timed(&Profile::rest, [&] { run_rows(task, stream_); });
+void Implementation::keep(KernelTime time) {
+  if (!options_.profile) return;
+  const auto known = std::find_if(kernels_.begin(), kernels_.end(), [&](const KernelTime& k) {
+    return k.kernel == time.kernel && k.rows == time.rows && k.columns == time.columns;
+  });
+  if (known == kernels_.end()) {
+    kernels_.push_back(std::move(time));
+  } else if (time.seconds < known->seconds) {
+    *known = std::move(time);
+  }
+}
+
+void Implementation::rows(const char* kernel, const RowTask& task) {
+  const double seconds = timed(&Profile::rest, [&] { run_rows(task, stream_); });
+  keep({kernel, task.rows, task.cols, static_cast<double>(memory_traffic(task)), 0, false, seconds});
 }
 
 /// Each example's first row.
 void Implementation::gather(const Operand& from, const Operand& to, const BatchShape& batch) {
-  timed(&Profile::rest, [&] { gather_rows(from, to, views(batch).offsets, batch.examples, stream_); });
+  const double seconds =
+      timed(&Profile::rest, [&] { gather_rows(from, to, views(batch).offsets, batch.examples, stream_); });
+  const int cols = static_cast<int>(shape().hidden);
+  keep({"first rows", batch.examples, cols, 2.0 * batch.examples * static_cast<double>(row_bytes(from, cols)),
+        0, false, seconds});
 }
 
 /// Hands rows that a kernel has written down to the observer.
@@ -495,7 +529,7 @@ void Implementation::embed(const BatchShape& batch) {
     task.seen_second = w_.seen[1].data();
     task.seen_target = w_.seen[2].data();
   }
-  rows(task);
+  rows("embeddings", task);
   show(0, w_.seen[1], task.rows, task.cols);
   show(1, w_.seen[2], task.rows, task.cols);
 }
@@ -560,7 +594,7 @@ void Implementation::project(std::size_t layer, const BatchShape& batch) {
       task.target.real_stride = stride;
     }
     if (watched()) task.seen_target = w_.seen[2].data();
-    rows(task);
+    rows(projection_kernels[k], task);
     show(model_->site_index(layer, static_cast<LayerSite>(query + k)), w_.seen[2], task.rows, task.cols);
   }
 }
@@ -634,7 +668,13 @@ void Implementation::attend_all(std::size_t layer, const BatchShape& batch, bool
     task.seen_scores = w_.seen_scores.data();
     task.seen_probs = w_.seen_probs.data();
   }
-  timed(&Profile::rest, [&] { attend(kernel_for(task, device_.shared_bytes), task, stream_); });
+  const double seconds =
+      timed(&Profile::rest, [&] { attend(kernel_for(task, device_.shared_bytes), task, stream_); });
+  const double pairs = first_alone ? batch.rows : pairs_;
+  keep({"attention", first_alone ? batch.examples : batch.rows, static_cast<int>(shape().hidden),
+        static_cast<double>(memory_traffic(task, batch.rows)),
+        4 * pairs * static_cast<double>(shape().hidden), task.integer_scores && task.integer_context,
+        seconds});
   show_attention(layer, batch);
   if (plan.fuse_context) return;
   RowTask encode;
@@ -646,7 +686,7 @@ void Implementation::attend_all(std::size_t layer, const BatchShape& batch, bool
   encode.target_format = site.format;
   encode.target = target;
   if (watched()) encode.seen_target = w_.seen[2].data();
-  rows(encode);
+  rows("context", encode);
   show(model_->site_index(layer, context), w_.seen[2], encode.rows, encode.cols);
 }
 
@@ -693,7 +733,7 @@ void Implementation::residual_norm(std::size_t layer, const DeviceLinear& linear
     task.seen_second = w_.seen[1].data();
     task.seen_target = w_.seen[2].data();
   }
-  rows(task);
+  rows(sum_site == ffn_residual ? "output norm" : "attention norm", task);
   show(model_->site_index(layer, product_site), w_.seen[0], task.rows, task.cols);
   show(model_->site_index(layer, sum_site), w_.seen[1], task.rows, task.cols);
   show(model_->site_index(layer, target_site), w_.seen[2], task.rows, task.cols);
@@ -740,7 +780,7 @@ void Implementation::feed_forward(std::size_t layer, const Operand& residual, in
     task.target_format = site.format;
     task.target = *o.ffn_hidden;
     if (watched()) task.seen_target = w_.seen[2].data();
-    rows(task);
+    rows("gelu", task);
     show(model_->site_index(layer, ffn_hidden), w_.seen[2], task.rows, task.cols);
   }
   residual_norm(layer, plan.ffn_output, *o.ffn_hidden, ffn_output, ffn_residual, *o.ffn_input,
@@ -761,7 +801,7 @@ void Implementation::classify(const BatchShape& batch, const Operand& first) {
   task.target_format = net_.pooler_site.format;
   task.target = pooled_;
   if (watched()) task.seen_target = w_.seen[2].data();
-  rows(task);
+  rows("pooler", task);
   show(model_->site_count() - 1, w_.seen[2], task.rows, task.cols);
   target.out = w_.logits.data();
   target.stride = labels_stride_;
@@ -769,8 +809,7 @@ void Implementation::classify(const BatchShape& batch, const Operand& first) {
 }
 
 std::string Implementation::description() const {
-  static const char* const names[] = {"float32", "float16", "bfloat16"};
-  const std::string precision = eight_ ? "float8" : names[static_cast<int>(real_)];
+  const std::string precision = eight_ ? "float8" : name_of(real_);
   return "cuda sm_" + std::to_string(device_.major) + std::to_string(device_.minor) + " " + device_.name +
          ", " + precision + (uses_graphs() ? ", graphs" : "");
 }

@@ -398,11 +398,24 @@ void Products::run_real(const Call& call, int algorithm, Stream stream) {
   add_bias(p.out, p.out_type, call.linear.bias_.data(), call.target.gelu, p.rows, p.columns, p.ldo, stream);
 }
 
+std::string Products::form_of(const Key& key) {
+  const int segments = std::get<4>(key), kept = std::get<5>(key), target = std::get<6>(key);
+  std::string from;
+  if (segments > 1) from = std::to_string(segments) + " segments";
+  if (kept != 0)
+    from +=
+        (from.empty() ? "codes and " : " and ") + (kept < 0 ? "outliers" : std::to_string(kept) + " kept");
+  const bool codes = target / 8 == static_cast<int>(ProductTarget::Output::codes);
+  return (from.empty() ? "to " : "from " + from + " to ") + (target % 2 ? "gelu " : "") +
+         (codes ? "codes" : name_of(static_cast<RealType>(target % 8 / 2))) +
+         (std::get<7>(key) ? " per column" : "");
+}
+
 std::vector<ProductTime> Products::times() const {
   std::vector<ProductTime> all;
   for (const auto& [key, choice] : choices_) {
     const bool integer = std::get<0>(key);
-    all.push_back({integer, choice.rows, std::get<2>(key), std::get<3>(key),
+    all.push_back({integer, choice.rows, std::get<2>(key), std::get<3>(key), form_of(key),
                    integer ? way_name(choice.way) : "cublasLt " + std::to_string(choice.way),
                    choice.seconds});
   }

@@ -60,6 +60,7 @@ class Products {
     double seconds = 0;  ///< 0: not timed
     int rows = 0;
   };
+  static std::string form_of(const Key& key);
   Choice choose(const Call& call, Stream stream);
   Choice measure(const Call& call, const std::vector<int>& ways, Stream stream);
   void keep_reference(const Call& call, int way, Stream stream);

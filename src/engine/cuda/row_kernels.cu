@@ -455,6 +455,46 @@ void start(const RowTask& task, Stream stream) {
 
 }  // namespace
 
+namespace {
+
+/// Of what decode() reads: a row's codes where it has them, else its reals.
+std::size_t read_bytes(const Operand& from, int cols) {
+  Operand read = from;
+  read.eight = nullptr;
+  if (read.codes_as != Operand::Codes::none) read.real = nullptr;
+  return row_bytes(read, cols);
+}
+
+}  // namespace
+
+std::size_t row_bytes(const Operand& operand, int cols) {
+  const auto n = static_cast<std::size_t>(cols);
+  std::size_t bytes = 0;
+  if (operand.codes_as != Operand::Codes::none)
+    bytes += operand.codes_as == Operand::Codes::planes ? 2 * n : n;
+  if (operand.kept) bytes += sizeof(float) * static_cast<std::size_t>(operand.kept_count);
+  if (operand.row_scale) bytes += sizeof(float) + sizeof(std::int32_t);
+  if (operand.outliers.count) bytes += sizeof(std::int32_t);
+  if (operand.real) bytes += n * static_cast<std::size_t>(bytes_of(operand.type));
+  if (operand.eight) bytes += n;
+  return bytes;
+}
+
+std::size_t memory_traffic(const RowTask& task) {
+  const auto cols = static_cast<std::size_t>(task.cols);
+  std::size_t row = row_bytes(task.target, task.cols);
+  if (task.from == RowTask::From::embeddings) {
+    row += task.words.codes ? cols : cols * static_cast<std::size_t>(bytes_of(task.words.type));
+    row += sizeof(*task.ids) + sizeof(*task.type_ids) + sizeof(*task.position_ids);
+  } else if (task.from == RowTask::From::operand) {
+    row += read_bytes(task.coded, task.cols);
+  } else {
+    row += cols * static_cast<std::size_t>(bytes_of(task.source_type));
+  }
+  if (task.has_residual) row += read_bytes(task.residual, task.cols);
+  return row * static_cast<std::size_t>(task.rows);
+}
+
 void run_rows(const RowTask& task, Stream stream) {
   if (task.rows == 0) return;
   const int fours = (task.cols + 127) / 128;

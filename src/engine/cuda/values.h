@@ -11,6 +11,10 @@ enum class RealType : unsigned char { float32, float16, bfloat16 };
 __host__ __device__ inline int bytes_of(RealType type) {
   return type == RealType::float32 ? 4 : 2;
 }
+inline const char* name_of(RealType type) {
+  static const char* const names[] = {"float32", "float16", "bfloat16"};
+  return names[static_cast<int>(type)];
+}
 
 /// Codes are stored signed: the unsigned code of engine/cpu/row_kernels.h minus this, so that both sides of a
 /// product are signed bytes.

@@ -1,0 +1,128 @@
+// gpu_bench as a user runs it, over the emulated device: what it compares, times and writes, not how fast.
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "catch.h"
+#include "core/files.h"
+#include "lower/packed_model.h"
+#include "report/row.h"
+#include "support/program.h"
+#include "support/tiny_model.h"
+
+using namespace outlierlab;
+using test::Outcome;
+using test::quoted;
+
+namespace {
+
+/// tiny_bert() in a scheme.
+std::string packed_model(const std::string& scheme = "w8a8") {
+  const std::string path = (test::scratch("gpu-bench-model") / "packed.safetensors").string();
+  write_packed_model(path, test::tiny_model(scheme));
+  return path;
+}
+
+/// Runs it on that model, two cells of ten passes, and writes its three files into a folder.
+Outcome gpu_bench(const std::filesystem::path& folder, const std::string& only,
+                  const std::string& prefix = "", const std::string& scheme = "w8a8") {
+  const auto out = [&](const char* name) { return quoted((folder / name).string()); };
+  return test::run_program(OUTLIERLAB_GPU_BENCH,
+                           "--model " + quoted(packed_model(scheme)) + " --only " + only +
+                               " --batch 1,2 --length 8 --repeats 10 --csv " + out("gpu.csv") +
+                               " --samples " + out("samples.csv") + " --json " + out("gpu.json"),
+                           prefix);
+}
+
+std::set<std::string> values_of(const std::vector<Row>& rows, const std::string& variant,
+                                const std::string& metric) {
+  std::set<std::string> found;
+  for (const Row& row : rows) {
+    if (row.variant == variant && row.metric == metric) found.insert(row.value);
+  }
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("gpu_bench times what agrees, its products and the kernels between them", "[engine][cuda]") {
+  const auto folder = test::scratch("gpu-bench");
+  const Outcome outcome = gpu_bench(folder, "fp16,w8a8");
+  INFO(outcome.out << outcome.err);
+  REQUIRE(outcome.code == 0);
+  const std::vector<Row> rows = read_rows(folder / "gpu.csv");
+  const std::set<std::string> cells = {"1x8", "2x8"};
+  for (const std::string variant : {"fp16", "w8a8"}) {
+    INFO(variant);
+    for (const char* metric :
+         {"latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "throughput_examples", "throughput_tokens",
+          "memory_device_peak_mb", "speedup", "time_share_products"})
+      REQUIRE(values_of(rows, variant, metric) == cells);
+    REQUIRE(values_of(rows, variant, "logit_distance").size() == 1);
+    REQUIRE_FALSE(values_of(rows, variant, "share_of_peak").empty());
+    const std::set<std::string> kernels = values_of(rows, variant, "share_of_bound");
+    REQUIRE(kernels == values_of(rows, variant, "kernel_us"));
+    // Of the second layer's kernels those of first tokens are a size of their own.
+    for (const char* kernel : {"2x8 embeddings 16x", "2x8 attention 16x", "2x8 attention norm 16x",
+                               "2x8 output norm 16x", "2x8 first rows 2x", "2x8 attention 2x",
+                               "2x8 output norm 2x", "2x8 pooler 2x", "1x8 attention 8x"}) {
+      INFO(kernel);
+      REQUIRE(std::any_of(kernels.begin(), kernels.end(),
+                          [&](const std::string& k) { return k.rfind(kernel, 0) == 0; }));
+    }
+  }
+  // The emulated device takes a millisecond for whatever is timed, and carries a gigabyte a second.
+  for (const Row& row : rows) {
+    if (row.metric == "kernel_us") REQUIRE(row.estimate == Approx(1000));
+  }
+  REQUIRE(values_of(rows, "w8a8", "early_code_difference").size() == 1);
+  const std::string samples = read_file(folder / "samples.csv");
+  REQUIRE(std::count(samples.begin(), samples.end(), '\n') == 1 + 2 * 2 * 10);
+  const auto record = nlohmann::json::parse(read_file(folder / "gpu.json"));
+  REQUIRE(record["failed"].is_null());
+  REQUIRE_FALSE(record["products"].empty());
+}
+
+TEST_CASE("gpu_bench has rows of its own for each product and kernel of every scheme", "[engine][cuda]") {
+  for (const std::string scheme : {"peg-6-permuted", "mp-channel-1", "llm-int8"}) {
+    const auto folder = test::scratch("gpu-bench-scheme");
+    const Outcome outcome = gpu_bench(folder, scheme, "", scheme);
+    INFO(outcome.out << outcome.err);
+    REQUIRE(outcome.code == 0);
+    const std::vector<Row> rows = read_rows(folder / "gpu.csv");  // an Error where two rows are one
+    REQUIRE(values_of(rows, scheme, "product_us").size() >= 6);
+    REQUIRE(values_of(rows, scheme, "kernel_us").size() >= 2 * 9);
+  }
+}
+
+TEST_CASE("gpu_bench times nothing of what does not agree with the CPU, and says so", "[engine][cuda]") {
+  const auto folder = test::scratch("gpu-bench-spoiled");
+  const Outcome outcome = gpu_bench(folder, "fp16,w8a8", "env OUTLIERLAB_EMULATION_SPOILS=codes");
+  INFO(outcome.out << outcome.err);
+  REQUIRE(outcome.code == 1);
+  REQUIRE(outcome.out.find("w8a8             DIFFERS") != std::string::npos);
+  const std::vector<Row> rows = read_rows(folder / "gpu.csv");
+  const std::set<std::string> of_agreement = {"early_code_difference", "quantization_error", "logit_distance",
+                                              "memory_weights_mb"};
+  for (const Row& row : rows) {
+    if (row.variant == "w8a8") REQUIRE(of_agreement.count(row.metric) == 1);
+  }
+  REQUIRE(values_of(rows, "fp16", "latency_p50_ms").size() == 2);
+  REQUIRE(read_file(folder / "samples.csv").find("w8a8") == std::string::npos);
+}
+
+TEST_CASE("gpu_bench names what it does not know", "[engine][cuda]") {
+  const auto message = [](const std::string& arguments) {
+    const Outcome outcome = test::run_program(OUTLIERLAB_GPU_BENCH, arguments);
+    REQUIRE(outcome.code == 2);
+    return outcome.err;
+  };
+  REQUIRE(message("--lenght 3").find("did you mean '--length'") != std::string::npos);
+  REQUIRE(message("--length x") == "gpu_bench: --length: expected a number of at least 1, found 'x'\n");
+  const std::string model = "--model " + quoted(packed_model());
+  REQUIRE(message(model + " --only w8a9").find("did you mean 'w8a8'") != std::string::npos);
+  REQUIRE(message(model + " --length 100000").find("--length: expected at most ") != std::string::npos);
+}
