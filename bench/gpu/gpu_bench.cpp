@@ -1,5 +1,5 @@
 // Times the CUDA executor: agreement with the CPU's first, then latency, throughput, memory, energy, and each
-// product's share of the device's peak. See README.md beside it.
+// product's share of the device's peak and each other kernel's of its bound. See README.md beside it.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -311,6 +311,10 @@ bool has_interval(std::size_t passes, std::size_t block) {
   return (passes + block - 1) / block >= 6;
 }
 
+std::string cell_name(std::size_t batch, std::size_t length) {
+  return std::to_string(batch) + "x" + std::to_string(length);
+}
+
 /// Examples of one length.
 RandomTokens even_batch(const Shape& shape, std::size_t batch, std::size_t length) {
   return RandomTokens(shape, std::vector<std::size_t>(batch, length), 7);
@@ -382,7 +386,7 @@ void time_batch(std::vector<Configuration>& all, const Options& options, std::si
   std::map<std::string, std::vector<double>> samples;
   // Before a block, what the configuration before it has put out of the caches is read again.
   constexpr std::size_t warm_up = 10, block = 10, before_block = 2;
-  const std::string value = std::to_string(batch) + "x" + std::to_string(length);
+  const std::string value = cell_name(batch, length);
   std::vector<Configuration*> here;
   for (Configuration& c : all) {
     if (!c.agrees) continue;
@@ -458,38 +462,44 @@ void time_batch(std::vector<Configuration>& all, const Options& options, std::si
   }
 }
 
-/// The device's measured peaks, each when it is first asked for.
+/// The device's measured peaks, each when it is first asked for; 0 where none could be measured.
 class Peaks {
  public:
-  explicit Peaks(int device) : device_(device) {}
-  /// Operations per second; 0 where none could be measured.
-  double operator()(bool integer, RealPrecision real) {
-    const auto key = std::pair(integer, integer ? RealPrecision::float32 : real);
-    const auto known = measured_.find(key);
-    if (known != measured_.end()) return known->second;
-    try {
-      return measured_[key] = cuda_peak(device_, integer, real);
-    } catch (const Error& error) {
-      // Its matrices need a gigabyte; what has been timed is worth having without it.
-      std::printf("no peak: %s\n", error.what());
-      return measured_[key] = 0;
-    }
+  Peaks(int device, Rows& rows) : device_(device), rows_(rows) {}
+  /// Operations per second.
+  double operations(bool integer, RealPrecision real) {
+    const char* name = integer                          ? "int8"
+                       : real == RealPrecision::float32 ? "fp32"
+                       : real == RealPrecision::float16 ? "fp16"
+                       : real == RealPrecision::float8  ? "fp8"
+                                                        : "bf16";
+    return measured(name, "peak_tops", 1e12, [&] { return cuda_peak(device_, integer, real); });
   }
-  void add_rows(Rows& rows) const {
-    for (const auto& [key, value] : measured_) {
-      if (value <= 0) continue;
-      const char* name = key.first                              ? "int8"
-                         : key.second == RealPrecision::float32 ? "fp32"
-                         : key.second == RealPrecision::float16 ? "fp16"
-                         : key.second == RealPrecision::float8  ? "fp8"
-                                                                : "bf16";
-      rows.add({name, "", "", "peak_tops", value / 1e12, {}, {}, 0});
-    }
+  /// Bytes per second.
+  double bandwidth() {
+    return measured("copy", "peak_gb_per_s", 1e9, [&] { return cuda_bandwidth(device_); });
   }
 
  private:
+  template <typename Measure>
+  double measured(const char* name, const char* metric, double unit, const Measure& measure) {
+    const auto known = measured_.find(name);
+    if (known != measured_.end()) return known->second;
+    double peak = 0;
+    try {
+      peak = measure();
+      if (peak > 0) rows_.add({name, "", "", metric, peak / unit, {}, {}, 0});
+    } catch (const Error& error) {
+      // It needs half a gigabyte; what has been timed is worth having without it.
+      std::printf("no peak: %s\n", error.what());
+      synchronize_cuda_device(device_);  // an Error where the device has failed
+    }
+    return measured_[name] = peak;
+  }
+
   int device_;
-  std::map<std::pair<bool, RealPrecision>, double> measured_;
+  Rows& rows_;
+  std::map<std::string, double> measured_;
 };
 
 /// What share of the device's measured peak each shape of a product reached, finishing included.
@@ -498,8 +508,8 @@ void report_products(const std::vector<Configuration>& all, Peaks& peaks, Rows& 
     if (!c.agrees) continue;
     for (const ProductTime& p : c.executor->product_times()) {
       if (p.seconds <= 0) continue;
-      const double rate = 2.0 * p.rows * p.columns * p.depth / p.seconds, most = peaks(p.integer, c.real),
-                   share = most > 0 ? 100 * rate / most : NAN;
+      const double rate = 2.0 * p.rows * p.columns * p.depth / p.seconds,
+                   most = peaks.operations(p.integer, c.real), share = most > 0 ? 100 * rate / most : NAN;
       const std::string shape = std::to_string(p.rows) + "x" + std::to_string(p.columns) + "x" +
                                 std::to_string(p.depth) + " " + p.form;
       rows.add({c.name, "product", shape, "product_us", 1e6 * p.seconds, {}, {}, 0});
@@ -513,69 +523,73 @@ void report_products(const std::vector<Configuration>& all, Peaks& peaks, Rows& 
   }
 }
 
-/// Where a profiled pass's time goes: the products' share, and each kernel between them against its bound.
-void report_pass(const Configuration& c, CudaExecutor& executor, std::size_t batch, std::size_t length,
-                 double bandwidth, Peaks& peaks, Rows& rows) {
-  const RandomTokens tokens = even_batch(c.model->shape, batch, length);
-  logits_of(executor, tokens);
-  executor.take_profile();
+/// What a kernel would take if memory, as a copy uses it, or the peaks of its products were all; and which of
+/// them it is. None where a peak is not known.
+std::optional<std::pair<double, const char*>> bound_of(const KernelTime& k, RealPrecision real,
+                                                       Peaks& peaks) {
+  // float8 is for products with weights; attention's operands are float16 there.
+  if (real == RealPrecision::float8) real = RealPrecision::float16;
+  const double bandwidth = peaks.bandwidth();
+  if (bandwidth <= 0) return std::nullopt;
+  double computing = 0;
+  for (const auto& [integer, operations] :
+       {std::pair(true, k.integer_operations), std::pair(false, k.real_operations)}) {
+    if (operations <= 0) continue;
+    const double peak = peaks.operations(integer, real);
+    if (peak <= 0) return std::nullopt;
+    computing += operations / peak;
+  }
+  const double carrying = k.bytes / bandwidth;
+  return computing > carrying ? std::pair(computing, "its products' peak")
+                              : std::pair(carrying, "a copy's bandwidth");
+}
+
+/// Where a pass's time goes: the products' share, and each kernel between them against its bound.
+void report_pass(const Configuration& c, CudaExecutor& executor, const std::string& cell,
+                 const RandomTokens& tokens, Peaks& peaks, Rows& rows) {
+  executor.take_profile();  // of a cell that failed
   executor.take_kernel_times();
-  constexpr int passes = 5;
-  for (int i = 0; i < passes; ++i) logits_of(executor, tokens);
-  const std::string cell = std::to_string(batch) + "x" + std::to_string(length);
+  logits_of(executor, tokens);
   const Profile parts = executor.take_profile();
-  rows.add({c.name,
-            "batch x length",
-            cell,
-            "time_share_products",
-            100 * parts.gemm / (parts.gemm + parts.rest),
-            {},
-            {},
-            passes});
-  std::printf("%-8s %-16s products %.0f %% of the device's time\n", cell.c_str(), c.name.c_str(),
-              100 * parts.gemm / (parts.gemm + parts.rest));
+  const double products = 100 * parts.gemm / (parts.gemm + parts.rest);
+  rows.add({c.name, "batch x length", cell, "time_share_products", products, {}, {}, 0});
+  std::printf("%-8s %-16s products %.0f %% of the device's time\n", cell.c_str(), c.name.c_str(), products);
   for (const KernelTime& k : executor.take_kernel_times()) {
-    // float8 is for products with weights; attention's operands are float16 there.
-    const RealPrecision real = c.real == RealPrecision::float8 ? RealPrecision::float16 : c.real;
-    const double most = k.operations > 0 ? peaks(k.integer, real) : 0;
-    const double carrying = bandwidth > 0 ? k.bytes / bandwidth : 0,
-                 computing = most > 0 ? k.operations / most : 0, bound = std::max(carrying, computing);
-    const std::string what =
-        cell + " " + k.kernel + " " + std::to_string(k.rows) + "x" + std::to_string(k.columns);
-    rows.add({c.name, "kernel", what, "kernel_us", 1e6 * k.seconds, {}, {}, passes});
-    if (bound > 0)
-      rows.add({c.name, "kernel", what, "share_of_bound", 100 * bound / k.seconds, {}, {}, passes});
-    std::printf("%-16s %-40s %9.1f us %8.1f GB/s %6.1f %% of what %s\n", c.name.c_str(), what.c_str(),
-                1e6 * k.seconds, k.bytes / k.seconds / 1e9, 100 * bound / k.seconds,
-                computing > carrying ? "its products' peak allows" : "a copy's bandwidth allows");
+    const std::string what = cell + " " + k.kernel + " " + std::to_string(k.rows) + "x" +
+                             std::to_string(k.columns) + " of " + std::to_string(std::llround(k.bytes)) +
+                             " bytes";
+    rows.add({c.name, "kernel", what, "kernel_us", 1e6 * k.seconds, {}, {}, 0});
+    std::printf("%-16s %-56s %9.1f us %8.1f GB/s", c.name.c_str(), what.c_str(), 1e6 * k.seconds,
+                k.bytes / k.seconds / 1e9);
+    if (const auto bound = bound_of(k, c.real, peaks)) {
+      const double share = 100 * bound->first / k.seconds;
+      rows.add({c.name, "kernel", what, "share_of_bound", share, {}, {}, 0});
+      std::printf(" %6.1f %% of %s", share, bound->second);
+    }
+    std::printf("\n");
   }
 }
 
-/// What share of its bound each kernel between the products reached: of the bytes that memory carries or, of
-/// attention, of its products' peak, whichever takes longer.
-void report_kernels(const std::vector<Configuration>& all, const Options& options, Peaks& peaks, Rows& rows) {
-  double bandwidth = 0;
-  try {
-    bandwidth = cuda_bandwidth(options.device);
-    rows.add({"copy", "", "", "peak_gb_per_s", bandwidth / 1e9, {}, {}, 0});
-  } catch (const Error& error) {
-    std::printf("no bandwidth: %s\n", error.what());
-  }
-  for (const Configuration& c : all) {
+/// Profiles need executors of their own: those that were timed make room for them.
+void report_kernels(std::vector<Configuration>& all, const Options& options, Peaks& peaks, Rows& rows) {
+  for (Configuration& c : all) {
     if (!c.agrees) continue;
+    c.executor.reset();
     CudaOptions how;
     how.device = options.device;
     how.real = c.real;
     how.profile = true;
-    try {
-      const std::unique_ptr<CudaExecutor> executor = make_cuda_executor(c.model, how);
-      for (const std::size_t batch : options.batches) {
-        for (const std::size_t length : options.lengths)
-          report_pass(c, *executor, batch, length, bandwidth, peaks, rows);
+    const std::unique_ptr<CudaExecutor> executor = make_cuda_executor(c.model, how);
+    for (const std::size_t batch : options.batches) {
+      for (const std::size_t length : options.lengths) {
+        const std::string cell = cell_name(batch, length);
+        try {
+          report_pass(c, *executor, cell, even_batch(c.model->shape, batch, length), peaks, rows);
+        } catch (const Error& error) {
+          std::printf("%-8s %-16s not profiled: %s\n", cell.c_str(), c.name.c_str(), error.what());
+          require_device(options, c, error);
+        }
       }
-    } catch (const Error& error) {
-      std::printf("%-16s profiles left out: %s\n", c.name.c_str(), error.what());
-      require_device(options, c, error);
     }
   }
 }
@@ -698,10 +712,9 @@ int run(const Options& options) {
       for (const std::size_t length : options.lengths)
         time_batch(all, options, batch, length, monitor, rows, passes, throttled);
     }
-    Peaks peaks(options.device);
+    Peaks peaks(options.device, rows);
     report_products(all, peaks, rows, products);
     report_kernels(all, options, peaks, rows);
-    peaks.add_rows(rows);
   } catch (const Error& error) {
     failure = error.what();  // of batches that were timed before it, the rows stand
   }

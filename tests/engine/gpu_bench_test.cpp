@@ -74,10 +74,16 @@ TEST_CASE("gpu_bench times what agrees, its products and the kernels between the
                           [&](const std::string& k) { return k.rfind(kernel, 0) == 0; }));
     }
   }
-  // The emulated device takes a millisecond for whatever is timed, and carries a gigabyte a second.
+  // The emulated device takes a millisecond for two runs in a graph, and a copy carries a gigabyte a second.
   for (const Row& row : rows) {
-    if (row.metric == "kernel_us") REQUIRE(row.estimate == Approx(1000));
+    if (row.metric == "kernel_us") REQUIRE(row.estimate == Approx(500));
+    // A product's codes, the residual's and those that leave, 30 a row.
+    if (row.variant == "w8a8" && row.metric == "share_of_bound" &&
+        row.value == "2x8 attention norm 16x30 of 1440 bytes")
+      REQUIRE(row.estimate == Approx(100 * 1440 / 1e9 / 5e-4));
+    if (row.metric == "time_share_products") REQUIRE((row.estimate > 30 && row.estimate < 70));
   }
+  REQUIRE(values_of(rows, "w8a8", "share_of_bound").count("2x8 attention norm 16x30 of 1440 bytes") == 1);
   REQUIRE(values_of(rows, "w8a8", "early_code_difference").size() == 1);
   const std::string samples = read_file(folder / "samples.csv");
   REQUIRE(std::count(samples.begin(), samples.end(), '\n') == 1 + 2 * 2 * 10);
@@ -112,6 +118,18 @@ TEST_CASE("gpu_bench times nothing of what does not agree with the CPU, and says
   }
   REQUIRE(values_of(rows, "fp16", "latency_p50_ms").size() == 2);
   REQUIRE(read_file(folder / "samples.csv").find("w8a8") == std::string::npos);
+}
+
+TEST_CASE("gpu_bench goes on behind a batch that does not fit", "[engine][cuda]") {
+  const auto folder = test::scratch("gpu-bench-memory");
+  const Outcome outcome = gpu_bench(folder, "w8a8", "env OUTLIERLAB_EMULATION_SPOILS=16-tokens");
+  INFO(outcome.out << outcome.err);
+  REQUIRE(outcome.code == 0);
+  REQUIRE(outcome.out.find("2x8      w8a8             left out: out of memory") != std::string::npos);
+  REQUIRE(outcome.out.find("2x8      w8a8             not profiled: out of memory") != std::string::npos);
+  const std::vector<Row> rows = read_rows(folder / "gpu.csv");
+  for (const char* metric : {"latency_p50_ms", "time_share_products"})
+    REQUIRE(values_of(rows, "w8a8", metric) == std::set<std::string>{"1x8"});
 }
 
 TEST_CASE("gpu_bench names what it does not know", "[engine][cuda]") {

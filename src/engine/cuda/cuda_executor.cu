@@ -1,9 +1,9 @@
 #include "engine/cuda/cuda_executor.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "engine/cuda/executor.h"
+#include "engine/cuda/graph_timer.h"
 #include "engine/cuda/products.h"
 #include "engine/cuda/runtime.h"
 
@@ -41,15 +41,10 @@ double cuda_bandwidth(int device) {
   cuda::use_device(device);
   constexpr std::size_t bytes = std::size_t{256} << 20;
   const cuda::DeviceArray<unsigned char> from(bytes), to(bytes);
-  cuda::Stopwatch watch;
-  double best = 0;
-  for (int run = 0; run < 6; ++run) {
-    watch.start(nullptr);
-    cuda::copy_on_device(to.data(), from.data(), bytes, nullptr);
-    watch.stop(nullptr);
-    best = std::max(best, 2.0 * static_cast<double>(bytes) / watch.seconds());
-  }
-  return best;
+  const cuda::StreamOwner stream;
+  const auto copy = [&] { cuda::copy_on_device(to.data(), from.data(), bytes, stream); };
+  copy();
+  return 2.0 * static_cast<double>(bytes) / cuda::GraphTimer().seconds(stream, copy);
 }
 
 std::vector<std::string> cuda_integer_ways() {

@@ -14,19 +14,21 @@ struct ProductTime {
   bool integer = false;
   int rows = 0;                ///< of the call that was timed
   int columns = 0, depth = 0;  ///< padded
-  std::string form;            ///< of operands and result: "to codes", "from 6 segments to gelu float32"
-  std::string way;             ///< "mma 128x128", "cublasLt 0"
-  double seconds = 0;          ///< with all that follows in the same kernels; 0: not timed
+  std::string form;    ///< of operands and result: "codes to float32", "codes in 6 segments to gelu codes"
+  std::string way;     ///< "mma 128x128", "cublasLt 0"
+  double seconds = 0;  ///< with all that follows in the same kernels; 0: not timed
 };
 
-/// What a kernel between the products took in profiled passes.
+/// What a kernel between the products takes, in graphs of runs in a row.
 struct KernelTime {
   std::string kernel;  ///< "attention", "attention norm", ...
   int rows = 0, columns = 0;
-  double bytes = 0;       ///< that memory has to carry, each once; of embeddings the words' table alone
-  double operations = 0;  ///< of attention's two products, two per multiply-add
-  bool integer = false;   ///< both of codes
-  double seconds = 0;     ///< of the fastest launch, with what starts it
+  /// That it has to read and write, each once; of embeddings the words' table alone, of LLM.int8()'s outliers
+  /// their number.
+  double bytes = 0;
+  /// Of attention's products, two per multiply-add: of codes, and of reals.
+  double integer_operations = 0, real_operations = 0;
+  double seconds = 0;
 };
 
 struct CudaOptions {
@@ -40,7 +42,7 @@ struct CudaOptions {
   bool tune = true;
   /// All integer products by this one of cuda_integer_ways(); -1: the fastest.
   int way = -1;
-  bool profile = false;  ///< time the parts of each pass; without graphs
+  bool profile = false;  ///< time the parts of passes, each in graphs of its own
   SiteObserver* observer = nullptr;
 };
 
@@ -74,7 +76,8 @@ struct CudaOptions {
 /// capability 8.0, float8 before 8.9. What `src/lower` refuses (blocks, weights of 9 to 16 bits) never gets
 /// here.
 ///
-/// Profiles are the device's time by what ran; quantize and dequantize stay 0: they are part of the kernels.
+/// Profiles are the device's time by what ran, each launch as long as runs of it in a row take, which is
+/// measured when it first comes; quantize and dequantize stay 0: they are part of the kernels.
 ///
 /// Compiled for sm_75 to sm_120 and executed by the tests over an emulation; no device has run it yet.
 class CudaExecutor : public Executor {
@@ -112,8 +115,8 @@ std::unique_ptr<CudaExecutor> make_cuda_executor(std::shared_ptr<const Model> mo
 /// has no algorithm. Throws Error for a device that is not there or lacks the memory (at most 0.6 GB).
 double cuda_peak(int device, bool integer, RealPrecision real);
 /// Bytes per second that the device reads and writes while it copies 256 MiB: what a kernel's traffic is
-/// measured against. Data that lies in the device's caches goes faster. Throws Error for a device that is not
-/// there or lacks the memory.
+/// measured against. What lies in the device's caches goes faster. Throws Error for a device that is not
+/// there or lacks the memory (0.5 GB).
 double cuda_bandwidth(int device);
 /// The ways of integer products, for CudaOptions::way.
 std::vector<std::string> cuda_integer_ways();

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <list>
+#include <map>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -12,6 +13,7 @@
 
 #include "core/error.h"
 #include "engine/cuda/attention.h"
+#include "engine/cuda/graph_timer.h"
 #include "engine/cuda/network.h"
 #include "engine/cuda/products.h"
 #include "engine/cuda/row_kernels.h"
@@ -119,18 +121,6 @@ class Pinned {
   std::size_t size_ = 0;
 };
 
-class StreamOwner {
- public:
-  StreamOwner() : stream_(create_stream()) {}
-  ~StreamOwner() { destroy_stream(stream_); }
-  StreamOwner(const StreamOwner&) = delete;
-  StreamOwner& operator=(const StreamOwner&) = delete;
-  operator Stream() const { return stream_; }  // NOLINT: it is one
-
- private:
-  Stream stream_;
-};
-
 class Implementation : public CudaExecutor {
  public:
   Implementation(std::shared_ptr<const Model> model, const CudaOptions& options);
@@ -192,23 +182,9 @@ class Implementation : public CudaExecutor {
     return !coded_ || (!integer && real_ == RealType::float16 && absorbs_float16(site)) ? real_
                                                                                         : RealType::float32;
   }
-  /// Seconds that the device took for it; 0 where nothing is profiled.
-  template <typename Body>
-  double timed(double Profile::*part, Body body) {
-    if (!options_.profile) {
-      body();
-      return 0;
-    }
-    if (!watch_) watch_ = std::make_unique<Stopwatch>();
-    watch_->start(stream_);
-    body();
-    watch_->stop(stream_);
-    const double seconds = watch_->seconds();
-    profile_.*part += seconds;
-    return seconds;
-  }
-  /// Keeps a profiled kernel's time, if it is the fastest of its size.
-  void keep(KernelTime time);
+  /// A kernel between the products, which describe() names.
+  template <typename Kernel, typename Describe>
+  void between_products(const Kernel& kernel, const Describe& describe);
 
   std::shared_ptr<const Model> model_;
   CudaOptions options_;
@@ -231,10 +207,14 @@ class Implementation : public CudaExecutor {
   Pinned staging_, result_;
   std::list<KnownShape> known_;
   unsigned generation_ = 0;
-  std::unique_ptr<Stopwatch> watch_;
+  // Of a profile.
+  GraphTimer timer_;
   Profile profile_;
-  std::vector<KernelTime> kernels_;
-  double pairs_ = 0;                ///< of queries and keys of one example, in the batch at hand
+  std::map<std::pair<const DeviceLinear*, int>, double> product_seconds_;  ///< by the number of rows
+  std::vector<KernelTime> kernel_seconds_;                                 ///< all that were timed
+  std::vector<KernelTime> kernels_;                                        ///< for take_kernel_times()
+  double pairs_ = 0;  ///< of queries and keys of one example, in the batch at hand
+
   const Tokens* tokens_ = nullptr;  ///< of the pass that an observer watches
 };
 
@@ -408,7 +388,7 @@ void Implementation::logits(const Tokens& tokens, float* logits) {
   for (std::size_t e = 0; e < tokens.examples; ++e)
     batch.longest = std::max(batch.longest, static_cast<int>(tokens.length(e)));
   pairs_ = 0;
-  for (std::size_t e = 0; e < tokens.examples; ++e)
+  for (std::size_t e = 0; options_.profile && e < tokens.examples; ++e)
     pairs_ += static_cast<double>(tokens.length(e)) * static_cast<double>(tokens.length(e));
   reserve(batch);
   upload(tokens, batch);
@@ -468,33 +448,52 @@ void Implementation::pass(const BatchShape& batch) {
 
 void Implementation::multiply(const DeviceLinear& linear, const Operand& left, int rows,
                               const ProductTarget& target) {
-  timed(&Profile::gemm, [&] { products_.multiply(linear, left, rows, target, stream_); });
+  const auto multiply = [&] { products_.multiply(linear, left, rows, target, stream_); };
+  multiply();
+  if (!options_.profile) return;
+  const auto [known, first] = product_seconds_.try_emplace({&linear, rows}, 0.0);
+  if (first) known->second = timer_.seconds(stream_, multiply);
+  profile_.gemm += known->second;
 }
 
-void Implementation::keep(KernelTime time) {
+template <typename Kernel, typename Describe>
+void Implementation::between_products(const Kernel& kernel, const Describe& describe) {
+  kernel();
   if (!options_.profile) return;
-  const auto known = std::find_if(kernels_.begin(), kernels_.end(), [&](const KernelTime& k) {
-    return k.kernel == time.kernel && k.rows == time.rows && k.columns == time.columns;
-  });
-  if (known == kernels_.end()) {
-    kernels_.push_back(std::move(time));
-  } else if (time.seconds < known->seconds) {
-    *known = std::move(time);
+  KernelTime time = describe();
+  const auto find = [&](const std::vector<KernelTime>& all) {
+    return std::find_if(all.begin(), all.end(), [&](const KernelTime& k) {
+      return k.kernel == time.kernel && k.rows == time.rows && k.columns == time.columns &&
+             k.bytes == time.bytes && k.integer_operations == time.integer_operations &&
+             k.real_operations == time.real_operations;
+    });
+  };
+  if (const auto known = find(kernel_seconds_); known != kernel_seconds_.end()) {
+    time.seconds = known->seconds;
+  } else {
+    time.seconds = timer_.seconds(stream_, kernel);
+    kernel_seconds_.push_back(time);
   }
+  profile_.rest += time.seconds;
+  if (find(kernels_) == kernels_.end()) kernels_.push_back(std::move(time));
 }
 
 void Implementation::rows(const char* kernel, const RowTask& task) {
-  const double seconds = timed(&Profile::rest, [&] { run_rows(task, stream_); });
-  keep({kernel, task.rows, task.cols, static_cast<double>(memory_traffic(task)), 0, false, seconds});
+  between_products(
+      [&] { run_rows(task, stream_); },
+      [&] {
+        return KernelTime{kernel, task.rows, task.cols, static_cast<double>(memory_traffic(task))};
+      });
 }
 
 /// Each example's first row.
 void Implementation::gather(const Operand& from, const Operand& to, const BatchShape& batch) {
-  const double seconds =
-      timed(&Profile::rest, [&] { gather_rows(from, to, views(batch).offsets, batch.examples, stream_); });
   const int cols = static_cast<int>(shape().hidden);
-  keep({"first rows", batch.examples, cols, 2.0 * batch.examples * static_cast<double>(row_bytes(from, cols)),
-        0, false, seconds});
+  between_products([&] { gather_rows(from, to, views(batch).offsets, batch.examples, stream_); },
+                   [&] {
+                     return KernelTime{"first rows", batch.examples, cols,
+                                       2.0 * batch.examples * static_cast<double>(row_bytes(from, cols))};
+                   });
 }
 
 /// Hands rows that a kernel has written down to the observer.
@@ -586,8 +585,10 @@ void Implementation::project(std::size_t layer, const BatchShape& batch) {
       task.target.codes_as = Operand::Codes::plane;
       task.target.codes = codes;
       task.target.stride = stride;
-      task.target.row_scale = w_.projection_scale[k].data();
-      task.target.row_zero = w_.projection_zero[k].data();
+      if (site.format.kind == FormatKind::rows) {
+        task.target.row_scale = w_.projection_scale[k].data();
+        task.target.row_zero = w_.projection_zero[k].data();
+      }
     } else {
       task.target.real = reals;
       task.target.type = real_;
@@ -668,13 +669,16 @@ void Implementation::attend_all(std::size_t layer, const BatchShape& batch, bool
     task.seen_scores = w_.seen_scores.data();
     task.seen_probs = w_.seen_probs.data();
   }
-  const double seconds =
-      timed(&Profile::rest, [&] { attend(kernel_for(task, device_.shared_bytes), task, stream_); });
-  const double pairs = first_alone ? batch.rows : pairs_;
-  keep({"attention", first_alone ? batch.examples : batch.rows, static_cast<int>(shape().hidden),
-        static_cast<double>(memory_traffic(task, batch.rows)),
-        4 * pairs * static_cast<double>(shape().hidden), task.integer_scores && task.integer_context,
-        seconds});
+  between_products([&] { attend(kernel_for(task, device_.shared_bytes), task, stream_); },
+                   [&] {
+                     const int hidden = static_cast<int>(shape().hidden);
+                     const double product = 2 * hidden * (first_alone ? batch.rows : pairs_);
+                     KernelTime time{"attention", first_alone ? batch.examples : batch.rows, hidden,
+                                     static_cast<double>(memory_traffic(task, batch.rows))};
+                     (task.integer_scores ? time.integer_operations : time.real_operations) += product;
+                     (task.integer_context ? time.integer_operations : time.real_operations) += product;
+                     return time;
+                   });
   show_attention(layer, batch);
   if (plan.fuse_context) return;
   RowTask encode;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -19,14 +18,6 @@ namespace {
 constexpr int lt_ways = 3;
 /// Most memory for int32 sums of cublasLt.
 constexpr std::size_t most_sum_bytes = std::size_t{256} << 20;
-/// Runs of a product in the first graph, which tells how many the next is to have, and at most.
-constexpr int first_runs = 2, most_runs = 500;
-/// What a graph is to take, beside which a launch counts for little; graphs of which the fastest counts.
-constexpr double graph_seconds = 5e-4;
-constexpr int timing_rounds = 2;
-/// Work before anything is timed, in which a device that rested gets to its clock.
-constexpr double spin_seconds = 0.05;
-
 /// Counts places where two arrays of words differ.
 __global__ void differences_kernel(const std::uint32_t* a, const std::uint32_t* b, std::size_t count,
                                    std::int32_t* differences) {
@@ -207,48 +198,11 @@ Products::Choice Products::measure(const Call& call, const std::vector<int>& way
                          std::to_string(call.linear.depth()));
       continue;
     }
-    const double seconds = seconds_of(call, way, stream);
+    const double seconds = timer_.seconds(stream, [&] { run(call, way, stream); });
     if (!any || seconds < best.seconds) best = {way, seconds, 0};
     any = true;
   }
   return best;
-}
-
-/// Of one run of a way that has run before. In a graph, as passes have it: by itself, a small product takes
-/// less time than its launch.
-double Products::seconds_of(const Call& call, int way, Stream stream) {
-  const auto repeated = [&](int runs) {
-    return Graph::capture(stream, [&] {
-      for (int i = 0; i < runs; ++i) run(call, way, stream);
-    });
-  };
-  Stopwatch watch;
-  const auto timed = [&](const Graph& graph) {
-    graph.launch(stream);  // while it runs, what is timed gets to the device
-    watch.start(stream);
-    graph.launch(stream);
-    watch.stop(stream);
-    return watch.seconds();
-  };
-  Graph graph = repeated(first_runs);
-  spin(graph, stream);
-  const double once = std::max(timed(graph) / first_runs, 1e-7);
-  const int runs = std::clamp(static_cast<int>(std::ceil(graph_seconds / once)), first_runs, most_runs);
-  if (runs > first_runs) graph = repeated(runs);
-  double best = timed(graph);
-  for (int round = 1; round < timing_rounds; ++round) best = std::min(best, timed(graph));
-  return best / runs;
-}
-
-/// Keeps the device busy for a while, once.
-void Products::spin(const Graph& graph, Stream stream) {
-  if (warm_) return;
-  warm_ = true;
-  const auto start = std::chrono::steady_clock::now();
-  do {
-    graph.launch(stream);
-    synchronize(stream);
-  } while (std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() < spin_seconds);
 }
 
 /// Whether cublasLt did not refuse, when it came to it.
@@ -400,13 +354,11 @@ void Products::run_real(const Call& call, int algorithm, Stream stream) {
 
 std::string Products::form_of(const Key& key) {
   const int segments = std::get<4>(key), kept = std::get<5>(key), target = std::get<6>(key);
-  std::string from;
-  if (segments > 1) from = std::to_string(segments) + " segments";
-  if (kept != 0)
-    from +=
-        (from.empty() ? "codes and " : " and ") + (kept < 0 ? "outliers" : std::to_string(kept) + " kept");
+  std::string from = std::get<0>(key) ? "codes" : "reals";
+  if (segments > 1) from += " in " + std::to_string(segments) + " segments";
+  if (kept != 0) from += kept < 0 ? " and outliers" : " and " + std::to_string(kept) + " kept";
   const bool codes = target / 8 == static_cast<int>(ProductTarget::Output::codes);
-  return (from.empty() ? "to " : "from " + from + " to ") + (target % 2 ? "gelu " : "") +
+  return from + " to " + (target % 2 ? "gelu " : "") +
          (codes ? "codes" : name_of(static_cast<RealType>(target % 8 / 2))) +
          (std::get<7>(key) ? " per column" : "");
 }

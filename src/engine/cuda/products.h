@@ -8,6 +8,7 @@
 
 #include "engine/cuda/blas.h"
 #include "engine/cuda/cuda_executor.h"
+#include "engine/cuda/graph_timer.h"
 #include "engine/cuda/int8_gemm.h"
 #include "engine/cuda/linear.h"
 #include "engine/cuda/runtime.h"
@@ -70,8 +71,6 @@ class Products {
   int guess(const Call& call) const;
   void run(const Call& call, int way, Stream stream);
   bool runs(const Call& call, int way, Stream stream);
-  double seconds_of(const Call& call, int way, Stream stream);
-  void spin(const Graph& graph, Stream stream);
   void run_integer(const Call& call, int way, Stream stream);
   void run_real(const Call& call, int algorithm, Stream stream);
   Int8Product integer_product(const Call& call) const;
@@ -87,7 +86,7 @@ class Products {
   DeviceArray<unsigned char> reference_;
   DeviceArray<std::int32_t> differences_;
   unsigned generation_ = 0;
-  bool warm_ = false;  ///< spin() has been there
+  GraphTimer timer_;
   std::map<Key, Choice> choices_;
   std::vector<std::string> dropped_;
 };

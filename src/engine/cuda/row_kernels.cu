@@ -423,8 +423,14 @@ __global__ void gather_kernel(const Operand from, const Operand to, const std::i
   copy(from.row_scale, to.row_scale, 1);
   copy(from.row_zero, to.row_zero, 1);
   copy(from.outliers.count, to.outliers.count, 1);
-  copy(from.outliers.channels, to.outliers.channels, from.outliers.stride);
-  copy(from.outliers.values, to.outliers.values, from.outliers.stride);
+  if (from.outliers.count) {
+    const std::size_t begin = row * from.outliers.stride,
+                      target = static_cast<std::size_t>(e) * to.outliers.stride;
+    for (int i = thread; i < from.outliers.count[row]; i += threads) {
+      to.outliers.channels[target + i] = from.outliers.channels[begin + i];
+      to.outliers.values[target + i] = from.outliers.values[begin + i];
+    }
+  }
   if (from.type == RealType::float32) {
     copy(static_cast<const float*>(from.real), static_cast<float*>(to.real), from.real_stride);
   } else {
@@ -455,23 +461,12 @@ void start(const RowTask& task, Stream stream) {
 
 }  // namespace
 
-namespace {
-
-/// Of what decode() reads: a row's codes where it has them, else its reals.
-std::size_t read_bytes(const Operand& from, int cols) {
-  Operand read = from;
-  read.eight = nullptr;
-  if (read.codes_as != Operand::Codes::none) read.real = nullptr;
-  return row_bytes(read, cols);
-}
-
-}  // namespace
-
 std::size_t row_bytes(const Operand& operand, int cols) {
   const auto n = static_cast<std::size_t>(cols);
   std::size_t bytes = 0;
-  if (operand.codes_as != Operand::Codes::none)
-    bytes += operand.codes_as == Operand::Codes::planes ? 2 * n : n;
+  if (operand.codes_as == Operand::Codes::plane) bytes += n;
+  if (operand.codes_as == Operand::Codes::planes) bytes += 2 * n;
+  if (operand.codes_as == Operand::Codes::segments) bytes += static_cast<std::size_t>(operand.stride);
   if (operand.kept) bytes += sizeof(float) * static_cast<std::size_t>(operand.kept_count);
   if (operand.row_scale) bytes += sizeof(float) + sizeof(std::int32_t);
   if (operand.outliers.count) bytes += sizeof(std::int32_t);
@@ -480,11 +475,20 @@ std::size_t row_bytes(const Operand& operand, int cols) {
   return bytes;
 }
 
+/// Of what decode() reads: a row's codes where it has them, else its reals.
+static std::size_t read_bytes(const Operand& from, int cols) {
+  Operand read = from;
+  read.eight = nullptr;
+  if (read.codes_as != Operand::Codes::none) read.real = nullptr;
+  return row_bytes(read, cols);
+}
+
 std::size_t memory_traffic(const RowTask& task) {
   const auto cols = static_cast<std::size_t>(task.cols);
   std::size_t row = row_bytes(task.target, task.cols);
   if (task.from == RowTask::From::embeddings) {
     row += task.words.codes ? cols : cols * static_cast<std::size_t>(bytes_of(task.words.type));
+    if (task.words.scale_per_row) row += sizeof(float);
     row += sizeof(*task.ids) + sizeof(*task.type_ids) + sizeof(*task.position_ids);
   } else if (task.from == RowTask::From::operand) {
     row += read_bytes(task.coded, task.cols);

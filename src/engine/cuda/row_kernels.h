@@ -56,6 +56,9 @@ struct RowTask {
 
 void run_rows(const RowTask& task, Stream stream);
 
+/// Bytes of one row of an operand, in all forms that it has; of LLM.int8()'s outliers their count alone.
+std::size_t row_bytes(const Operand& operand, int cols);
+
 /// Bytes that a task's rows read and write, each once. Of embeddings that is the words' table: those of types
 /// and positions are small enough to stay in the caches, as is what belongs to columns.
 std::size_t memory_traffic(const RowTask& task);
@@ -67,9 +70,6 @@ constexpr int largest_row = 4096;
 /// of `stride`.
 void add_bias(void* values, RealType type, const float* bias, bool with_gelu, int rows, int cols, int stride,
               Stream stream);
-
-/// Bytes of one row of an operand, in all forms that it has; of LLM.int8()'s outliers their count alone.
-std::size_t row_bytes(const Operand& operand, int cols);
 
 /// Copies rows from[offsets[e]] to to[e], in all forms that the operand has. `from` and `to` are alike.
 void gather_rows(const Operand& from, const Operand& to, const std::int32_t* offsets, int examples,

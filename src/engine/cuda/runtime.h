@@ -64,6 +64,18 @@ class Stopwatch {
   void* events_[2];
 };
 
+class StreamOwner {
+ public:
+  StreamOwner() : stream_(create_stream()) {}
+  ~StreamOwner() { destroy_stream(stream_); }
+  StreamOwner(const StreamOwner&) = delete;
+  StreamOwner& operator=(const StreamOwner&) = delete;
+  operator Stream() const { return stream_; }  // NOLINT: it is one
+
+ private:
+  Stream stream_;
+};
+
 /// What was put into a stream, to be launched as one.
 class Graph {
  public:

@@ -1,12 +1,13 @@
 // The twin of src/engine/cuda/cuda_executor.cu, so that gpu_bench runs over the emulated device. Peaks are
-// made up: no time of it is one of a device's. With OUTLIERLAB_EMULATION_SPOILS=codes in the environment,
-// logits of models with codes are wrong.
+// made up: no time of it is one of a device's. OUTLIERLAB_EMULATION_SPOILS in the environment: "codes",
+// logits of models with codes are wrong; "16-tokens", batches of so many do not fit.
 #include "engine/cuda/cuda_executor.h"
 
 #include <cstdlib>
 #include <string>
 #include <utility>
 
+#include "core/error.h"
 #include "engine/cuda/runtime.h"
 #include "support/emulated_cuda.h"
 
@@ -14,13 +15,14 @@ namespace outlierlab::engine {
 
 namespace {
 
-/// Another executor, whose logits it swaps.
+/// Another executor, spoiled.
 class Spoiled : public CudaExecutor {
  public:
-  explicit Spoiled(std::unique_ptr<CudaExecutor> inner) : inner_(std::move(inner)) {}
+  Spoiled(std::unique_ptr<CudaExecutor> inner, bool swaps) : inner_(std::move(inner)), swaps_(swaps) {}
   void logits(const Tokens& tokens, float* logits) override {
+    if (!swaps_ && tokens.count() == 16) throw Error("out of memory");
     inner_->logits(tokens, logits);
-    for (std::size_t e = 0; e < tokens.examples; ++e)
+    for (std::size_t e = 0; swaps_ && e < tokens.examples; ++e)
       std::swap(logits[e * shape().labels], logits[e * shape().labels + 1]);
   }
   const Shape& shape() const override { return inner_->shape(); }
@@ -33,6 +35,7 @@ class Spoiled : public CudaExecutor {
 
  private:
   std::unique_ptr<CudaExecutor> inner_;
+  bool swaps_;  ///< logits; else it lacks memory for 16 tokens
 };
 
 bool has_codes(const Model& model) {
@@ -54,11 +57,12 @@ void synchronize_cuda_device(int) {}
 
 std::unique_ptr<CudaExecutor> make_cuda_executor(std::shared_ptr<const Model> model,
                                                  const CudaOptions& options) {
-  const char* spoils = std::getenv("OUTLIERLAB_EMULATION_SPOILS");
-  const bool spoiled = spoils && std::string(spoils) == "codes" && has_codes(*model);
+  const char* given = std::getenv("OUTLIERLAB_EMULATION_SPOILS");
+  const std::string spoils = given ? given : "";
+  const bool swaps = spoils == "codes" && has_codes(*model);
   auto executor = emulated::make_executor(std::move(model), options);
-  if (!spoiled) return executor;
-  return std::make_unique<Spoiled>(std::move(executor));
+  if (!swaps && spoils != "16-tokens") return executor;
+  return std::make_unique<Spoiled>(std::move(executor), swaps);
 }
 
 double cuda_peak(int, bool integer, RealPrecision) {
