@@ -138,6 +138,7 @@ struct Configuration {
   RealPrecision real = RealPrecision::float16;
   bool integer = false;
   std::unique_ptr<CudaExecutor> executor;
+  std::vector<ProductTime> products;
   bool agrees = false;
   double distance = 0, tolerance = 0;
 };
@@ -490,8 +491,8 @@ class Peaks {
       peak = measure();
       if (peak > 0) rows_.add({name, "", "", metric, peak / unit, {}, {}, 0});
     } catch (const Error& error) {
-      // It needs half a gigabyte; what has been timed is worth having without it.
-      std::printf("no peak: %s\n", error.what());
+      // It needs up to 0.6 GB; what has been timed is worth having without it.
+      std::printf("no peak of %s: %s\n", name, error.what());
       synchronize_cuda_device(device_);  // an Error where the device has failed
     }
     return measured_[name] = peak;
@@ -506,7 +507,7 @@ class Peaks {
 void report_products(const std::vector<Configuration>& all, Peaks& peaks, Rows& rows, std::string& json) {
   for (const Configuration& c : all) {
     if (!c.agrees) continue;
-    for (const ProductTime& p : c.executor->product_times()) {
+    for (const ProductTime& p : c.products) {
       if (p.seconds <= 0) continue;
       const double rate = 2.0 * p.rows * p.columns * p.depth / p.seconds,
                    most = peaks.operations(p.integer, c.real), share = most > 0 ? 100 * rate / most : NAN;
@@ -553,7 +554,10 @@ void report_pass(const Configuration& c, CudaExecutor& executor, const std::stri
   const Profile parts = executor.take_profile();
   const double products = 100 * parts.gemm / (parts.gemm + parts.rest);
   rows.add({c.name, "batch x length", cell, "time_share_products", products, {}, {}, 0});
-  std::printf("%-8s %-16s products %.0f %% of the device's time\n", cell.c_str(), c.name.c_str(), products);
+  rows.add(
+      {c.name, "batch x length", cell, "time_of_kernels_ms", 1e3 * (parts.gemm + parts.rest), {}, {}, 0});
+  std::printf("%-8s %-16s kernels one by one %.3f ms, products %.0f %% of it\n", cell.c_str(), c.name.c_str(),
+              1e3 * (parts.gemm + parts.rest), products);
   for (const KernelTime& k : executor.take_kernel_times()) {
     const std::string what = cell + " " + k.kernel + " " + std::to_string(k.rows) + "x" +
                              std::to_string(k.columns) + " of " + std::to_string(std::llround(k.bytes)) +
@@ -570,20 +574,19 @@ void report_pass(const Configuration& c, CudaExecutor& executor, const std::stri
   }
 }
 
-/// Profiles need executors of their own: those that were timed make room for them.
-void report_kernels(std::vector<Configuration>& all, const Options& options, Peaks& peaks, Rows& rows) {
-  for (Configuration& c : all) {
+void report_kernels(const std::vector<Configuration>& all, const Options& options, Peaks& peaks, Rows& rows) {
+  for (const Configuration& c : all) {
     if (!c.agrees) continue;
-    c.executor.reset();
     CudaOptions how;
     how.device = options.device;
     how.real = c.real;
     how.profile = true;
-    const std::unique_ptr<CudaExecutor> executor = make_cuda_executor(c.model, how);
+    std::unique_ptr<CudaExecutor> executor;
     for (const std::size_t batch : options.batches) {
       for (const std::size_t length : options.lengths) {
         const std::string cell = cell_name(batch, length);
         try {
+          if (!executor) executor = make_cuda_executor(c.model, how);
           report_pass(c, *executor, cell, even_batch(c.model->shape, batch, length), peaks, rows);
         } catch (const Error& error) {
           std::printf("%-8s %-16s not profiled: %s\n", cell.c_str(), c.name.c_str(), error.what());
@@ -711,6 +714,11 @@ int run(const Options& options) {
     for (const std::size_t batch : options.batches) {
       for (const std::size_t length : options.lengths)
         time_batch(all, options, batch, length, monitor, rows, passes, throttled);
+    }
+    // Peaks and profiles need the memory.
+    for (Configuration& c : all) {
+      if (c.agrees) c.products = c.executor->product_times();
+      c.executor.reset();
     }
     Peaks peaks(options.device, rows);
     report_products(all, peaks, rows, products);

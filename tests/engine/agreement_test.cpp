@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -591,35 +592,38 @@ std::vector<Batch> growing_batches() {
 namespace {
 
 using KernelSize = std::pair<std::string, int>;  ///< name, rows
-using Traffic = std::pair<double, double>;       ///< bytes, operations of attention's products
+/// Bytes, operations of attention's products of codes and of reals.
+using Traffic = std::tuple<double, double, double>;
 
-/// What a profile says of each kernel between the products.
-std::map<KernelSize, Traffic> profiled_kernels(const std::shared_ptr<const engine::Model>& model,
-                                               const Batch& batch) {
+struct DeviceProfile {
+  engine::Profile parts;
+  std::map<KernelSize, Traffic> kernels;
+};
+
+/// Of a batch's second pass.
+DeviceProfile device_profile(const std::shared_ptr<const engine::Model>& model, const Batch& batch) {
   const Matrix expected = engine_logits(*test::emulated_cuda_executor(model), batch);
   engine::CudaOptions options;
   options.profile = true;
   const auto executor = test::emulated_cuda_executor(model, options);
-  std::map<KernelSize, Traffic> found;
-  double first_time = 0;
+  DeviceProfile profile;
   for (int pass = 0; pass < 2; ++pass) {
     // What is timed runs again, and leaves the same logits.
     const Matrix logits = engine_logits(*executor, batch);
     REQUIRE(std::equal(logits.data(), logits.data() + logits.size(), expected.data()));
     const engine::Profile parts = executor->take_profile();
-    REQUIRE(parts.gemm > 0);
-    if (pass == 0) first_time = parts.gemm + parts.rest;
-    REQUIRE(parts.gemm + parts.rest == first_time);
-    found.clear();
+    if (pass > 0) REQUIRE((parts.gemm == profile.parts.gemm && parts.rest == profile.parts.rest));
+    profile = {parts, {}};
     for (const engine::KernelTime& k : executor->take_kernel_times()) {
       REQUIRE(k.columns == (k.kernel == "gelu" ? 128 : 64));
-      REQUIRE(k.seconds > 0);
-      const Traffic traffic(k.bytes, k.integer_operations + k.real_operations);
-      REQUIRE(found.emplace(KernelSize(k.kernel, k.rows), traffic).second);
+      REQUIRE(k.seconds == Approx(test::emulated_launch_seconds));
+      REQUIRE(k.launches >= 1);
+      const Traffic traffic(k.bytes, k.integer_operations, k.real_operations);
+      REQUIRE(profile.kernels.emplace(KernelSize(k.kernel, k.rows), traffic).second);
     }
     REQUIRE(executor->take_kernel_times().empty());
   }
-  return found;
+  return profile;
 }
 
 }  // namespace
@@ -640,28 +644,41 @@ TEST_CASE("A profile of the CUDA back end, emulated, has each kernel between pro
   // All is codes of one byte: words and 9 bytes that name them; queries, keys, values and context; a
   // product's result, the residual and what leaves. The pooler's result is float32.
   const std::map<KernelSize, Traffic> of_codes = {
-      {{"embeddings", all}, {rows * (2 * hidden + 9), 0}},
-      {{"attention", all}, {rows * 4 * hidden, 4 * pairs * hidden}},
-      {{"attention norm", all}, {rows * 3 * hidden, 0}},
-      {{"output norm", all}, {rows * 3 * hidden, 0}},
-      {{"first rows", 3}, {2 * examples * hidden, 0}},
-      {{"attention", 3}, {(rows + examples) * 2 * hidden, 4 * rows * hidden}},
-      {{"attention norm", 3}, {examples * 3 * hidden, 0}},
-      {{"output norm", 3}, {examples * 3 * hidden, 0}},
-      {{"pooler", 3}, {examples * (4 * hidden + hidden), 0}},
+      {{"embeddings", all}, {rows * (2 * hidden + 9), 0, 0}},
+      {{"attention", all}, {rows * 4 * hidden, 4 * pairs * hidden, 0}},
+      {{"attention norm", all}, {rows * 3 * hidden, 0, 0}},
+      {{"output norm", all}, {rows * 3 * hidden, 0, 0}},
+      {{"first rows", 3}, {2 * examples * hidden, 0, 0}},
+      {{"attention", 3}, {(rows + examples) * 2 * hidden, 4 * rows * hidden, 0}},
+      {{"attention norm", 3}, {examples * 3 * hidden, 0, 0}},
+      {{"output norm", 3}, {examples * 3 * hidden, 0, 0}},
+      {{"pooler", 3}, {examples * (4 * hidden + hidden), 0, 0}},
   };
-  REQUIRE(profiled_kernels(lowered(smooth(), scheme("w8a8")), batch) == of_codes);
+  const DeviceProfile codes = device_profile(lowered(smooth(), scheme("w8a8")), batch);
+  REQUIRE(codes.kernels == of_codes);
+  // Four products of each of two layers, the pooler's and the classifier's; beside them each kernel once.
+  REQUIRE(codes.parts.gemm == Approx(10 * test::emulated_launch_seconds));
+  REQUIRE(codes.parts.rest == Approx(9 * test::emulated_launch_seconds));
   // float16 throughout, but for the words' table.
-  const auto floats = profiled_kernels(lowered(smooth(), scheme("fp32")), batch);
-  REQUIRE(floats.at({"attention", all}).first == 2 * of_codes.at({"attention", all}).first);
-  REQUIRE(floats.at({"attention", 3}) ==
-          Traffic(2 * of_codes.at({"attention", 3}).first, of_codes.at({"attention", 3}).second));
-  REQUIRE(floats.at({"output norm", all}).first == 2 * of_codes.at({"output norm", all}).first);
-  REQUIRE(floats.at({"first rows", 3}).first == 2 * of_codes.at({"first rows", 3}).first);
+  const auto reals = device_profile(lowered(smooth(), scheme("fp32")), batch).kernels;
+  for (const KernelSize& kernel : {KernelSize("attention", all), KernelSize("attention", 3),
+                                   KernelSize("output norm", all), KernelSize("first rows", 3)}) {
+    INFO(kernel.first << " of " << kernel.second);
+    const auto [bytes, integer, real] = of_codes.at(kernel);
+    REQUIRE(reals.at(kernel) == Traffic(2 * bytes, real, integer));
+  }
   // Codes with a scale and a zero point per row and the number of its outliers; the product's result is
   // float32.
-  const auto tokens = profiled_kernels(lowered(smooth(), scheme("llm-int8")), batch);
-  REQUIRE(tokens.at({"output norm", all}).first == rows * (4 * hidden + 2 * (hidden + 12)));
+  const auto outliers = device_profile(lowered(smooth(), scheme("llm-int8")), batch).kernels;
+  REQUIRE(std::get<0>(outliers.at({"output norm", all})) == rows * (4 * hidden + 2 * (hidden + 12)));
+  // Scores of codes, a context of reals.
+  const auto tokens = device_profile(lowered(smooth(), scheme("w8a8-token")), batch).kernels;
+  const auto [bytes, integer, real] = tokens.at({"attention", all});
+  REQUIRE(integer == 2 * pairs * hidden);
+  REQUIRE(real == 2 * pairs * hidden);
+  // What is timed leaves the same logits.
+  for (const char* name : {"peg-6-permuted", "mp-xhy-16", "mp-channel-1"})
+    REQUIRE(device_profile(lowered(smooth(), scheme(name)), batch).kernels.size() >= 9);
 }
 
 TEST_CASE("CUDA graphs, emulated, replay what the first pass computed, whatever came between",

@@ -17,6 +17,9 @@ extern std::size_t memory_limit;  ///< of the emulated device
 
 namespace test {
 
+/// Whatever is timed takes a millisecond there, of a launch in a graph two runs (engine/cuda/graph_timer.h).
+constexpr double emulated_launch_seconds = 5e-4;
+
 inline std::unique_ptr<outlierlab::engine::CudaExecutor> emulated_cuda_executor(
     std::shared_ptr<const outlierlab::engine::Model> model,
     const outlierlab::engine::CudaOptions& options = {}) {

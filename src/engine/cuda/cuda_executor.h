@@ -19,7 +19,7 @@ struct ProductTime {
   double seconds = 0;  ///< with all that follows in the same kernels; 0: not timed
 };
 
-/// What a kernel between the products takes, in graphs of runs in a row.
+/// What a kernel between the products takes, in graphs of runs in a row, with all in the caches that fits.
 struct KernelTime {
   std::string kernel;  ///< "attention", "attention norm", ...
   int rows = 0, columns = 0;
@@ -28,7 +28,8 @@ struct KernelTime {
   double bytes = 0;
   /// Of attention's products, two per multiply-add: of codes, and of reals.
   double integer_operations = 0, real_operations = 0;
-  double seconds = 0;
+  double seconds = 0;  ///< the mean of its launches
+  int launches = 0;    ///< in one pass or several
 };
 
 struct CudaOptions {
@@ -76,8 +77,9 @@ struct CudaOptions {
 /// capability 8.0, float8 before 8.9. What `src/lower` refuses (blocks, weights of 9 to 16 bits) never gets
 /// here.
 ///
-/// Profiles are the device's time by what ran, each launch as long as runs of it in a row take, which is
-/// measured when it first comes; quantize and dequantize stay 0: they are part of the kernels.
+/// Profiles are the device's time by what ran, each launch as long as runs of it in a row take, measured in
+/// the first pass of a batch's shape: what fits the caches, a product's weights among it, is there, as in a
+/// pass it is not. quantize and dequantize stay 0: they are part of the kernels.
 ///
 /// Compiled for sm_75 to sm_120 and executed by the tests over an emulation; no device has run it yet.
 class CudaExecutor : public Executor {

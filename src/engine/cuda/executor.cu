@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstring>
 #include <list>
-#include <map>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -151,6 +150,7 @@ class Implementation : public CudaExecutor {
   void reserve(const BatchShape& batch);
   void upload(const Tokens& tokens, const BatchShape& batch);
   void forget_moved();
+  void start_profile(const Tokens& tokens, const BatchShape& batch);
   void pass(const BatchShape& batch);
   void embed(const BatchShape& batch);
   void project(std::size_t layer, const BatchShape& batch);
@@ -182,9 +182,15 @@ class Implementation : public CudaExecutor {
     return !coded_ || (!integer && real_ == RealType::float16 && absorbs_float16(site)) ? real_
                                                                                         : RealType::float32;
   }
+  /// What the launch that has just been made takes.
+  template <typename Launch>
+  double profiled(const Launch& launch) {
+    if (launch_ == launch_seconds_.size()) launch_seconds_.push_back(timer_.seconds(stream_, launch));
+    return launch_seconds_[launch_++];
+  }
   /// A kernel between the products, which describe() names.
-  template <typename Kernel, typename Describe>
-  void between_products(const Kernel& kernel, const Describe& describe);
+  template <typename Launch, typename Describe>
+  void between_products(const Launch& launch, const Describe& describe);
 
   std::shared_ptr<const Model> model_;
   CudaOptions options_;
@@ -210,12 +216,12 @@ class Implementation : public CudaExecutor {
   // Of a profile.
   GraphTimer timer_;
   Profile profile_;
-  std::map<std::pair<const DeviceLinear*, int>, double> product_seconds_;  ///< by the number of rows
-  std::vector<KernelTime> kernel_seconds_;                                 ///< all that were timed
-  std::vector<KernelTime> kernels_;                                        ///< for take_kernel_times()
-  double pairs_ = 0;  ///< of queries and keys of one example, in the batch at hand
-
-  const Tokens* tokens_ = nullptr;  ///< of the pass that an observer watches
+  BatchShape profiled_;                 ///< the batch whose launches are timed
+  std::vector<double> launch_seconds_;  ///< of each launch of a pass, in their order
+  std::size_t launch_ = 0;              ///< the next
+  std::vector<KernelTime> kernels_;     ///< for take_kernel_times()
+  double pairs_ = 0;                    ///< of queries and keys of one example
+  const Tokens* tokens_ = nullptr;      ///< of the pass that an observer watches
 };
 
 Implementation::Implementation(std::shared_ptr<const Model> model, const CudaOptions& options)
@@ -387,9 +393,7 @@ void Implementation::logits(const Tokens& tokens, float* logits) {
   batch.rows = static_cast<int>(tokens.count());
   for (std::size_t e = 0; e < tokens.examples; ++e)
     batch.longest = std::max(batch.longest, static_cast<int>(tokens.length(e)));
-  pairs_ = 0;
-  for (std::size_t e = 0; options_.profile && e < tokens.examples; ++e)
-    pairs_ += static_cast<double>(tokens.length(e)) * static_cast<double>(tokens.length(e));
+  if (options_.profile) start_profile(tokens, batch);
   reserve(batch);
   upload(tokens, batch);
   tokens_ = &tokens;
@@ -446,36 +450,37 @@ void Implementation::pass(const BatchShape& batch) {
   classify(batch, short_last ? last : first_outputs_);
 }
 
-void Implementation::multiply(const DeviceLinear& linear, const Operand& left, int rows,
-                              const ProductTarget& target) {
-  const auto multiply = [&] { products_.multiply(linear, left, rows, target, stream_); };
-  multiply();
-  if (!options_.profile) return;
-  const auto [known, first] = product_seconds_.try_emplace({&linear, rows}, 0.0);
-  if (first) known->second = timer_.seconds(stream_, multiply);
-  profile_.gemm += known->second;
+void Implementation::start_profile(const Tokens& tokens, const BatchShape& batch) {
+  if (!(batch == profiled_)) launch_seconds_.clear();
+  profiled_ = batch;
+  launch_ = 0;
+  pairs_ = 0;
+  for (std::size_t e = 0; e < tokens.examples; ++e)
+    pairs_ += static_cast<double>(tokens.length(e)) * static_cast<double>(tokens.length(e));
 }
 
-template <typename Kernel, typename Describe>
-void Implementation::between_products(const Kernel& kernel, const Describe& describe) {
-  kernel();
+void Implementation::multiply(const DeviceLinear& linear, const Operand& left, int rows,
+                              const ProductTarget& target) {
+  const auto launch = [&] { products_.multiply(linear, left, rows, target, stream_); };
+  launch();
+  if (options_.profile) profile_.gemm += profiled(launch);
+}
+
+template <typename Launch, typename Describe>
+void Implementation::between_products(const Launch& launch, const Describe& describe) {
+  launch();
   if (!options_.profile) return;
-  KernelTime time = describe();
-  const auto find = [&](const std::vector<KernelTime>& all) {
-    return std::find_if(all.begin(), all.end(), [&](const KernelTime& k) {
-      return k.kernel == time.kernel && k.rows == time.rows && k.columns == time.columns &&
-             k.bytes == time.bytes && k.integer_operations == time.integer_operations &&
-             k.real_operations == time.real_operations;
-    });
-  };
-  if (const auto known = find(kernel_seconds_); known != kernel_seconds_.end()) {
-    time.seconds = known->seconds;
-  } else {
-    time.seconds = timer_.seconds(stream_, kernel);
-    kernel_seconds_.push_back(time);
-  }
-  profile_.rest += time.seconds;
-  if (find(kernels_) == kernels_.end()) kernels_.push_back(std::move(time));
+  const double seconds = profiled(launch);
+  profile_.rest += seconds;
+  const KernelTime time = describe();
+  const auto alike = std::find_if(kernels_.begin(), kernels_.end(), [&](const KernelTime& k) {
+    return k.kernel == time.kernel && k.rows == time.rows && k.columns == time.columns &&
+           k.bytes == time.bytes && k.integer_operations == time.integer_operations &&
+           k.real_operations == time.real_operations;
+  });
+  KernelTime& kept = alike == kernels_.end() ? kernels_.emplace_back(time) : *alike;
+  ++kept.launches;
+  kept.seconds += (seconds - kept.seconds) / kept.launches;
 }
 
 void Implementation::rows(const char* kernel, const RowTask& task) {
