@@ -4,10 +4,28 @@
 #include "app/session.h"
 #include "core/error.h"
 #include "core/files.h"
+#include "engine/packed_file.h"
 #include "lower/lower.h"
 #include "lower/packed_model.h"
+#include "model/safetensors.h"
 
 namespace outlierlab {
+
+namespace {
+
+/// Only what pack wrote may it write again: least of all the checkpoint or the scheme that it reads.
+void require_no_other_file(const std::filesystem::path& file) {
+  if (!std::filesystem::is_regular_file(file)) return;
+  try {
+    const auto metadata = SafetensorsFile(file).metadata();
+    const auto format = metadata.find("format");
+    if (format != metadata.end() && format->second == engine::packed_format) return;
+  } catch (const Error&) {
+  }
+  fail_expected(file.string(), "no file yet, or one that pack wrote", "another file");
+}
+
+}  // namespace
 
 int command_pack(const std::vector<std::string>& arguments) {
   CommonOptions values;
@@ -27,6 +45,7 @@ int command_pack(const std::vector<std::string>& arguments) {
   if (file.empty()) throw UsageError("--out: expected the file to write, found none");
   const Scheme scheme = Scheme::load(values.scheme, resource_root() / "configs" / "schemes", values.set);
   values.limit = 1;  // nothing is evaluated
+  require_no_other_file(file);
   require_writable(file);
   Session session = open_session(values);
   Evaluator& evaluator = *session.evaluator;

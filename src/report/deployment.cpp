@@ -284,7 +284,10 @@ std::vector<DeploymentMethod> deployment_methods(const std::vector<Measurement>&
     if (m.metric == "joules_per_example") target.joules = m.estimate();
     if (m.metric == "engine_agreement") target.agreement = m.estimate();
     if (m.metric == "simulation_agreement") target.noise_floor = m.estimate();
-    if (m.metric == "engine_exact_agreement") target.exact_agreement = m.estimate();
+    if (m.metric == "engine_exact_agreement") {
+      target.exact_agreement = m.estimate();
+      if (m.fixed) target.compared_examples = m.fixed->n;
+    }
     if (m.metric == "float32_exact_agreement") target.float32_agreement = m.estimate();
     if (m.parameter == "process" && m.metric == "memory_process_mb")
       cell(target, "", m.value).process_mb = m.estimate();
@@ -388,10 +391,12 @@ std::string read_deployment(const std::vector<Measurement>& all) {
         *integer->agreement, *integer->noise_floor);
   if (integer->exact_agreement && integer->float32_agreement)
     text += fmt::format(
-        " It gives {:.2f} % of the predictions of its simulation in double precision; the simulation in "
-        "float32 "
-        "gives {:.2f} %.",
-        *integer->exact_agreement, *integer->float32_agreement);
+        " It gives {:.2f} % of the predictions of its simulation in double precision{}; the simulation in "
+        "float32 gives {:.2f} %.",
+        *integer->exact_agreement,
+        integer->compared_examples ? fmt::format(" on the first {} examples", *integer->compared_examples)
+                                   : "",
+        *integer->float32_agreement);
   return on_devices.empty() ? text : text + " " + on_devices;
 }
 

@@ -38,6 +38,7 @@ struct DeploymentMethod {
   /// Predictions that equal those of the simulation in double precision: the engine's, and the float32
   /// simulation's. Percent.
   std::optional<double> exact_agreement, float32_agreement;
+  std::optional<std::uint64_t> compared_examples;  ///< the first of the split, on which that was found
   /// In files of former versions: the engine's that equal those of the simulation in float32, and that one's
   /// own when its sums are rounded otherwise.
   std::optional<double> agreement, noise_floor;

@@ -119,6 +119,16 @@ TEST_CASE("classify runs a packed model in integers, as the scheme that made it 
   }
   REQUIRE(record.at("provenance").at("config").get<std::string>().find("[activations]") != std::string::npos);
 
+  // What pack wrote it writes again; nothing else.
+  const std::string again = "pack --model demo-control --scheme w8a8 --calibration-size 32 --out ";
+  REQUIRE(run(again + quoted(file)).code == 0);
+  write_file_atomically(folder / "scheme.ini", "[activations]\n");
+  const Outcome other = run(again + quoted((folder / "scheme.ini").string()));
+  REQUIRE(other.code == 1);
+  REQUIRE(other.err.find("scheme.ini: expected no file yet, or one that pack wrote, found another file") !=
+          std::string::npos);
+  REQUIRE(read_file(folder / "scheme.ini") == "[activations]\n");
+
   // Another model's file is refused, by the name in it and by the checkpoint's digest; a copy of the model
   // elsewhere is the same one.
   for (const std::string command :

@@ -676,9 +676,6 @@ TEST_CASE("A profile of the CUDA back end, emulated, has each kernel between pro
   const auto [bytes, integer, real] = tokens.at({"attention", all});
   REQUIRE(integer == 2 * pairs * hidden);
   REQUIRE(real == 2 * pairs * hidden);
-  // What is timed leaves the same logits.
-  for (const char* name : {"peg-6-permuted", "mp-xhy-16", "mp-channel-1"})
-    REQUIRE(device_profile(lowered(smooth(), scheme(name)), batch).kernels.size() >= 9);
 }
 
 TEST_CASE("CUDA graphs, emulated, replay what the first pass computed, whatever came between",
