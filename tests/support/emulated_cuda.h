@@ -17,8 +17,8 @@ extern std::size_t memory_limit;  ///< of the emulated device
 
 namespace test {
 
-/// Whatever is timed takes a millisecond there, of a launch in a graph two runs (engine/cuda/graph_timer.h).
-constexpr double emulated_launch_seconds = 5e-4;
+/// Whatever is timed takes as long there.
+constexpr double emulated_launch_seconds = 1e-3;
 
 inline std::unique_ptr<outlierlab::engine::CudaExecutor> emulated_cuda_executor(
     std::shared_ptr<const outlierlab::engine::Model> model,
