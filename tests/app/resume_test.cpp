@@ -173,7 +173,7 @@ TEST_CASE("--set changes what an experiment quantizes, never its float reference
 TEST_CASE("An interrupted run says what it keeps and how to go on", "[app][resume]") {
   const fs::path folder = test::scratch("interrupted");
   const test::Outcome outcome =
-      test::run("run all --model demo-planted --out " + test::quoted(folder.string()), "timeout 3");
+      test::run("run deployment --model demo-planted --out " + test::quoted(folder.string()), "timeout 6");
   INFO(outcome.err);
   REQUIRE(outcome.code == 124);  // of timeout: it had to end the program
   const auto notice = outcome.err.find("\noutlierlab: interrupted: ");
